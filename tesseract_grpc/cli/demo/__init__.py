@@ -1,0 +1,1 @@
+"""The demo: a day of New York flights, replayed live."""
