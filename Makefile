@@ -1,4 +1,4 @@
-# Everything a developer runs. `make` alone lists the targets.
+# Everything a developer runs; `make` alone lists it.
 # All commands run from the virtual environment .venv, which `make venv` creates and every target brings up to date.
 
 SHELL := /bin/bash
@@ -7,11 +7,62 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+BENCH_STAMP := $(VENV)/.stamp-bench
 
-.PHONY: help venv proto clean
+# Arguments for demo, serve, test, fuzz and bench, e.g. `make test ARGS="tests/engine -k sort"`.
+ARGS ?=
+# Processes that run the tests.
+WORKERS ?= 2
+
+.PHONY: help demo serve test check check-lint check-format check-types check-protos check-generated check-breaking \
+	fix proto fuzz bench venv clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(STAMP) ## Load real flights into a server and watch live queries over them (under 90 s)
+	$(BIN)/tesseract-grpc demo $(ARGS)
+
+serve: $(STAMP) ## Serve an empty hub on localhost:50051
+	$(BIN)/tesseract-grpc serve $(ARGS)
+
+test: $(STAMP) ## Run every test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+check: check-lint check-format check-types check-protos check-generated check-breaking ## Lint, format, types, protos (all of them: make -k check)
+
+check-lint: $(STAMP)
+	$(BIN)/ruff check .
+
+check-format: $(STAMP)
+	$(BIN)/ruff format --check .
+
+check-types: $(STAMP)
+	$(BIN)/mypy
+
+check-protos: $(STAMP)
+	$(BIN)/buf lint protos
+	$(BIN)/buf format --diff --exit-code protos
+
+check-generated: $(STAMP)
+	$(BIN)/python tools/generate_proto.py --check
+
+check-breaking: $(STAMP)
+	tools/check_breaking.sh $(BIN)/buf
+
+fix: $(STAMP) ## Apply what lint and format can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/buf format --write protos
+
+proto: $(STAMP) ## Regenerate tesseract_grpc/_proto from protos/
+	$(BIN)/python tools/generate_proto.py
+
+fuzz: $(STAMP) ## Run the property tests for long (FUZZ_EXAMPLES=5000)
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -m fuzz -n $(WORKERS) --timeout=0 $(ARGS)
+
+bench: $(BENCH_STAMP) ## Measure against the peers, in the same run
+	$(BIN)/python -m benchmarks $(ARGS)
 
 venv: $(STAMP) ## Create or update .venv
 
@@ -19,8 +70,9 @@ $(STAMP): pyproject.toml tools/make_venv.sh
 	@PYTHON="$(PYTHON)" tools/make_venv.sh $(VENV)
 	@touch $@
 
-proto: $(STAMP) ## Regenerate tesseract_grpc/_proto from protos/
-	$(BIN)/python tools/generate_proto.py
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
 
 clean: ## Remove .venv, caches and build products
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz *.egg-info

@@ -1,0 +1,45 @@
+"""What every test shares: the profiles of the property tests, and a seed that can be printed and given back.
+
+Property tests run under one of two profiles, chosen by HYPOTHESIS_PROFILE (default `ci`):
+
+* `ci` generates a few hundred examples and does not shrink: shrinking a state machine can take minutes, and a printed
+  seed reproduces the failure as it was. Shrink by hand with `--hypothesis-profile=shrink`.
+* `fuzz` is what `make fuzz` runs: many and longer histories, until somebody stops it or FUZZ_EXAMPLES are through.
+
+Tests must not fix `max_examples` themselves where a profile should decide.
+"""
+
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate, Phase.target)
+# A state machine over a whole engine is slow and large by nature; these checks are about small pure functions.
+BIG_MACHINES = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+
+settings.register_profile(
+    "ci", max_examples=100, deadline=None, print_blob=True, phases=WITHOUT_SHRINKING, suppress_health_check=BIG_MACHINES
+)
+settings.register_profile("shrink", parent=settings.get_profile("ci"), phases=(*WITHOUT_SHRINKING, Phase.shrink))
+settings.register_profile(
+    "fuzz",
+    parent=settings.get_profile("ci"),
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "5000")),
+    stateful_step_count=100,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Draws the seed of this run, before hypothesis reads it; the workers of xdist get it with the options."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = random.SystemRandom().randrange(2**32)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Prints what reproduces this run."""
+    profile = settings.get_current_profile_name()
+    return f"property tests: profile {profile}, reproduce with --hypothesis-seed={config.option.hypothesis_seed}"
