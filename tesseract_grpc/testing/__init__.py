@@ -1,0 +1,44 @@
+"""What a test of a user of this service needs, shipped with it.
+
+* `running_server` and `running_async_server`: a whole server in this process, on a free port, gone at the end.
+* `RecordingWatcher`: records every response of a watch.
+* `Mirror`, `fold`: what a client holds after a stream, by the letter of the contract.
+* `check_stream` and `validate_*`: the promises of docs/GUARANTEES.md, one function each.
+* `ManualClock`: a clock that moves only when told to.
+"""
+
+from tesseract_grpc.testing.clock import ManualClock
+from tesseract_grpc.testing.contract import (
+    Answer,
+    ContractViolation,
+    check_stream,
+    validate_atomic,
+    validate_bookmarkable,
+    validate_contiguous,
+    validate_convergent,
+    validate_ordered,
+    validate_unique,
+)
+from tesseract_grpc.testing.mirror import Mirror, MirrorError, Response, fold
+from tesseract_grpc.testing.rows import Key, Row, key_of, rows_of
+
+__all__ = [
+    "Answer",
+    "ContractViolation",
+    "Key",
+    "ManualClock",
+    "Mirror",
+    "MirrorError",
+    "Response",
+    "Row",
+    "check_stream",
+    "fold",
+    "key_of",
+    "rows_of",
+    "validate_atomic",
+    "validate_bookmarkable",
+    "validate_contiguous",
+    "validate_convergent",
+    "validate_ordered",
+    "validate_unique",
+]

@@ -1,0 +1,149 @@
+"""What can be asked of a table, as plain data: filters, sorts, windows, writes, definitions.
+
+These words belong to the tests. `tests/engine/translate.py` turns them into the engine's, and the socket tests turn
+them into protos, so the oracle and what it judges meet nowhere but in the question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+Operator = Literal["==", "!=", "<", "<=", ">", ">="]
+
+
+@dataclass(frozen=True)
+class AllOf:
+    filters: tuple[Ask, ...]
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    filters: tuple[Ask, ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    filter: Ask
+
+
+@dataclass(frozen=True)
+class Compare:
+    column: str
+    operator: Operator
+    value: Any
+
+
+@dataclass(frozen=True)
+class In:
+    column: str
+    values: tuple[Any, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True)
+class Between:
+    column: str
+    lower: Any = None
+    upper: Any = None
+
+
+@dataclass(frozen=True)
+class Like:
+    column: str
+    pattern: str
+    negated: bool = False
+
+
+@dataclass(frozen=True)
+class Regex:
+    column: str
+    pattern: str
+    any_case: bool = False
+    negated: bool = False
+
+
+@dataclass(frozen=True)
+class IsNull:
+    column: str
+    negated: bool = False
+
+
+Ask = AllOf | AnyOf | Not | Compare | In | Between | Like | Regex | IsNull
+
+
+@dataclass(frozen=True)
+class By:
+    """One key of a sort."""
+
+    column: str
+    descending: bool = False
+    nulls_first: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query: which table, which rows, which columns (empty: all), in which order (empty: insertion)."""
+
+    table: str
+    filter: Ask | None = None
+    columns: tuple[str, ...] = ()
+    sort: tuple[By, ...] = ()
+
+
+@dataclass(frozen=True)
+class Span:
+    """A window of an answer: the rows [offset, offset + limit)."""
+
+    offset: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column: types are bool, int64, float64, timestamp (int microseconds), string, json, enum."""
+
+    name: str
+    type: str
+    key: bool = False
+    required: bool = False
+    default: Any = None
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A table's columns, in order."""
+
+    name: str
+    fields: tuple[Field, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields if field.key)
+
+
+@dataclass(frozen=True)
+class Only:
+    """A condition on the rows before a write."""
+
+    if_version: int | None = None
+    if_absent: bool = False
+    if_filter: Ask | None = None
+    skip: bool = False
+
+
+@dataclass(frozen=True)
+class Put:
+    """One write to one table; `rows` are dicts that all have the same columns. `lenient` is ignore_missing for
+    updates and increments; deletes are lenient unless `strict`."""
+
+    table: str
+    kind: Literal["insert", "upsert", "update", "delete", "increment"]
+    rows: tuple[Row, ...] = ()
+    filter: Ask | None = None
+    lenient: bool = False
+    strict: bool = False
+    only: Only | None = None

@@ -1,0 +1,135 @@
+"""Tables as dicts of rows, writes one row at a time, and answers by looking at every row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cmp_to_key
+from typing import Any
+
+from tests.oracle.asks import By, Definition, Field, Key, Put, Question, Row, Span
+from tests.oracle.truth import holds, rank
+
+LIMIT = 2**63
+
+
+class Refused(Exception):
+    """The whole commit is refused; the model is as before."""
+
+
+class Model:
+    """AllOf tables of a hub. A table is a dict in insertion order from key to row; `wrote` has each row's version."""
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, Definition] = {}
+        self.rows: dict[str, dict[Key, Row]] = {}
+        self.wrote: dict[str, dict[Key, int]] = {}
+
+    def create(self, table: Definition) -> None:
+        self.definitions[table.name], self.rows[table.name], self.wrote[table.name] = table, {}, {}
+
+    def drop(self, table: str) -> None:
+        del self.definitions[table], self.rows[table], self.wrote[table]
+
+    def commit(self, puts: Sequence[Put], version: int) -> list[dict[str, int]]:
+        """Applies all writes or raises Refused. `version` is what the rows written will say."""
+        before = {name: dict(rows) for name, rows in self.rows.items()}
+        before_wrote = {name: dict(wrote) for name, wrote in self.wrote.items()}
+        try:
+            return [self.put(put, version) for put in puts]
+        except Refused:
+            self.rows, self.wrote = before, before_wrote
+            raise
+
+    def put(self, put: Put, version: int) -> dict[str, int]:
+        table, rows, wrote = self.definitions[put.table], self.rows[put.table], self.wrote[put.table]
+        counts = {"inserted": 0, "updated": 0, "deleted": 0, "skipped": 0}
+        old, old_wrote = dict(rows), dict(wrote)
+        given: Sequence[Row] = put.rows
+        if put.filter is not None:
+            given = [row for row in rows.values() if holds(put.filter, row, table) is True]
+        seen = set()
+        for new in given:
+            key = tuple(new[name] for name in table.key)
+            if None in key:
+                raise Refused("null in a key")
+            if put.kind == "insert" and key in seen:
+                raise Refused("two rows of one insert have one key")
+            if not self.allowed(put, table, old.get(key), old_wrote.get(key)):
+                counts["skipped"] += 1
+                continue
+            again = key in seen
+            seen.add(key)
+            if put.kind == "delete" and key not in old and put.strict:
+                raise Refused("no such row")
+            if put.kind == "delete":
+                if rows.pop(key, None) is not None:
+                    counts["deleted"] += 1
+                wrote.pop(key, None)
+            elif key in rows:
+                if put.kind == "insert":
+                    raise Refused("the key exists")
+                rows[key] = changed(table, rows[key], new, put.kind == "increment")
+                wrote[key] = version
+                counts["updated"] += not again
+            elif put.kind in ("insert", "upsert"):
+                rows[key] = changed(table, {field.name: field.default for field in table.fields}, new, False)
+                wrote[key] = version
+                counts["inserted"] += 1
+            elif put.lenient:
+                counts["skipped"] += 1
+            else:
+                raise Refused("no such row")
+        return counts
+
+    @staticmethod
+    def allowed(put: Put, table: Definition, old: Row | None, wrote: int | None) -> bool:
+        """Whether the condition lets a row through; raises where it must not."""
+        only = put.only
+        if only is None:
+            return True
+        good = (
+            (only.if_version is None or wrote == only.if_version)
+            and (not only.if_absent or old is None)
+            and (only.if_filter is None or (old is not None and holds(only.if_filter, old, table) is True))
+        )
+        if not good and not only.skip:
+            raise Refused("the condition is not met")
+        return good
+
+    def answer(self, ask: Question, span: Span | None = None) -> tuple[list[Row], int]:
+        """The rows of the window, in order, and the number of rows of the whole result."""
+        table = self.definitions[ask.table]
+        fields = {field.name: field for field in table.fields}
+        found = [row for row in self.rows[ask.table].values() if ask.filter is None or holds(ask.filter, row, table)]
+        if ask.sort:
+            keys = [*ask.sort, *(By(name) for name in table.key)]
+            found.sort(key=cmp_to_key(lambda a, b: next(filter(None, (order(by, fields, a, b) for by in keys)), 0)))
+        span = span or Span()
+        end = None if span.limit is None else span.offset + span.limit
+        names = {*table.key, *(ask.columns or fields)}
+        return [{name: row[name] for name in row if name in names} for row in found[span.offset : end]], len(found)
+
+
+def order(by: By, fields: dict[str, Field], a: Row, b: Row) -> int:
+    """-1, 0 or 1: nulls last in both directions unless they are to be first."""
+    x, y = a[by.column], b[by.column]
+    if x is None or y is None:
+        return ((x is None) - (y is None)) * (-1 if by.nulls_first else 1)
+    x, y = rank(fields[by.column], x), rank(fields[by.column], y)
+    return ((x > y) - (x < y)) * (-1 if by.descending else 1)
+
+
+def changed(table: Definition, old: Row, new: Row, add: bool) -> Row:
+    """A row after a write of some of its columns."""
+    row = dict(old)
+    for field in table.fields:
+        if field.name not in new or (add and (field.key or new[field.name] is None)):
+            continue
+        value: Any = (row[field.name] or 0) + new[field.name] if add else new[field.name]
+        row[field.name] = value + 0.0 if isinstance(value, float) else value  # -0.0 is stored as 0.0
+        if field.type == "int64" and value is not None and not -LIMIT <= value < LIMIT:
+            raise Refused("outside int64")
+    for field in table.fields:
+        if (field.key or field.required) and row[field.name] is None:
+            raise Refused("null where a value is required")
+    return row

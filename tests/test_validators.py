@@ -1,0 +1,247 @@
+"""Every validator of the contract accepts a good stream and catches the bad one made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tesseract_grpc._proto.tesseract.v1 import change_pb2, session_service_pb2, table_service_pb2
+from tesseract_grpc.testing import (
+    Answer,
+    ContractViolation,
+    Mirror,
+    MirrorError,
+    check_stream,
+    fold,
+    validate_atomic,
+    validate_bookmarkable,
+    validate_contiguous,
+    validate_convergent,
+    validate_ordered,
+    validate_unique,
+)
+from tests import wire
+
+Response = session_service_pb2.WatchSessionResponse
+Stream = list[Response]
+TYPES = {"id": "int64", "name": "string", "x": "float64"}
+DELETED, FILTERED = change_pb2.REMOVE_REASON_DELETED, change_pb2.REMOVE_REASON_FILTERED
+
+
+def say(begins: int, ends: int, continued: bool = False, **event: Any) -> Response:
+    return Response(from_version=begins, to_version=ends, continued=continued, generation=1, **event)
+
+
+def row(key: int, name: str | None = "a", x: float | None = 1.0) -> dict[str, Any]:
+    return {"id": key, "name": name, "x": x}
+
+
+def key(value: int) -> dict[str, Any]:
+    return {"id": value}
+
+
+def begin(version: int) -> Response:
+    return say(version, version, begin=change_pb2.Begin(epoch="e", columns=wire.columns(TYPES, ["id"])))
+
+
+def piece(version: int, rows: list[dict[str, Any]], start: int = 0, continued: bool = True) -> Response:
+    rows_at = change_pb2.SnapshotRows(rows=wire.batch(rows, TYPES), start_index=start)
+    return say(version, version, continued, snapshot_rows=rows_at)
+
+
+def end(version: int, count: int, total: int | None = None) -> Response:
+    total = count if total is None else total
+    return say(version, version, snapshot_end=change_pb2.SnapshotEnd(row_count=count, total_count=total))
+
+
+def change(begins: int, ends: int, continued: bool = False, **parts: Any) -> Response:
+    return say(begins, ends, continued, changes=wire.changes(TYPES, **parts))
+
+
+def progress(version: int, begins: int | None = None) -> Response:
+    return say(version if begins is None else begins, version, progress=change_pb2.Progress())
+
+
+def start() -> Stream:
+    """A watch that holds the rows 1, 2, 3 at version 5."""
+    return [begin(5), piece(5, [row(1), row(2)]), piece(5, [row(3, None)], 2), end(5, 3)]
+
+
+def good() -> Stream:
+    return [
+        *start(),
+        progress(5),
+        change(
+            5,
+            7,
+            removes={DELETED: [key(1)]},
+            updates=[[{"id": 2, "x": None}]],
+            moves=[(key(2), 1)],
+            inserts=[(row(9), 0)],
+            total=3,
+        ),
+        progress(7),
+        progress(7),
+        progress(8, 7),
+        change(8, 9, True, removes={FILTERED: [key(9)]}, total=2),
+        change(8, 9, updates=[[{"id": 3, "name": "z"}]], total=2),
+        say(9, 9, lagged=change_pb2.Lagged(skipped_commits=4)),
+        change(9, 13, inserts=[(row(1), 2)], total=3),
+    ]
+
+
+GOOD_TRUTH = {
+    5: Answer([row(1), row(2), row(3, None)], 3),
+    7: Answer([row(9), row(2, "a", None), row(3, None)], 3),
+    9: Answer([row(2, "a", None), row(3, "z")], 2),
+    13: Answer([row(2, "a", None), row(3, "z"), row(1)], 3),
+}
+
+
+def test_a_good_stream_keeps_all_promises() -> None:
+    check_stream(good(), GOOD_TRUTH)
+
+
+def test_the_good_truth_is_compared() -> None:
+    mirror = fold(good())
+    assert [row["id"] for row in mirror.rows] == [2, 3, 1]
+    assert mirror.total_count == 3
+    assert mirror.version == 13
+    assert mirror.epoch == "e"
+
+
+def moved_on(*more: Response) -> Stream:
+    return [*start(), *more]
+
+
+BAD: dict[str, tuple[Callable[[Stream], None], Stream]] = {
+    "1 version falls": (validate_ordered, moved_on(progress(6, 5), progress(4))),
+    "1 event ends before it begins": (validate_ordered, moved_on(change(5, 4, total=3))),
+    "1 change that stays": (validate_ordered, moved_on(change(5, 5, total=3))),
+    "2 gap": (validate_contiguous, moved_on(change(6, 7, total=3))),
+    "2 overlap": (validate_contiguous, moved_on(change(5, 7, total=3), change(6, 8, total=3))),
+    "2 gap before progress": (validate_contiguous, moved_on(progress(9))),
+    "2 pieces of two ends": (validate_contiguous, moved_on(change(5, 6, True, total=3), change(5, 7, total=3))),
+    "2 pieces of two beginnings": (validate_contiguous, moved_on(change(5, 7, True, total=3), change(6, 7, total=3))),
+    "3 key twice in a snapshot": (validate_unique, [begin(5), piece(5, [row(1), row(1)]), end(5, 2)]),
+    "3 key twice across pieces": (validate_unique, [begin(5), piece(5, [row(1)]), piece(5, [row(1)], 1), end(5, 2)]),
+    "3 removed twice": (validate_unique, moved_on(change(5, 6, removes={DELETED: [key(1)], FILTERED: [key(1)]}))),
+    "3 removed again": (
+        validate_unique,
+        moved_on(change(5, 6, removes={DELETED: [key(1)]}), change(6, 7, removes={DELETED: [key(1)]})),
+    ),
+    "3 removed and inserted": (
+        validate_unique,
+        moved_on(change(5, 6, removes={DELETED: [key(1)]}, inserts=[(row(1), 0)])),
+    ),
+    "3 inserted again": (validate_unique, moved_on(change(5, 6, inserts=[(row(2), 0)]))),
+    "3 inserted twice": (validate_unique, moved_on(change(5, 6, inserts=[(row(7), 0), (row(7), 1)]))),
+    "3 updated twice": (
+        validate_unique,
+        moved_on(change(5, 6, updates=[[{"id": 1, "x": 2.0}], [{"id": 1, "name": "b"}]])),
+    ),
+    "3 update of a row not held": (validate_unique, moved_on(change(5, 6, updates=[[{"id": 8, "x": 2.0}]]))),
+    "3 moved twice": (validate_unique, moved_on(change(5, 6, moves=[(key(1), 0), (key(1), 2)]))),
+    "3 inserted and moved": (validate_unique, moved_on(change(5, 6, moves=[(key(7), 0)], inserts=[(row(7), 1)]))),
+    "4 progress inside a change": (validate_atomic, moved_on(change(5, 6, True, total=3), progress(6), change(5, 6))),
+    "4 change inside a snapshot": (
+        validate_atomic,
+        [begin(5), piece(5, [row(1)]), change(5, 6, total=1), end(5, 1)],
+    ),
+    "4 snapshot of two versions": (validate_atomic, [begin(5), piece(5, [row(1)]), piece(6, [row(2)], 1), end(6, 2)]),
+    "4 half a snapshot is shown": (validate_atomic, [begin(5), piece(5, [row(1)], continued=False), end(5, 1)]),
+    "4 snapshot with a row missing": (validate_atomic, [begin(5), piece(5, [row(1)]), end(5, 2)]),
+    "5 position outside": (validate_convergent, moved_on(change(5, 6, inserts=[(row(7), 9)], total=4))),
+    "5 two rows in one place": (
+        validate_convergent,
+        moved_on(change(5, 6, inserts=[(row(7), 1), (row(8), 1)], total=5)),
+    ),
+    "5 row with a column missing": (
+        validate_convergent,
+        moved_on(change(5, 6, inserts=[({"id": 7, "name": "a"}, 0)], total=4)),
+    ),
+    "5 change before the snapshot": (
+        validate_convergent,
+        [begin(5), piece(5, [row(1)]), change(5, 6, updates=[[{"id": 1, "x": 1.0}]]), end(6, 1), progress(7)],
+    ),
+    "7 change after its bookmark": (validate_bookmarkable, moved_on(progress(7, 5), change(5, 6, total=3))),
+    "7 change at its bookmark": (validate_bookmarkable, moved_on(progress(7, 5), change(5, 7, total=3))),
+    "7 progress falls": (validate_bookmarkable, moved_on(progress(7, 5), progress(6))),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_stream_is_caught(name: str) -> None:
+    validator, stream = BAD[name]
+    with pytest.raises(ContractViolation) as caught:
+        validator(stream)
+    assert caught.value.promise.startswith(name[0])
+    with pytest.raises(ContractViolation):
+        check_stream(stream)
+
+
+WRONG: dict[str, Response] = {
+    "wrong value": change(5, 6, updates=[[{"id": 1, "x": 3.0}]], total=3),
+    "row missing": change(5, 6, removes={DELETED: [key(1)]}, total=3),
+    "row too many": change(5, 6, updates=[[{"id": 1, "x": 2.0}]], inserts=[(row(4), 0)], total=3),
+    "wrong order": change(5, 6, updates=[[{"id": 1, "x": 2.0}]], moves=[(key(1), 2)], total=3),
+    "wrong count": change(5, 6, updates=[[{"id": 1, "x": 2.0}]], total=4),
+    "null as zero": change(5, 6, updates=[[{"id": 1, "x": 2.0}], [{"id": 3, "name": ""}]], total=3),
+    "whole number for a double": change(5, 6, updates=[[{"id": 1, "x": 2.0}]], total=2),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mirror_that_is_not_the_truth_is_caught(name: str) -> None:
+    truth = {5: GOOD_TRUTH[5], 6: Answer([row(1, "a", 2.0), row(2), row(3, None)], 3)}
+    right = change(5, 6, updates=[[{"id": 1, "x": 2.0}]], total=3)
+    check_stream(moved_on(right), truth)
+    with pytest.raises(ContractViolation) as caught:
+        check_stream(moved_on(WRONG[name]), truth)
+    assert caught.value.promise.startswith("5")
+
+
+def test_a_commit_split_over_two_changes_is_not_convergent() -> None:
+    truth = {5: GOOD_TRUTH[5], 6: Answer([row(2), row(3, None)], 2), 7: Answer([row(3, None)], 1)}
+    one = change(5, 6, removes={DELETED: [key(1)]}, total=2)
+    two = change(6, 7, removes={DELETED: [key(2)]}, total=1)
+    check_stream(moved_on(one, two), truth)
+    half = change(5, 6, total=3)
+    rest = change(6, 7, removes={DELETED: [key(1), key(2)]}, total=1)
+    with pytest.raises(ContractViolation):
+        check_stream(moved_on(half, rest), truth)
+
+
+def test_a_stream_begins_with_begin() -> None:
+    with pytest.raises(ContractViolation):
+        check_stream(start()[1:])
+
+
+def test_a_reset_starts_again_and_the_versions_of_another_epoch_may_be_lower() -> None:
+    reset = say(5, 5, reset=change_pb2.Reset(reason=change_pb2.RESET_REASON_OTHER_EPOCH))
+    again = [begin(2), piece(2, [row(1)]), end(2, 1), change(2, 3, removes={DELETED: [key(1)]}, total=0)]
+    check_stream([*start(), reset, *again], {3: Answer([], 0)})
+
+
+def test_fold_leaves_its_start_alone() -> None:
+    before = fold(start())
+    after = fold([change(5, 6, removes={DELETED: [key(1)]}, total=2)], before)
+    assert [r["id"] for r in before.rows] == [1, 2, 3]
+    assert [r["id"] for r in after.rows] == [2, 3]
+
+
+def test_a_table_watch_without_a_snapshot_holds_no_rows() -> None:
+    opening = table_service_pb2.WatchTableResponse(from_version=5, to_version=5, begin=begin(5).begin)
+    update = wire.changes(TYPES, updates=[[{"id": 1, "x": 3.0}]])
+    stream = [opening, table_service_pb2.WatchTableResponse(from_version=5, to_version=6, changes=update)]
+    check_stream(stream)
+    mirror = fold(stream)
+    assert not mirror.anchored
+    assert mirror.version == 6
+
+
+def test_a_response_without_an_event_is_refused() -> None:
+    with pytest.raises(MirrorError):
+        Mirror().apply(say(1, 1))
