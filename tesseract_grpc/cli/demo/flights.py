@@ -106,8 +106,8 @@ def _codes(raw: Any, name: str) -> npt.NDArray[np.int64]:
     encoded = raw[name].combine_chunks().dictionary_encode()
     texts = encoded.dictionary.to_pylist()
     rank = {text: index for index, text in enumerate(sorted(texts))}
-    ranks: npt.NDArray[np.int64] = np.array([rank[text] for text in texts], np.int64)
-    return ranks[encoded.indices.to_numpy()]
+    codes: npt.NDArray[np.int64] = np.array([rank[text] for text in texts], np.int64)[encoded.indices.to_numpy()]
+    return codes
 
 
 def _dates(raw: Any) -> Minutes:
