@@ -32,11 +32,15 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+SEED = "TESSERACT_TEST_SEED"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Draws the seed of this run, before hypothesis reads it; the workers of xdist get it with the options."""
+    """Draws the seed of this run before hypothesis reads it; the workers of xdist inherit it with the environment."""
     if config.option.hypothesis_seed is None:
-        config.option.hypothesis_seed = random.SystemRandom().randrange(2**32)
+        config.option.hypothesis_seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(2**32))
+    os.environ[SEED] = str(config.option.hypothesis_seed)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
