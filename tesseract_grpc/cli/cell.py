@@ -7,6 +7,8 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 NOTHING = "·"
 """How a null looks in a table, so that it is not taken for an empty text."""
 
@@ -19,7 +21,7 @@ def as_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return format(value, ".15g")
-    if isinstance(value, datetime):
+    if isinstance(value, datetime | np.datetime64):
         return _moment(value)
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=as_json)
@@ -32,10 +34,10 @@ def as_csv(value: Any) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """The value as `json.dumps` takes it. Times are ISO 8601 in UTC; NaN and infinities, which JSON lacks, are texts."""
+    """The value as `json.dumps` takes it: times as ISO 8601 in UTC; NaN and infinities, which JSON lacks, as texts."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    if isinstance(value, datetime):
+    if isinstance(value, datetime | np.datetime64):
         return _moment(value)
     if isinstance(value, dict):
         return {key: as_json(item) for key, item in value.items()}
@@ -49,7 +51,9 @@ def json_line(value: Any) -> str:
     return json.dumps(as_json(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
 
 
-def _moment(value: datetime) -> str:
+def _moment(value: datetime | np.datetime64) -> str:
+    if isinstance(value, np.datetime64):  # The client's answer for years that datetime cannot hold.
+        return f"{value}Z"
     moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     precision = "microseconds" if moment.microsecond else "seconds"
     return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"

@@ -1,0 +1,85 @@
+"""The entry point: finds the command, runs it, and ends the process as a shell expects.
+
+Exit codes: 0 done, 1 the command failed, 2 the command line is wrong, 130 interrupted. Ctrl-C prints nothing. A reader
+that stops reading (`tesseract-grpc query trades | head -1`) is not a failure: the command ends with 0 and says nothing.
+
+A command's module is imported when the command is used, so that `version` does not wait for grpc and only `serve`
+loads the server.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from tesseract_grpc.cli.errors import INTERRUPTED
+from tesseract_grpc.cli.failure import failure_of
+
+COMMANDS = {
+    "demo": "tesseract_grpc.cli.demo.command:demo",
+    "import": "tesseract_grpc.cli.import_file:import_file",
+    "query": "tesseract_grpc.cli.query:query",
+    "serve": "tesseract_grpc.cli.serve:serve",
+    "tables": "tesseract_grpc.cli.tables:tables",
+    "version": "tesseract_grpc.cli.version:version",
+    "watch": "tesseract_grpc.cli.watch:watch",
+}
+
+
+class CommandGroup(click.Group):
+    """A group that imports its commands when they are used and says what the client's exceptions mean."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names for --help."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; what the client raises becomes a CommandFailed."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            failure = failure_of(error)
+            if failure is None:
+                raise
+            raise failure from error
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Tables in memory over gRPC, with queries that stay live."""
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command line and ends the process."""
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Runs a command line; the exit code."""
+    try:
+        code = cli.main(args, prog_name="tesseract-grpc", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more on its way out and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
