@@ -1,0 +1,69 @@
+"""The field of contestants, by name.
+
+A contestant's library is imported when it is opened, so that the process of one contestant never pays for another's
+memory or threads.
+"""
+
+from __future__ import annotations
+
+from benchmarks.contestant import Aggregates, Contestant, Live, LiveGroups, Selects
+from benchmarks.workload import OURS
+
+PEERS = ("perspective", "duckdb", "polars")
+
+
+def open_contestant(name: str, cores: int) -> Contestant:
+    """Return a contestant with an empty table, held to a number of threads."""
+    return _class(name)(cores)
+
+
+def open_selects(name: str, cores: int) -> Selects:
+    """Return a contestant that answers queries for rows."""
+    contestant = open_contestant(name, cores)
+    if not isinstance(contestant, Selects):
+        raise TypeError(f"{name} answers no queries for rows")
+    return contestant
+
+
+def open_aggregates(name: str, cores: int) -> Aggregates:
+    """Return a contestant that answers queries for aggregates."""
+    contestant = open_contestant(name, cores)
+    if not isinstance(contestant, Aggregates):
+        raise TypeError(f"{name} answers no queries for aggregates")
+    return contestant
+
+
+def open_live(name: str, cores: int) -> Live:
+    """Return a contestant that keeps sessions live."""
+    contestant = open_contestant(name, cores)
+    if not isinstance(contestant, Live):
+        raise TypeError(f"{name} keeps no sessions live")
+    return contestant
+
+
+def open_live_groups(name: str, cores: int) -> LiveGroups:
+    """Return a contestant that also keeps grouped sessions live."""
+    contestant = open_contestant(name, cores)
+    if not isinstance(contestant, LiveGroups):
+        raise TypeError(f"{name} keeps no grouped sessions live")
+    return contestant
+
+
+def _class(name: str) -> type[Contestant]:
+    if name == OURS:
+        from benchmarks.ours import Ours
+
+        return Ours
+    if name == "perspective":
+        from benchmarks.peers.perspective import Perspective
+
+        return Perspective
+    if name == "duckdb":
+        from benchmarks.peers.duckdb import DuckDB
+
+        return DuckDB
+    if name == "polars":
+        from benchmarks.peers.polars import Polars
+
+        return Polars
+    raise ValueError(f"no contestant is called {name!r}")

@@ -1,0 +1,98 @@
+"""W4, W5, W6 and W8: updates while sessions are open, to the point where every delta was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.contestant import Live, LiveGroups
+from benchmarks.field import open_live, open_live_groups
+from benchmarks.load import ROWS, fill
+from benchmarks.measure import Stopwatch, percentile
+from benchmarks.trades import SYMBOLS, make_trades, make_updates, session_symbols
+from benchmarks.workload import Figure, Figures, Settings
+
+SMALL_ROWS = 100_000
+BATCHES = 100
+BATCH = 1_000
+SINGLES = 2_000
+LEAST_SECONDS = 1.0  # fast contestants repeat their updates for this long, so that noise averages out
+SESSIONS_A_SYMBOL = 10
+
+
+def run_batches(metric: str, sessions: int, *, grouped: bool, name: str, settings: Settings) -> Figures:
+    """W4: 100 batches of 1,000 updates on 1 M rows."""
+    contestant = _opened(name, settings, ROWS, sessions, grouped=grouped)
+    rows = contestant.row_count()
+    updates = make_updates(rows, settings.scaled(BATCHES, least=3), settings.scaled(BATCH, least=10), settings.seed)
+    watch, done = _drive(contestant, [contestant.prepare_update(batch) for batch in updates], settings, warm=1)
+    return {metric: _rate(watch, done * len(updates[0]), sessions + grouped, contestant, commits=done)}
+
+
+def run_singles(metric: str, rows: int, sessions: int, *, grouped: bool, name: str, settings: Settings) -> Figures:
+    """W5 and W6: 2,000 updates of single rows."""
+    contestant = _opened(name, settings, rows, sessions, grouped=grouped)
+    return {metric: _single_rate(contestant, settings, sessions + grouped)}
+
+
+def run_distinct(name: str, settings: Settings) -> Figures:
+    """W8: 10,000 sessions on 100 k rows, no two with the same filter, of which about 10 match an update.
+
+    Each is one symbol with a price above a bound of its own, low enough that nearly every row of the symbol passes.
+    """
+    contestant = _opened(name, settings, SMALL_ROWS)
+    symbols = settings.scaled(len(SYMBOLS), least=10)
+    for number in range(symbols * SESSIONS_A_SYMBOL):
+        contestant.watch((SYMBOLS[number % symbols],), above=float(number // symbols * 10))
+    return {"W8": _single_rate(contestant, settings, symbols * SESSIONS_A_SYMBOL)}
+
+
+def _opened(name: str, settings: Settings, rows: int, sessions: int = 0, *, grouped: bool = False) -> Live:
+    """Return a contestant with the table loaded and the sessions open."""
+    contestant = (open_live_groups if grouped else open_live)(name, settings.cores)
+    fill(contestant, make_trades(settings.scaled(rows, least=1000), settings.seed))
+    for number in range(sessions):
+        contestant.watch(session_symbols(number))
+    if isinstance(contestant, LiveGroups) and grouped:
+        contestant.watch_groups()
+    return contestant
+
+
+def _single_rate(contestant: Live, settings: Settings, sessions: int) -> Figure:
+    updates = make_updates(contestant.row_count(), settings.scaled(SINGLES, least=20), 1, settings.seed)
+    prepared = [contestant.prepare_update(update) for update in updates]
+    watch, done = _drive(contestant, prepared, settings, warm=2)
+    return _rate(watch, done, sessions, contestant, commits=done)
+
+
+def _drive(contestant: Live, batches: Sequence[Any], settings: Settings, warm: int) -> tuple[Stopwatch, int]:
+    """Apply the batches, again and again for a second, until the time is up; return the time and their number."""
+    for batch in batches[:warm]:
+        contestant.update(batch)
+    contestant.observed = 0
+    watch = Stopwatch()
+    done = 0
+    least = min(LEAST_SECONDS * settings.scale, settings.seconds)
+    while True:
+        for batch in batches:
+            with watch:
+                contestant.update(batch)
+            done += 1
+            if watch.wall > settings.seconds:
+                return watch, done
+        if watch.wall >= least:
+            return watch, done
+
+
+def _rate(watch: Stopwatch, rows: int, sessions: int, contestant: Live, commits: int) -> Figure:
+    if sessions and not contestant.observed:
+        raise AssertionError(f"{contestant.name} observed no delta: the run is void")
+    return Figure(
+        rows / watch.wall,
+        {
+            "cpu/s": rows / watch.cpu if watch.cpu else 0.0,
+            "p50_ms": percentile(watch.laps, 50) * 1e3,
+            "p99_ms": percentile(watch.laps, 99) * 1e3,
+            "deltas_a_commit": contestant.observed / commits,
+        },
+    )

@@ -1,0 +1,89 @@
+"""All workloads, by name: what each yields and who takes part."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks import live, load, oneshot
+from benchmarks.field import PEERS
+from benchmarks.wire.workloads import WIRE
+from benchmarks.workload import OURS, Better, Figures, Metric, Settings, Workload
+
+_LIVE = (OURS, "perspective")
+_HIGHER, _LOWER = Better.HIGHER, Better.LOWER
+
+
+def _batches(sessions: int, *, grouped: bool) -> Workload:
+    name = f"W4_{sessions}_group" if grouped else f"W4_{sessions}"
+    about = f"1 M rows, batches of 1,000 updates, {sessions} filtered" + (" and 1 grouped" * grouped) + " live"
+    return Workload(
+        name,
+        (Metric(name, "rows/s", _HIGHER, about),),
+        ("perspective",) if grouped else _LIVE,
+        partial(_run_batches, name, sessions, grouped),
+    )
+
+
+def _run_batches(metric: str, sessions: int, grouped: bool, name: str, settings: Settings) -> Figures:
+    return live.run_batches(metric, sessions, grouped=grouped, name=name, settings=settings)
+
+
+def _singles(name: str, rows: int, sessions: int, *, grouped: bool) -> Workload:
+    size = "1 M" if rows == load.ROWS else "100 k"
+    about = f"{size} rows, single updates, {sessions} filtered" + (" and 1 grouped" * grouped) + " live"
+    return Workload(
+        name,
+        (Metric(name, "updates/s", _HIGHER, about),),
+        ("perspective",) if grouped else _LIVE,
+        partial(_run_singles, name, rows, sessions, grouped),
+    )
+
+
+def _run_singles(metric: str, rows: int, sessions: int, grouped: bool, name: str, settings: Settings) -> Figures:
+    return live.run_singles(metric, rows, sessions, grouped=grouped, name=name, settings=settings)
+
+
+_IN_PROCESS = (
+    Workload(
+        "W1",
+        (
+            Metric("W1", "rows/s", _HIGHER, "load 1 M rows in batches of 10,000"),
+            Metric("W1_bytes", "bytes/row", _LOWER, "memory of the loaded table"),
+        ),
+        (OURS, *PEERS),
+        load.run_load,
+    ),
+    Workload(
+        "W2",
+        (Metric("W2", "ms", _LOWER, "1 M rows: filter, sort, first 100; a new query each time"),),
+        (OURS, *PEERS),
+        oneshot.run_top,
+    ),
+    Workload(
+        "W3",
+        (Metric("W3", "ms", _LOWER, "1 M rows: group by symbol, five aggregates; asked once"),),
+        PEERS,
+        oneshot.run_groups,
+    ),
+    *(_batches(sessions, grouped=False) for sessions in (1, 10, 50)),
+    _batches(50, grouped=True),
+    _singles("W5", load.ROWS, 10, grouped=True),
+    _singles("W6_0", live.SMALL_ROWS, 0, grouped=False),
+    _singles("W6_100", live.SMALL_ROWS, 100, grouped=False),
+    Workload(
+        "W7",
+        (Metric("W7", "ms", _LOWER, "1 M rows: count where price * qty > 500,000"),),
+        PEERS,
+        oneshot.run_products,
+    ),
+    Workload(
+        "W8",
+        (Metric("W8", "updates/s", _HIGHER, "100 k rows, single updates, 10,000 filtered live, 10 of them match"),),
+        _LIVE,
+        live.run_distinct,
+        slow=("perspective",),
+    ),
+)
+
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (*_IN_PROCESS, *WIRE)}
+METRICS: dict[str, Metric] = {metric.name: metric for workload in WORKLOADS.values() for metric in workload.metrics}

@@ -1,0 +1,86 @@
+"""The workloads over the wire, by name."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks.wire import beside, fanout, ingest, latency, stopped
+from benchmarks.workload import OURS, Better, Figures, Metric, Settings, Workload
+
+_HIGHER, _LOWER = Better.HIGHER, Better.LOWER
+_US = "us/message"
+
+
+def _watch(watchers: int, connections: int, suffix: str = "") -> Workload:
+    name = f"wire_watch_{watchers}{suffix}"
+    where = f"{watchers} watchers on {min(watchers, connections)} connections" if watchers > 1 else "1 watcher"
+    return Workload(
+        name,
+        (
+            Metric(name, "messages/s", _HIGHER, f"{where}: changes delivered"),
+            Metric(f"{name}_cpu", _US, _LOWER, f"{where}: server CPU a message, commits included"),
+        ),
+        (OURS,),
+        partial(_run_watch, name, watchers, connections),
+        pinned=False,
+    )
+
+
+def _run_watch(name: str, watchers: int, connections: int, _: str, settings: Settings) -> Figures:
+    return fanout.run_watch(name, watchers, connections, settings)
+
+
+WIRE = (
+    Workload(
+        "wire_write_bulk",
+        (Metric("wire_write_bulk", "rows/s", _HIGHER, "one client process writes batches of 10,000 rows"),),
+        (OURS,),
+        ingest.run_bulk,
+        pinned=False,
+    ),
+    Workload(
+        "wire_write_unary",
+        (Metric("wire_write_unary", "writes/s", _HIGHER, "one client process, single rows, 32 calls in flight"),),
+        (OURS,),
+        ingest.run_unary,
+        pinned=False,
+    ),
+    _watch(1, 1),
+    _watch(100, fanout.CONNECTIONS),
+    _watch(1000, fanout.CONNECTIONS),
+    _watch(1000, 1000, "_apart"),
+    Workload(
+        "wire_latency",
+        (
+            Metric("wire_latency_p50", "ms", _LOWER, "from a commit's intended time to its watcher, 200 commits/s"),
+            Metric("wire_latency_p99", "ms", _LOWER, "the same, p99"),
+        ),
+        (OURS,),
+        latency.run_latency,
+        pinned=False,
+    ),
+    Workload(
+        "wire_write_beside_session",
+        (
+            Metric(
+                "wire_write_beside_session_p99",
+                "ms",
+                _LOWER,
+                "point writes while a 1 M-row session is made and fetched",
+            ),
+        ),
+        (OURS,),
+        beside.run_beside,
+        pinned=False,
+    ),
+    Workload(
+        "wire_stopped",
+        (
+            Metric("wire_stopped_p99", "ms", _LOWER, "1,000 watchers while 10 other readers are stopped for a minute"),
+            Metric("wire_stopped_growth", "MB", _LOWER, "growth of the server's memory in that minute"),
+        ),
+        (OURS,),
+        stopped.run_stopped,
+        pinned=False,
+    ),
+)
