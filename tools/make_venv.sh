@@ -28,7 +28,7 @@ create_after_apt() {
     version="$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq </dev/null
-    apt-get install -y -qq "python$version-venv" </dev/null || apt-get install -y -qq python3-venv </dev/null
+    apt-get install -y -qq "python$version-venv" </dev/null >/dev/null || apt-get install -y -qq python3-venv </dev/null >/dev/null
     "$python" -m venv "$venv"
 }
 
@@ -43,5 +43,6 @@ if [ ! -x "$venv/bin/python" ]; then
     fi
 fi
 
-export PIP_DISABLE_PIP_VERSION_CHECK=1
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+"$venv/bin/python" -m pip install --quiet --upgrade pip
 "$venv/bin/python" -m pip install --quiet --editable '.[arrow,demo,dev]'
