@@ -32,7 +32,7 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-SEED = "TESSERACT_TEST_SEED"
+SEED = "HYPOTHESIS_SEED_OF_THIS_RUN"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -72,9 +72,9 @@ class TestProducts:
         run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
         wheel = next(products.glob("*.whl"))
         run(sys.executable, "-m", "pip", "--python", bin_folder / "python", "install", "-q", wheel, cwd=tmp_path)
-        version = run(bin_folder / "tesseract-grpc", "--version", cwd=tmp_path)
+        version = run(bin_folder / "tesseract-grpc", "version", cwd=tmp_path)
         server = subprocess.Popen(
-            [bin_folder / "tesseract-grpc", "serve", "--port", "0"],
+            [bin_folder / "tesseract-grpc", "serve", "--listen", "127.0.0.1:0"],
             cwd=tmp_path,
             env=bare(),
             stdout=subprocess.PIPE,
