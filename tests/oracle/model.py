@@ -59,26 +59,29 @@ class Model:
                 continue
             again = key in seen
             seen.add(key)
-            if put.kind == "delete" and key not in old and put.strict:
-                raise Refused("no such row")
-            if put.kind == "delete":
-                if rows.pop(key, None) is not None:
-                    counts["deleted"] += 1
+            if key not in old and put.kind not in ("insert", "upsert"):
+                if put.strict or (put.kind != "delete" and not put.lenient):
+                    raise Refused("no such row")
+                counts["skipped"] += 1
+            elif put.kind == "delete":
+                rows.pop(key, None)
                 wrote.pop(key, None)
-            elif key in rows:
+                counts["deleted"] += not again
+            elif key in old:
                 if put.kind == "insert":
                     raise Refused("the key exists")
-                rows[key] = changed(table, rows[key], new, put.kind == "increment")
-                wrote[key] = version
-                counts["updated"] += not again
-            elif put.kind in ("insert", "upsert"):
+                was = (rows if put.kind == "increment" else old)[key]  # increments add up, else the later row wins
+                rows[key] = changed(table, was, new, put.kind == "increment")
+                if repr(rows[key]) != repr(was):  # a write that changes nothing leaves the row's version alone
+                    wrote[key] = version
+                elif put.kind != "increment":
+                    wrote[key] = old_wrote[key]
+                counts["updated"] += 1
+            else:
+                rows.pop(key, None)  # of two upserts of one new key, the later stands, in its own place
                 rows[key] = changed(table, {field.name: field.default for field in table.fields}, new, False)
                 wrote[key] = version
-                counts["inserted"] += 1
-            elif put.lenient:
-                counts["skipped"] += 1
-            else:
-                raise Refused("no such row")
+                counts["inserted"] += not again
         return counts
 
     @staticmethod

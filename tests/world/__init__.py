@@ -1,0 +1,1 @@
+"""The tiny world that all machines play in: two tables, few keys, few values, and random questions and writes over them."""

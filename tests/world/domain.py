@@ -1,0 +1,73 @@
+"""The tables and the values. Tiny on purpose: with eight keys and a handful of values, ties, nulls, NaN and rows that come
+back happen all the time."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+from typing import Any
+
+from tests.oracle.asks import Definition, Field
+
+ITEMS = Definition(
+    "items",
+    (
+        Field("id", "int64", key=True),
+        Field("n", "int64"),
+        Field("x", "float64"),
+        Field("s", "string"),
+        Field("b", "bool"),
+        Field("t", "timestamp"),
+        Field("e", "enum", names=("low", "mid", "high")),
+        Field("j", "json"),
+        Field("d", "int64", default=1),
+        Field("r", "string", required=True),
+    ),
+)
+"""One key column, every type, a default, a required column."""
+
+PAIRS = Definition(
+    "pairs",
+    (
+        Field("side", "enum", key=True, names=("sell", "buy")),
+        Field("n", "int64"),
+        Field("part", "string", key=True),
+        Field("x", "float64", required=True, default=0.5),
+        Field("s", "string", default="b"),
+    ),
+)
+"""A composite key whose first column sorts as declared (sell before buy), with another column in between."""
+
+TABLES = (ITEMS, PAIRS)
+
+KEYS: dict[str, list[dict[str, Any]]] = {
+    "items": [{"id": key} for key in (3, 1, 0, 7, 5, 2, 6, 4)],
+    "pairs": [{"side": side, "part": part} for part in ("b", "a", "", "é") for side in ("buy", "sell")],
+}
+
+VALUES: dict[str, tuple[Any, ...]] = {
+    "int64": (-2, -1, 0, 1, 2),
+    "float64": (-2.0, -1.0, -0.0, 0.0, 0.5, 1.0, 2.0, math.nan, math.inf),
+    "string": ("", "a", "A", "b", "ab", "aB%", "é", "\U0001f600"),
+    "bool": (True, False),
+    "timestamp": (-1, 0, 1, 2, 1_000_000),
+    "json": ("{}", "[1, 2]", '"a"', "null"),
+}
+
+HUGE = 2**63 - 1
+
+
+def value(rng: Random, field: Field, nulls: float = 0.25) -> Any:
+    """A value of the column, null every so often."""
+    if rng.random() < nulls:
+        return None
+    return rng.choice(field.names if field.type == "enum" else VALUES[field.type])
+
+
+def literal(rng: Random, field: Field) -> Any:
+    """A value to compare the column with, which may be one that the column cannot hold."""
+    if field.type == "int64" and rng.random() < 0.15:
+        return rng.choice((0.5, -1.0, HUGE, -HUGE - 1))
+    if field.type == "float64" and rng.random() < 0.15:
+        return rng.choice((0, 1, 2))
+    return value(rng, field, 0.0)
