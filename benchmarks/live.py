@@ -70,7 +70,7 @@ def _drive(contestant: Live, batches: Sequence[Any], settings: Settings, warm: i
     for batch in batches[:warm]:
         contestant.update(batch)
     contestant.observed = 0
-    watch = Stopwatch()
+    watch = Stopwatch("live")
     done = 0
     least = min(LEAST_SECONDS * settings.scale, settings.seconds)
     while True:

@@ -14,7 +14,7 @@ BATCH = 10_000
 
 def fill(contestant: Contestant, trades: Trades) -> Stopwatch:
     """Load the rows in batches of 10,000; the time is that of the contestant alone, not of preparing batches."""
-    watch = Stopwatch()
+    watch = Stopwatch("load")
     for part in trades.batches(BATCH):
         batch = contestant.prepare(part)
         with watch:

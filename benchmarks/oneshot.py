@@ -43,7 +43,7 @@ def _measure(contestant: Contestant, settings: Settings, ask: Callable[[int], in
     """Time one query after the other, each with a number that makes it a new one; `ask` returns the rows it found."""
     fill(contestant, make_trades(settings.scaled(ROWS, least=100), settings.seed))
     ask(QUERIES)  # the first query of a process pays for set-up that the others do not
-    watch = Stopwatch()
+    watch = Stopwatch("query")
     for number in range(settings.scaled(QUERIES, least=3)):
         with watch:
             found = ask(number)
