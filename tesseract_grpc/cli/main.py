@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
-from tesseract_grpc.cli.errors import INTERRUPTED
+from tesseract_grpc.cli.errors import FAILURE, INTERRUPTED, CommandFailed
 from tesseract_grpc.cli.failure import failure_of
 
 COMMANDS = {
@@ -50,12 +50,19 @@ class CommandGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; what the client raises becomes a CommandFailed."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Here and not in `run`, because click has an answer of its own to this, with exit code 1. Python flushes
+            # stdout once more on its way out and would complain then, so stdout leads nowhere from here on.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
         except Exception as error:
             failure = failure_of(error)
             if failure is None:
                 raise
             raise failure from error
+        return result
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,14 +79,12 @@ def run(args: Sequence[str] | None = None) -> int:
     """Runs a command line; the exit code."""
     try:
         code = cli.main(args, prog_name="tesseract-grpc", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Python flushes stdout once more on its way out and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:  # A disk that is full, a file that cannot be opened.
+        CommandFailed(str(error), reason="IO").show()
+        return FAILURE
     return code if isinstance(code, int) else 0

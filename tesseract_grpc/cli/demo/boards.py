@@ -31,7 +31,7 @@ def _columns(type_name: str, names: str) -> list[Definition]:
     return [column(name, type_name) for name in names.split()]
 
 
-STATUS = column("status", "enum", enum_values=list(STATUSES))
+STATUS = column("status", "enum", enum=list(STATUSES))
 FLIGHT_IDENTITY = [_key("flight_id", "int64"), *_columns("string", "carrier"), *_columns("int64", "flight")]
 FLIGHT_TIMES = _columns("timestamp", "sched_dep sched_arr dep_time arr_time")
 
