@@ -80,9 +80,18 @@ def test_a_diverted_flight_without_an_arrival_is_announced_when_it_was_due() -> 
 
     noon = datetime(2013, 7, 1, 16, tzinfo=UTC)
     row = {
-        **{"flight_id": 1, "carrier": "UA", "flight": 7, "origin": "EWR", "dest": "ORD"},
-        **{"sched_dep": noon, "sched_arr": noon + timedelta(hours=2), "dep_time": noon + timedelta(minutes=30)},
-        **{"arr_time": None, "dep_delay": 30, "arr_delay": None, "status": "diverted"},
+        "flight_id": 1,
+        "carrier": "UA",
+        "flight": 7,
+        "origin": "EWR",
+        "dest": "ORD",
+        "sched_dep": noon,
+        "sched_arr": noon + timedelta(hours=2),
+        "dep_time": noon + timedelta(minutes=30),
+        "arr_time": None,
+        "dep_delay": 30,
+        "arr_delay": None,
+        "status": "diverted",
     }
     times = {"sched_dep", "sched_arr", "dep_time", "arr_time"}
     flights = pa.table(
