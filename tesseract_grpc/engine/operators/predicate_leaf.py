@@ -36,6 +36,9 @@ _EQ, _NE, _LT, _LE, _GT, _GE = CompareOp
 FEW = 8
 """Up to so many listed values are compared one by one; more are looked up."""
 
+WIDEST = 1 << 20
+"""Listed whole numbers whose span is below this are looked up in a table of flags; others by binary search."""
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -52,16 +55,16 @@ def compile_leaf(node: Compare | In | Like | Regex | NullTest, at: int, column: 
     if isinstance(node, NullTest):
         return _null_test(at, node.negated)
     if isinstance(node, (Like, Regex)):
-        match, negated = text_test(node, "filter"), node.negated
-        return _by_table(at, column, lambda texts: [match(text) is not negated for text in texts], 8.0)
+        match = text_test(node, "filter")
+        return _by_table(at, column, (lambda text: not match(text)) if node.negated else match, 8.0)
     if isinstance(node, In):
-        codes = [stored_literal(column, value, intern) for value in node.values]
-        return _membership(at, column, [code for code in codes if code != -1] if column.dictionary else codes, node)
+        stored = [stored_literal(column, value, intern) for value in node.values]
+        return _membership(at, column, [each for each in stored if column.dictionary is None or each >= 0], node)
     if node.op in (_EQ, _NE):
         return _equality(at, column, node.op is _NE, stored_literal(column, node.value, intern))
     if column.dictionary is not None:
         compare, limit = _PYTHON[node.op], node.value
-        return _by_table(at, column, lambda texts: [compare(text, limit) for text in texts], 4.0)
+        return _by_table(at, column, lambda text: compare(text, limit), 4.0)
     return _bound(at, column, node)
 
 
@@ -147,7 +150,7 @@ def _bound(at: int, column: Column, node: Compare) -> Term:
     return Term(1.5, frozenset((at,)), mask, within if opposite is None else above)
 
 
-def _by_table(at: int, column: Column, judge: Callable[[list[str]], list[bool]], cost: float) -> Term:
+def _by_table(at: int, column: Column, judge: Callable[[str], bool], cost: float) -> Term:
     assert column.dictionary is not None
     table = CodeTable(column.dictionary, judge)
     look_up = table.test
@@ -180,9 +183,9 @@ def _membership(at: int, column: Column, stored: list[Scalar], node: In) -> Term
     test = outside if negated else inside
     if column.dictionary is not None and len(stored) > FEW:
         names = frozenset(node.values)
-        by_table = _by_table(at, column, lambda texts: [(text in names) is not negated for text in texts], 2.5)
+        by_table = _by_table(at, column, lambda text: (text in names) is not negated, 2.5)
         return Term(2.5, by_table.columns, by_table.mask, test)
-    find = _find_few(stored) if len(stored) <= FEW else _find_many(np.array(sorted(listed)))  # type: ignore[type-var]
+    find = _find_few(stored) if len(stored) <= FEW else _find_many(np.array(stored))
 
     def mask(read: Read) -> BoolArray:
         values, valid = read(at)
@@ -207,10 +210,30 @@ def _find_few(stored: list[Scalar]) -> Callable[[AnyArray], BoolArray]:
 
 
 def _find_many(ordered: AnyArray) -> Callable[[AnyArray], BoolArray]:
+    if ordered.dtype == np.int64 and int(ordered[-1]) - int(ordered[0]) < WIDEST:
+        return _find_in_span(ordered)
+
     def find(values: AnyArray) -> BoolArray:
         places = ordered.searchsorted(values)
         places[places == len(ordered)] = 0
         result: BoolArray = ordered.take(places) == values
+        return result
+
+    return find
+
+
+def _find_in_span(ordered: AnyArray) -> Callable[[AnyArray], BoolArray]:
+    """For whole numbers that lie close together: a flag for each number of their span."""
+    span = int(ordered[-1]) - int(ordered[0]) + 1
+    flags = np.zeros(span + 1, np.bool_)
+    flags[ordered - ordered[0]] = True
+    lowest, beyond = ordered[0].astype(np.uint64), np.uint64(span)
+
+    def find(values: AnyArray) -> BoolArray:
+        # Modulo 2**64 the distance is exact, and whatever lies outside of the span is beyond it.
+        distance = values.view(np.uint64) - lowest
+        np.minimum(distance, beyond, out=distance)
+        result: BoolArray = flags.take(distance.view(np.int64), mode="clip")
         return result
 
     return find

@@ -30,6 +30,10 @@ Leaf = Compare | In | Like | Regex | NullTest
 _EQ, _NE, _LT, _LE, _GT, _GE = CompareOp
 _LOWER, _UPPER = (_GE, _GT), (_LE, _LT)
 
+MERGED_VALUES = 4_096
+"""Lists of values on a column are merged up to so many values together; merging long ones at each level of a deep
+filter would take long."""
+
 
 def all_of(filters: Iterable[Filter], schema: TableSchema) -> Filter:
     """The conjunction of normal forms, as a normal form."""
@@ -101,14 +105,7 @@ def _all_of_column(column: ColumnSchema, leaves: list[Leaf]) -> list[Filter]:
     bounds = _bounds(column.name, rest, strongest=True)
     if bounds is None:
         return [FALSE]
-    listed, refused, others = _lists([*(leaf for leaf in rest if not _is_bound(leaf)), *bounds])
-    kept: list[Filter] = list(others)
-    if listed:
-        wanted = set.intersection(*listed)
-        kept.append(members(column, wanted.difference(*refused), False))
-    elif refused:
-        kept.append(members(column, set.union(*refused), negated=True))
-    return kept
+    return _merged(column, [*(leaf for leaf in rest if not _is_bound(leaf)), *bounds], conjunction=True)
 
 
 def _any_of_column(column: ColumnSchema, leaves: list[Leaf]) -> list[Filter]:
@@ -118,13 +115,7 @@ def _any_of_column(column: ColumnSchema, leaves: list[Leaf]) -> list[Filter]:
         return [TRUE] if is_null in leaves else [not_null]
     bounds = _bounds(column.name, leaves, strongest=False)
     assert bounds is not None
-    listed, refused, others = _lists([*(leaf for leaf in leaves if not _is_bound(leaf)), *bounds])
-    kept: list[Filter] = list(others)
-    if refused:
-        left = set.intersection(*refused).difference(*listed)
-        kept.append(members(column, left, negated=True))
-    elif listed:
-        kept.append(members(column, set.union(*listed), False))
+    kept = _merged(column, [*(leaf for leaf in leaves if not _is_bound(leaf)), *bounds], conjunction=False)
     if not_null in kept:
         return [TRUE] if is_null in leaves else [not_null]
     return kept
@@ -134,11 +125,11 @@ def _is_bound(leaf: Filter) -> bool:
     return isinstance(leaf, Compare) and leaf.op not in (_EQ, _NE)
 
 
-def _lists(leaves: Iterable[Leaf]) -> tuple[list[set[Any]], list[set[Any]], list[Leaf]]:
-    """The lists of values that the leaves ask for, those that they refuse, and all other leaves."""
+def _merged(column: ColumnSchema, leaves: list[Leaf], *, conjunction: bool) -> list[Filter]:
+    """The leaves, with all lists of values (listed or refused, one or many) made one list."""
     listed: list[set[Any]] = []
     refused: list[set[Any]] = []
-    others: list[Leaf] = []
+    others: list[Filter] = []
     for leaf in leaves:
         if isinstance(leaf, In):
             (refused if leaf.negated else listed).append(set(leaf.values))
@@ -146,7 +137,17 @@ def _lists(leaves: Iterable[Leaf]) -> tuple[list[set[Any]], list[set[Any]], list
             (listed if leaf.op is _EQ else refused).append({leaf.value})
         else:
             others.append(leaf)
-    return listed, refused, others
+    if len(listed) + len(refused) < 2 or sum(map(len, listed)) + sum(map(len, refused)) > MERGED_VALUES:
+        return list(leaves)
+    if conjunction and listed:
+        merged = members(column, set.intersection(*listed).difference(*refused), False)
+    elif conjunction:
+        merged = members(column, set.union(*refused), True)
+    elif refused:
+        merged = members(column, set.intersection(*refused).difference(*listed), True)
+    else:
+        merged = members(column, set.union(*listed), False)
+    return [*others, merged]
 
 
 def _bounds(column: str, leaves: Iterable[Leaf], *, strongest: bool) -> list[Leaf] | None:

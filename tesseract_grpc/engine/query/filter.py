@@ -25,15 +25,17 @@ from tesseract_grpc.engine.query.filter_tree import (
     NullTest,
     Regex,
 )
-from tesseract_grpc.engine.query.literal import bind_literal
+from tesseract_grpc.engine.query.like_pattern import LikePattern
+from tesseract_grpc.engine.query.literal import bind_literal, bind_literals
 from tesseract_grpc.engine.query.normal_form import NEGATED, compare, members
-from tesseract_grpc.engine.query.text_pattern import MAX_PATTERN, text_test
+from tesseract_grpc.engine.query.text_pattern import text_test
 
 __all__ = [
     "FALSE",
     "MAX_DEPTH",
     "MAX_MEMBERS",
     "MAX_NODES",
+    "MAX_PATTERNS",
     "TRUE",
     "AllOf",
     "AnyOf",
@@ -59,6 +61,9 @@ MAX_NODES = 10_000
 MAX_MEMBERS = 100_000
 """The most values of one membership test."""
 
+MAX_PATTERNS = 64
+"""The most patterns (like, regex) of a filter; each is compiled, and looks once at each distinct text."""
+
 
 def check_filter(
     filter: Filter | None,
@@ -83,6 +88,7 @@ class _Check:
         self.max_depth = max_depth
         self.max_nodes = max_nodes
         self.nodes = 0
+        self.patterns = 0
 
     def normal(self, node: Filter, negated: bool, field: str, depth: int) -> Filter:
         """The normal form of a part, or of its negation."""
@@ -147,10 +153,10 @@ class _Check:
     def membership(self, node: In, negated: bool, field: str) -> Filter:
         column = self.column(node.column, field)
         if column.type is DataType.JSON:
-            bind_literal(column, "", f"{field}.column")
+            bind_literal(column, "", f"{field}.column")  # refuses it, whatever the values are
         if len(node.values) > MAX_MEMBERS:
             raise _limit(f"a membership test may have at most {MAX_MEMBERS} values", f"{field}.values")
-        bound = [bind_literal(column, value, f"{field}.values[{i}]") for i, value in enumerate(node.values)]
+        bound = bind_literals(column, node.values, f"{field}.values")
         present = [value for value in bound if value is not None]
         negated = node.negated is not negated
         if negated and len(present) < len(bound):
@@ -179,17 +185,19 @@ class _Check:
                 f"column '{column.name}' is {column.type.name}; only STRING and ENUM columns match patterns",
                 field=f"{field}.column",
             )
-        if len(node.pattern) > MAX_PATTERN:
-            raise _limit(f"a pattern may have at most {MAX_PATTERN} characters", f"{field}.pattern")
+        self.patterns += 1
+        if self.patterns > MAX_PATTERNS:
+            raise _limit(f"a filter may have at most {MAX_PATTERNS} patterns", field)
         test = text_test(node, field)
         negated = node.negated is not negated
         if column.type is DataType.ENUM:
             return self.combined(members(column, [name for name in column.enum_values if test(name)], negated))
         if isinstance(node, Regex):
             return Regex(node.column, node.pattern, node.case_insensitive, negated)
-        if not node.pattern.strip("%"):  # every text contains the empty one
+        pattern = LikePattern.parse(node.pattern, field)
+        if pattern.matches_all:
             return FALSE if negated else self.null_test(column, True)
-        return Like(node.column, node.pattern if "%" in node.pattern else node.pattern.casefold(), negated)
+        return Like(node.column, pattern.spelling, negated)
 
     def combined(self, form: Filter) -> Filter:
         """The normal form of what a leaf became: a leaf, or a small tree of leaves."""

@@ -17,7 +17,7 @@ from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType
 from tesseract_grpc.engine.data.timestamps import parse_timestamp
 
-__all__ = ["Literal", "Timestamp", "bind_literal", "parse_timestamp", "parse_timestamps"]
+__all__ = ["Literal", "Number", "Timestamp", "bind_literal", "bind_literals", "parse_timestamp", "parse_timestamps"]
 
 Literal: TypeAlias = bool | int | float | str | None
 """One value in a query. A point in time is a `Timestamp`, which is an int."""
@@ -79,6 +79,24 @@ def bind_literal(column: ColumnSchema, value: Literal, field: str) -> Literal:
             field=field,
         )
     raise _wrong_type(column, value, field)
+
+
+_OWN: dict[DataType, type] = {
+    DataType.BOOL: bool,
+    DataType.INT64: int,
+    DataType.TIMESTAMP: Timestamp,
+    DataType.STRING: str,
+}
+
+
+def bind_literals(column: ColumnSchema, values: Sequence[Literal], field: str) -> Sequence[Literal]:
+    """`bind_literal` of each value; `field` is the path of the list. O(n)."""
+    if {*map(type, values)} == {_OWN.get(column.type)}:
+        return values  # a long list of the column's own type needs no look at each
+    if column.type is DataType.ENUM:
+        names = {*column.enum_values, None}
+        return [v if v in names else bind_literal(column, v, f"{field}[{i}]") for i, v in enumerate(values)]
+    return [bind_literal(column, value, f"{field}[{index}]") for index, value in enumerate(values)]
 
 
 def _bind_number(kind: DataType, value: Number) -> Number:
