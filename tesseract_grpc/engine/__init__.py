@@ -1,0 +1,1 @@
+"""The engine: tables, queries and live sessions. Synchronous, deterministic, without I/O."""

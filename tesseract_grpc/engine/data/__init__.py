@@ -1,0 +1,1 @@
+"""Rows and their recent history: columns, keys, indexes, deltas, changelog, tables, commits."""

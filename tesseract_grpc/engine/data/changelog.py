@@ -1,0 +1,95 @@
+"""The bounded recent history of one relation, readable from any version down to `since`.
+
+The changelog holds what each commit did, with before-images. It is bounded in commits and in rows, whichever comes
+first, and it is trimmed in strides, so that trimming costs nothing a commit. `since` is the oldest version from which
+the history is complete: the net change from any version v >= since to now can be told.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from tesseract_grpc.engine.data.delta import Delta, Relation, RowChange, fold
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLimits:
+    """How much history is kept."""
+
+    commits: int = 4096
+    rows: int = 262_144
+
+
+class Changelog:
+    """The history of one relation."""
+
+    def __init__(self, limits: HistoryLimits, version: int) -> None:
+        self.limits = limits
+        self.since = version
+        self.rows = 0
+        self._entries: deque[Delta | RowChange] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def append(self, entry: Delta | RowChange) -> None:
+        """Adds what a commit did. O(1)."""
+        self._entries.append(entry)
+        self.rows += len(entry)
+
+    @property
+    def last(self) -> int:
+        """The version of the last commit that it holds, or `since`."""
+        return self._entries[-1].version if self._entries else self.since
+
+    @property
+    def overfull(self) -> bool:
+        """Whether the history has outgrown its limits by a stride and should be trimmed."""
+        limits = self.limits
+        return len(self._entries) > limits.commits + (limits.commits >> 3) or self.rows > limits.rows + (
+            limits.rows >> 3
+        )
+
+    def trimmed_since(self) -> int:
+        """What `since` must become so that the history is within its limits; the newest commit always stays. O(stride)."""
+        commits, rows, since = len(self._entries), self.rows, self.since
+        for entry in self._entries:
+            if commits <= 1 or (commits <= self.limits.commits and rows <= self.limits.rows):
+                break
+            commits, rows, since = commits - 1, rows - len(entry), entry.version
+        return since
+
+    def forget(self, since: int) -> None:
+        """Forgets what was done up to a version."""
+        entries = self._entries
+        while entries and entries[0].version <= since:
+            self.rows -= len(entries.popleft())
+        self.since = max(self.since, since)
+
+    def net(self, after: int, version: int, relation: Relation) -> Delta:
+        """The net change from version `after` to now. The caller guarantees after >= since. O(changes log)."""
+        assert after >= self.since, "the history does not reach back so far"
+        tail: list[Delta] = []
+        for entry in reversed(self._entries):
+            if entry.version <= after:
+                break
+            tail.append(entry.to_delta(relation) if isinstance(entry, RowChange) else entry)
+        tail.reverse()
+        return fold(version, tail, relation)
+
+    def count_after(self, after: int) -> int:
+        """The number of commits after a version."""
+        count = 0
+        for entry in reversed(self._entries):
+            if entry.version <= after:
+                break
+            count += 1
+        return count
+
+    def check(self) -> None:
+        """Proves the invariants: versions rise, the row count is right."""
+        versions = [entry.version for entry in self._entries]
+        assert versions == sorted(set(versions)), "changelog versions do not rise"
+        assert not versions or versions[0] > self.since, "the changelog begins before `since`"
+        assert self.rows == sum(map(len, self._entries)), "the changelog's row count is wrong"

@@ -1,0 +1,154 @@
+"""The texts of one column, each distinct one once.
+
+A text column stores int32 codes; the dictionary maps codes to texts and back. Codes are given in order of arrival and
+never change, so a code says nothing about order. What sorting and range indexes need is an *order label*: a number a
+text, such that labels compare as the texts do. Labels leave gaps, so that a new text takes a label between its
+neighbours' without touching theirs (the list-labelling problem; Dietz and Sleator 1987). Only when a gap is used up are
+all labels given anew, and `label_generation` rises, which tells the holders of labels to read them again.
+
+Labels cost memory and time, so they exist only after the first call of `labels()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sortedcontainers import SortedList
+
+_MIDDLE = 1 << 62
+_STEP = 1 << 32  # the gap at either end: 2**30 texts in sorted or reverse order fit before labels run out
+_LOWEST, _HIGHEST = 1 << 32, (1 << 63) - (1 << 32)
+
+
+class Dictionary:
+    """Codes and texts of one column.
+
+    >>> words = Dictionary()
+    >>> words.encode(["b", "a", "b"]).tolist()
+    [0, 1, 0]
+    >>> words.find("a"), words.find("zebra")
+    (1, -1)
+    >>> labels = words.labels(); bool(labels[1] < labels[0])
+    True
+    """
+
+    def __init__(self, fixed: Sequence[str] | None = None) -> None:
+        """An empty dictionary, or with `fixed` one that holds just these texts, in this order (an enum)."""
+        self.texts: list[str] = list(fixed or ())
+        self.codes: dict[str, int] = {text: code for code, text in enumerate(self.texts)}
+        self.fixed = fixed is not None
+        self.label_generation = 0
+        self.text_bytes = sum(map(len, self.texts))
+        self._labels: NDArray[np.uint64] | None = None
+        self._sorted: SortedList[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def find(self, text: str) -> int:
+        """The code of a text, or -1. O(1)."""
+        return self.codes.get(text, -1)
+
+    def find_many(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """The codes of texts, -1 where one is not known. O(n)."""
+        get = self.codes.get
+        return np.fromiter((get(text, -1) for text in texts), np.int32, len(texts))
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """The codes of texts; texts that are not known are added. O(n), plus O(log d) a new text once labels exist."""
+        codes = self.find_many(texts)
+        unknown = np.flatnonzero(codes < 0)
+        if unknown.size:
+            start = len(self.texts)
+            # A dict keeps first-seen order, which is what makes codes deterministic.
+            fresh = list(dict.fromkeys([texts[i] for i in unknown.tolist()]))
+            self.texts.extend(fresh)
+            self.codes.update(zip(fresh, range(start, start + len(fresh)), strict=True))
+            self.text_bytes += sum(map(len, fresh))
+            if self._labels is not None:
+                self._label_new(fresh)
+            known = self.codes
+            codes[unknown] = [known[texts[i]] for i in unknown.tolist()]
+        return codes
+
+    def encode_one(self, text: str) -> int:
+        """The code of one text, added when it is not known. O(1), plus O(log d) once labels exist."""
+        code = self.codes.get(text, -1)
+        if code < 0:
+            code = int(self.encode([text])[0])
+        return code
+
+    def labels(self) -> NDArray[np.uint64]:
+        """Order labels by code; labels compare as texts compare by code point (enums: by declaration).
+
+        O(d log d) at the first call, then O(1). The array may be replaced when texts are added: read it anew each time.
+        """
+        if self.fixed:
+            if self._labels is None:
+                self._labels = np.arange(len(self.texts), dtype=np.uint64)
+            return self._labels
+        if self._labels is None:
+            self._sorted = SortedList(self.texts)
+            self._labels = np.empty(0, np.uint64)
+            self._relabel()
+        return self._labels[: len(self.texts)]
+
+    def _relabel(self) -> None:
+        assert self._sorted is not None
+        count = len(self.texts)
+        gap = min(_STEP, (_HIGHEST - _LOWEST) // (count + 1))
+        order = np.fromiter((self.codes[text] for text in self._sorted), np.int64, count)
+        labels = np.empty(max(16, count + (count >> 1)), np.uint64)
+        first = _MIDDLE - (count // 2) * gap
+        labels[order] = np.arange(count, dtype=np.uint64) * np.uint64(gap) + np.uint64(first)
+        self._labels = labels
+        self.label_generation += 1
+
+    def _label_new(self, fresh: list[str]) -> None:
+        assert self._sorted is not None and self._labels is not None
+        if len(fresh) > len(self._sorted) // 4 + 16:
+            # Many at once: sorting everything is cheaper than finding a place for each.
+            self._sorted = SortedList(self.texts)
+            self._relabel()
+            return
+        if len(self.texts) > len(self._labels):
+            self._labels = np.resize(self._labels, len(self.texts) + (len(self.texts) >> 1))
+        for text in fresh:
+            label = self._label_between(text)
+            self._sorted.add(text)
+            if label < 0:
+                self._sorted = SortedList(self.texts)
+                self._relabel()
+                return
+            self._labels[self.codes[text]] = label
+
+    def _label_between(self, text: str) -> int:
+        """A free label at the place of `text`, or -1 when the gap is used up."""
+        assert self._sorted is not None and self._labels is not None
+        if not self._sorted:
+            return _MIDDLE
+        place = self._sorted.bisect_left(text)
+        before = int(self._labels[self.codes[self._sorted[place - 1]]]) if place else -1
+        after = int(self._labels[self.codes[self._sorted[place]]]) if place < len(self._sorted) else -1
+        if before < 0:
+            return after - _STEP if after - _STEP > _LOWEST else -1
+        if after < 0:
+            return before + _STEP if before + _STEP < _HIGHEST else -1
+        return (before + after) // 2 if after - before > 1 else -1
+
+    def memory_bytes(self) -> int:
+        """The memory held, in bytes; texts are counted at 49 bytes plus one a character, the dict at 72 an entry."""
+        labels = 0 if self._labels is None else self._labels.nbytes + 16 * len(self.texts)
+        return len(self.texts) * (49 + 72 + 8) + self.text_bytes + labels
+
+    def check(self) -> None:
+        """Proves the invariants: codes and texts are inverse, labels order as texts do."""
+        assert len(self.texts) == len(self.codes)
+        assert all(self.codes[text] == code for code, text in enumerate(self.texts))
+        if self._labels is not None and not self.fixed:
+            order = sorted(range(len(self.texts)), key=self.texts.__getitem__)
+            ordered = self._labels[order]
+            assert bool(np.all(ordered[1:] > ordered[:-1])), "order labels are out of order"
+            assert self._sorted is not None and list(self._sorted) == [self.texts[i] for i in order]

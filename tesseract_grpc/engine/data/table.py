@@ -1,0 +1,209 @@
+"""A table: rows in slots.
+
+Every column is an array by slot; a row is the same slot of all of them. The key index leads from a key to its slot.
+Beside the columns stand three arrays: `sequence` (the order of insertion), `row_version` (the version of the commit that
+last changed the row) and `alive`.
+
+A slot that a removed row left is not used again until the changelog has forgotten the removal: until then its columns
+stay readable as the row's last values, and a slot number means one row to everybody who reads history. So removing a row copies
+nothing.
+
+The table only stores. `transaction.py` decides what a commit does to it, `changelog.py` remembers what was done.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
+from tesseract_grpc.engine.data.column import Column
+from tesseract_grpc.engine.data.delta import Slots, Stored
+from tesseract_grpc.engine.data.index import SecondaryIndex
+from tesseract_grpc.engine.data.key_index import KeyIndex, key_words
+from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema
+from tesseract_grpc.engine.data.vector import AnyArray, Batch
+
+_SMALLEST = 64
+
+
+class Table:
+    """Rows by primary key."""
+
+    def __init__(self, name: str, schema: TableSchema, version: int, history: HistoryLimits) -> None:
+        self.name = name
+        self.schema = schema
+        self.create_version = version
+        self.update_version = version
+        self.columns = [Column(column) for column in schema.columns]
+        self.key_columns = [self.columns[position] for position in schema.key]
+        self.keys = KeyIndex(self.key_columns)
+        self.indexes: dict[str, SecondaryIndex] = {}
+        self.changelog = Changelog(history, version)
+        self.sequence: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.row_version: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.alive: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self.high_water = 0
+        self.row_count = 0
+        self.next_sequence = 0
+        self.in_order = True  # whether rising slots are the order of insertion: until the first slot is used again
+        self._quarantine: deque[tuple[int, Slots]] = deque()
+        self._free: Slots = np.empty(0, np.int32)
+        self._reserve(_SMALLEST)  # so that any slot number can be read, also the marks below zero of the key index
+
+    # Slots
+
+    def allocate(self, count: int) -> Slots:
+        """Slots for new rows: free ones first, then new ones. O(count) amortised."""
+        reused = self._free[len(self._free) - min(count, len(self._free)) :]
+        if len(reused):
+            self._free = self._free[: len(self._free) - len(reused)]
+            self.in_order = False
+        fresh = count - len(reused)
+        start = self.high_water
+        if start + fresh > len(self.alive):
+            self._reserve(start + fresh)
+        self.high_water += fresh
+        slots = np.arange(start, start + fresh, dtype=np.int32)
+        return np.concatenate((reused, slots)) if len(reused) else slots
+
+    def _reserve(self, least: int) -> None:
+        capacity = max(_SMALLEST, least, len(self.alive) + (len(self.alive) >> 2))
+        for column in self.columns:
+            column.reserve(capacity)
+        for array in (self.sequence, self.row_version, self.alive):
+            array.resize(capacity, refcheck=False)
+
+    def release(self) -> None:
+        """Frees the slots of rows whose removal history has forgotten. O(freed)."""
+        freed: list[Slots] = []
+        while self._quarantine and self._quarantine[0][0] <= self.changelog.since:
+            freed.append(self._quarantine.popleft()[1])
+        if freed:
+            self._free = np.concatenate((*freed, self._free))
+
+    # Rows
+
+    def place(self, slots: Slots, values: Mapping[int, Stored], version: int) -> None:
+        """Stores new rows; `values` has every column. The caller guarantees that their keys are distinct and absent."""
+        where: Slots | slice = slots
+        if len(slots) and int(slots[-1]) - int(slots[0]) + 1 == len(slots) and self.in_order:
+            where = slice(int(slots[0]), int(slots[-1]) + 1)
+        for position, (stored, valid) in values.items():
+            self.columns[position].write(where, stored, valid)
+        count = len(slots)
+        self.sequence[where] = np.arange(self.next_sequence, self.next_sequence + count)
+        self.row_version[where] = version
+        self.alive[where] = True
+        self.next_sequence += count
+        self.row_count += count
+        self.keys.add(self.key_words_at(slots), slots)
+        for index in self.indexes.values():
+            index.note(slots)
+
+    def unplace(self, slots: Slots) -> None:
+        """Undoes `place`: the slots hold no row again and are free."""
+        self.keys.remove(self.key_words_at(slots), slots)
+        self.alive[slots] = False
+        self.row_count -= len(slots)
+        self.next_sequence -= len(slots)
+        if len(slots) and self.high_water - int(slots[0]) == len(slots):
+            self.high_water -= len(slots)  # they were all new: as if they had never been
+        else:
+            self._free = np.concatenate((self._free, slots))
+
+    def erase(self, slots: Slots) -> None:
+        """Removes rows; their columns stay readable. `retire` must follow when the commit stands."""
+        self.keys.remove(self.key_words_at(slots), slots)
+        self.alive[slots] = False
+        self.row_count -= len(slots)
+
+    def unerase(self, slots: Slots) -> None:
+        """Undoes `erase`."""
+        self.keys.add(self.key_words_at(slots), slots)
+        self.alive[slots] = True
+        self.row_count += len(slots)
+
+    def retire(self, version: int, slots: Slots) -> None:
+        """Puts the slots of erased rows aside until history has forgotten `version`."""
+        if len(slots):
+            self._quarantine.append((version, slots))
+
+    def note(self, positions: Iterable[int], slots: AnyArray) -> None:
+        """Tells the indexes over these columns which rows were written."""
+        if self.indexes:
+            written = set(positions)
+            for index in self.indexes.values():
+                if index.position in written:
+                    index.note(slots)
+
+    # Reading
+
+    def key_words_at(self, slots: AnyArray) -> list[NDArray[np.int64]]:
+        """The key words of rows."""
+        return [key_words(column, column.values[slots]) for column in self.key_columns]
+
+    @property
+    def dense(self) -> bool:
+        """Whether every slot below the high-water mark holds a row."""
+        return self.row_count == self.high_water
+
+    def live_slots(self) -> Slots:
+        """The slots of all rows, ascending. O(n)."""
+        if self.dense:
+            return np.arange(self.high_water, dtype=np.int32)
+        return np.flatnonzero(self.alive[: self.high_water]).astype(np.int32)
+
+    def batch(self, slots: AnyArray, positions: Iterable[int]) -> Batch:
+        """Copies of the rows at `slots`."""
+        columns = self.columns
+        return Batch(len(slots), {columns[p].schema.name: columns[p].read(slots) for p in positions})
+
+    # Indexes and upkeep
+
+    def set_index(self, schema: IndexSchema) -> None:
+        """Builds a secondary index. O(n log n)."""
+        position = self.schema.position(schema.column)
+        index = SecondaryIndex(schema, self.columns[position], position)
+        index.build(self.live_slots())
+        self.indexes[schema.column] = index
+
+    def memory_bytes(self) -> int:
+        """The memory held by columns and indexes, in bytes."""
+        own = self.sequence.nbytes + self.row_version.nbytes + self.alive.nbytes + self.keys.memory_bytes()
+        return own + sum(c.memory_bytes() for c in self.columns) + sum(i.memory_bytes() for i in self.indexes.values())
+
+    def check(self) -> None:
+        """Proves the invariants of the table and of all that it holds."""
+        live = np.flatnonzero(self.alive[: self.high_water]).astype(np.int32)
+        assert self.row_count == len(live), f"{self.row_count} rows counted, {len(live)} alive"
+        assert not self.alive[self.high_water :].any(), "a row lives above the high-water mark"
+        assert len(np.unique(self.sequence[live])) == len(live), "two rows have one place in the order of insertion"
+        assert not len(live) or int(self.sequence[live].max()) < self.next_sequence
+        if self.in_order:
+            assert bool(np.all(np.diff(self.sequence[live]) > 0)), "slots are not in the order of insertion"
+        self.keys.check(live)
+        waiting = [slots for _, slots in self._quarantine]
+        idle = np.concatenate([self._free, *waiting]) if waiting else self._free
+        assert len(np.unique(idle)) == len(idle), "a slot is free twice"
+        assert not self.alive[idle].any(), "a free slot holds a row"
+        assert len(idle) + len(live) == self.high_water, "a slot is neither free nor held"
+        for column in self.columns:
+            _check_column(column, live)
+        for index in self.indexes.values():
+            index.check(self.alive)
+        self.changelog.check()
+
+
+def _check_column(column: Column, live: Slots) -> None:
+    if column.dictionary is not None:
+        column.dictionary.check()
+        codes = column.values[live] if column.valid is None else column.values[live][column.valid[live]]
+        assert not len(codes) or 0 <= int(codes.min()) <= int(codes.max()) < len(column.dictionary), (
+            "a code without text"
+        )
+    if not column.schema.nullable and column.valid is not None:
+        assert bool(column.valid[live].all()), f"column '{column.schema.name}' holds a null"

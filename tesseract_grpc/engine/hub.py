@@ -1,0 +1,406 @@
+"""The facade of the engine: commits in, deltas out.
+
+A hub is one store: its tables, its sessions and one line of versions. It is synchronous and deterministic: the same calls
+in the same order give the same state, bit for bit. It has no clock, does no I/O and knows nothing of transport.
+
+A commit runs to its end in one call: the writes are applied to their tables, each table's delta is offered to the results
+that it can touch, and the sessions whose results changed are returned. Readers (`Watch`, `TableWatch`) take what
+they are owed whenever they like; the commit never waits for them.
+
+Definitions (tables, indexes, names) are commits too: each takes a version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesseract_grpc.engine.data.changelog import HistoryLimits
+from tesseract_grpc.engine.data.commit import CommitLimits, Write, WriteCounts
+from tesseract_grpc.engine.data.delta import Delta
+from tesseract_grpc.engine.data.errors import (
+    AlreadyExists,
+    CommitRefused,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    Reason,
+    RowProblem,
+)
+from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema, check_name, missing_table, project
+from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
+from tesseract_grpc.engine.data.vector import Batch
+from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.live.result import Result
+from tesseract_grpc.engine.live.routing import Router
+from tesseract_grpc.engine.live.session import QueryResult, Session
+from tesseract_grpc.engine.live.table_watch import TableWatch
+from tesseract_grpc.engine.operators.select import TableSelector, select
+from tesseract_grpc.engine.query.filter import check_filter
+from tesseract_grpc.engine.query.query import WHOLE, Query, Window, plan_query
+from tesseract_grpc.engine.query.query import Limits as QueryLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a hub may hold."""
+
+    max_tables: int = 1_000
+    max_columns: int = 1_000
+    max_sessions: int = 100_000
+    commit: CommitLimits = field(default_factory=CommitLimits)
+    query: QueryLimits = field(default_factory=QueryLimits)
+    history: HistoryLimits = field(default_factory=HistoryLimits)
+
+
+@dataclass(slots=True)
+class Counters:
+    """Work done since the hub was made; steadier than time for telling whether something is cheap."""
+
+    commits: int = 0
+    rows_written: int = 0
+    rows_examined: int = 0  # by queries and by hydrating sessions
+    rows_routed: int = 0  # rows offered to results by commits
+    sessions_routed: int = 0  # results that commits offered rows to
+    sessions_changed: int = 0  # results that commits changed
+    plans_shared: int = 0  # sessions opened on a result that was there
+    plans_hydrated: int = 0  # sessions opened on a new result
+    index_queries: int = 0  # queries that an index answered
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """A commit that was made: its version, what each write did, and whom it touched."""
+
+    version: int
+    counts: tuple[WriteCounts, ...]
+    touched: tuple[Session, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+class Hub:
+    """One store: tables, sessions, one version line."""
+
+    def __init__(self, name: str = "default", *, epoch: str, limits: Limits | None = None) -> None:
+        check_name(name, "hub", "hub")
+        self.name = name
+        self.epoch = epoch
+        self.limits = limits or Limits()
+        self.counters = Counters()
+        self._line = VersionLine()
+        self._tables: dict[str, Table] = {}
+        self._sessions: dict[str, Session] = {}
+        self._routers: dict[str, Router] = {}
+        self._table_watches: dict[str, set[TableWatch]] = {}
+
+    @property
+    def version(self) -> int:
+        """The version of the last commit; 0 before the first."""
+        return self._line.current
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The tables by name."""
+        return self._tables
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """The sessions by name."""
+        return self._sessions
+
+    # Definitions
+
+    def create_table(
+        self, name: str, schema: TableSchema, indexes: Sequence[IndexSchema] = (), *, validate_only: bool = False
+    ) -> Table:
+        """Creates a table. Raises AlreadyExists, InvalidRequest, LimitExceeded."""
+        check_name(name, "table", "table_id")
+        if name in self._tables:
+            raise AlreadyExists(Reason.TABLE_EXISTS, f"a table '{name}' exists", field="table_id")
+        if len(self._tables) >= self.limits.max_tables:
+            raise _limit("max_tables", self.limits.max_tables, "tables in this hub")
+        if len(schema.columns) > self.limits.max_columns:
+            raise _limit("max_columns", self.limits.max_columns, "columns in a table")
+        resolved = _resolve_indexes(indexes, schema)
+        table = Table(name, schema, self.version + 1, self.limits.history)
+        for index in resolved:
+            table.set_index(index)
+        if validate_only:
+            return table
+        self._line.current += 1
+        self._tables[name] = table
+        self._routers[name] = Router(table)
+        self._table_watches[name] = set()
+        return table
+
+    def drop_table(self, name: str) -> tuple[Session, ...]:
+        """Drops a table and its rows; returns the sessions on it, which ended. Raises NotFound."""
+        table = self.table(name)
+        self._line.current += 1
+        ended = tuple(session for session in self._sessions.values() if session.result.table is table)
+        for session in ended:
+            del self._sessions[session.name]
+            session.end(Reason.TABLE_DELETED)
+        for watch in self._table_watches.pop(name):
+            watch.end(Reason.TABLE_DELETED)
+        del self._tables[name], self._routers[name]
+        return ended
+
+    def rename_table(self, old: str, new: str) -> Table:
+        """Renames a table; its sessions follow. Raises NotFound, AlreadyExists, InvalidRequest."""
+        table = self.table(old)
+        check_name(new, "table", "new_table_id")
+        if new in self._tables:
+            raise AlreadyExists(Reason.TABLE_EXISTS, f"a table '{new}' exists", field="new_table_id")
+        self._line.current += 1
+        for mapping in (self._tables, self._routers, self._table_watches):
+            mapping[new] = mapping.pop(old)  # type: ignore[index]  # three mappings of different values
+        table.name = new
+        for session in self._sessions.values():
+            if session.result.table is table:
+                session.query = replace(session.query, table=new)
+        return table
+
+    def set_indexes(self, name: str, indexes: Sequence[IndexSchema], *, validate_only: bool = False) -> Table:
+        """Makes these the secondary indexes of a table: builds what is new, drops what is not named. O(n log n) each."""
+        table = self.table(name)
+        wanted = {index.column: index for index in _resolve_indexes(indexes, table.schema)}
+        if validate_only:
+            return table
+        self._line.current += 1
+        for column in [c for c, index in table.indexes.items() if wanted.get(c) != index.schema]:
+            del table.indexes[column]
+        for column, index in wanted.items():
+            if column not in table.indexes:
+                table.set_index(index)
+        return table
+
+    def table(self, name: str) -> Table:
+        """A table. Raises NotFound."""
+        table = self._tables.get(name)
+        if table is None:
+            raise missing_table(name)
+        return table
+
+    # Writing
+
+    def commit(self, writes: Sequence[Write], *, validate_only: bool = False) -> CommitResult:
+        """Applies all writes, or none. Raises CommitRefused, InvalidRequest, NotFound, LimitExceeded.
+
+        The version rises by one, unless nothing changed. With `validate_only` nothing is kept.
+        """
+        if not writes:
+            raise InvalidRequest(Reason.MALFORMED_REQUEST, "a commit needs at least one write", field="operations")
+        version = self.version + 1
+        transactions: dict[str, Transaction] = {}
+        counts: list[WriteCounts] = []
+        try:
+            for number, write in enumerate(writes):
+                counts.append(self._apply(transactions, version, number, write))
+        except Exception:
+            for transaction in transactions.values():
+                transaction.roll_back()
+            raise
+        if validate_only:
+            for transaction in transactions.values():
+                transaction.roll_back()
+            return CommitResult(self.version, tuple(counts))
+        deltas = [(t.table, delta) for t in transactions.values() if len(delta := t.finish())]
+        if not deltas:
+            return CommitResult(self.version, tuple(counts))
+        self._line.current = version
+        self.counters.commits += 1
+        touched: dict[Session, None] = {}
+        for table, delta in deltas:
+            for result in self._publish(table, delta):
+                touched.update(dict.fromkeys(result.sessions.values()))
+        return CommitResult(version, tuple(counts), tuple(touched), tuple(table for table, _ in deltas))
+
+    def _apply(self, transactions: dict[str, Transaction], version: int, number: int, write: Write) -> WriteCounts:
+        table = self.table(write.table)
+        transaction = transactions.get(table.name)
+        if transaction is None:
+            transaction = Transaction(table, version, TableSelector(table), self.limits.commit)
+            transactions[table.name] = transaction
+        try:
+            return transaction.apply(self._checked(table, write))
+        except RowsRefused as refused:
+            problems = [
+                RowProblem(number, row, refused.column, refused.reason, refused.message) for row in refused.rows[:100]
+            ]
+            raise CommitRefused(problems, len(refused.rows)) from None
+        except InvalidRequest as error:
+            raise InvalidRequest(
+                error.reason, error.message, field=f"operations[{number}].{error.field}", hint=error.hint
+            ) from None
+
+    def _checked(self, table: Table, write: Write) -> Write:
+        """The write with its filters checked and in normal form."""
+        limits = self.limits.query
+        depth, nodes = limits.max_filter_depth, limits.max_filter_nodes
+        if write.filter is not None:
+            checked = check_filter(
+                write.filter,  # type: ignore[arg-type]  # writes carry filters opaquely
+                table.schema,
+                field="delete.filter",
+                max_depth=depth,
+                max_nodes=nodes,
+            )
+            write = replace(write, filter=checked)
+        condition = write.condition
+        if condition is not None and condition.if_filter is not None:
+            checked = check_filter(
+                condition.if_filter,  # type: ignore[arg-type]  # as above
+                table.schema,
+                field="condition.if_filter",
+                max_depth=depth,
+                max_nodes=nodes,
+            )
+            write = replace(write, condition=replace(condition, if_filter=checked))
+        return write
+
+    def _publish(self, table: Table, delta: Delta) -> list[Result]:
+        """Records a table's delta and carries it to the results that it touches."""
+        table.update_version = delta.version
+        self.counters.rows_written += len(delta)
+        table.changelog.append(delta)
+        changed: list[Result] = []
+        for result, part in self._routers[table.name].route(delta):
+            self.counters.sessions_routed += 1
+            self.counters.rows_routed += len(part)
+            if result.apply(part):
+                changed.append(result)
+        self.counters.sessions_changed += len(changed)
+        if table.changelog.overfull:
+            self._forget(table)
+        return changed
+
+    def _forget(self, table: Table) -> None:
+        """Trims a table's history. Whoever stands in what is forgotten is told first; then its slots are free."""
+        since = table.changelog.trimmed_since()
+        for result in self._routers[table.name].results.values():
+            result.forget(since)
+        for watch in self._table_watches[table.name]:
+            if watch.settled < since:
+                watch.settle()
+        table.changelog.forget(since)
+        table.release()
+
+    # Reading
+
+    def query(self, query: Query, window: Window = WHOLE) -> QueryResult:
+        """Evaluates a query once. O(candidates + window log window). Raises NotFound, InvalidRequest."""
+        table = self.table(query.table)
+        plan = plan_query(query, table.schema, self.limits.query)
+        found = select(table, plan, window)
+        self.counters.rows_examined += found.scan.examined
+        self.counters.index_queries += found.scan.index is not None
+        columns = tuple(table.schema.columns[p] for p in plan.positions)
+        return QueryResult(columns, table.batch(found.slots, plan.positions), found.total, self.version)
+
+    def get_rows(self, name: str, keys: Batch, columns: Sequence[str] = ()) -> tuple[Batch, NDArray[np.int64]]:
+        """The rows that exist of those with these keys, in the order of the keys, and their row versions."""
+        table = self.table(name)
+        positions = project(table.schema, columns)
+        positions = tuple(p for p in table.schema.key if p not in positions) + positions
+        reader = Transaction(table, self.version, TableSelector(table), self.limits.commit)
+        try:
+            slots = reader.find(keys)
+        except RowsRefused as refused:
+            problems = [
+                RowProblem(0, row, refused.column, refused.reason, refused.message) for row in refused.rows[:100]
+            ]
+            raise CommitRefused(problems, len(refused.rows)) from None
+        slots = slots[slots >= 0]
+        return table.batch(slots, positions), table.row_version[slots]
+
+    # Sessions
+
+    def open_session(self, query: Query, name: str, *, validate_only: bool = False) -> Session:
+        """Opens a session; when one of this name has the same query, returns it. O(n) to hydrate a new plan.
+
+        Raises AlreadyExists, NotFound, InvalidRequest, LimitExceeded.
+        """
+        check_name(name, "session", "session_id")
+        table = self.table(query.table)
+        plan = plan_query(query, table.schema, self.limits.query)
+        known = self._sessions.get(name)
+        if known is not None:
+            if known.result.table is table and known.plan == plan:
+                return known
+            raise AlreadyExists(
+                Reason.SESSION_EXISTS, f"a session '{name}' with another query exists", field="session_id"
+            )
+        if len(self._sessions) >= self.limits.max_sessions:
+            raise _limit("max_sessions", self.limits.max_sessions, "sessions in this hub")
+        router = self._routers[table.name]
+        result = router.results.get(plan.fingerprint)
+        if result is not None:
+            self.counters.plans_shared += 1
+        else:
+            result = Result(table, plan, self._line, self.limits.history)
+            if not validate_only:
+                self.counters.rows_examined += result.hydrate()
+                self.counters.plans_hydrated += 1
+                router.add(result)
+        session = Session(name, query, plan, result)
+        if not validate_only:
+            result.sessions[name] = session
+            self._sessions[name] = session
+        return session
+
+    def session(self, name: str) -> Session:
+        """A session. Raises NotFound."""
+        session = self._sessions.get(name)
+        if session is None:
+            raise NotFound(Reason.UNKNOWN_SESSION, f"there is no session '{name[:140]}'", field="name")
+        return session
+
+    def close_session(self, name: str) -> Session:
+        """Closes a session; its watches end. The result goes when this was its last session. Raises NotFound."""
+        session = self.session(name)
+        del self._sessions[name]
+        session.end(Reason.SESSION_DELETED)
+        result = session.result
+        del result.sessions[name]
+        if not result.sessions:
+            self._routers[result.table.name].remove(result)
+        return session
+
+    def watch_table(self, name: str, *, old_values: bool = False) -> TableWatch:
+        """Opens a reader of a table's changes from now on. Raises NotFound."""
+        table = self.table(name)
+        return TableWatch(table, self._line, self._table_watches[name], old_values=old_values)
+
+    def check(self) -> int:
+        """Proves the invariants of every structure; returns how many were checked. Raises AssertionError. O(everything)."""
+        checked = 0
+        for name, table in self._tables.items():
+            table.check()
+            router = self._routers[name]
+            router.check()
+            for result in router.results.values():
+                result.check()
+                assert result.sessions, "a result without sessions is maintained"
+            checked += 2 + len(router.results)
+        for session in self._sessions.values():
+            assert session.result.sessions.get(session.name) is session, "a session is not known to its result"
+        return checked + len(self._sessions)
+
+
+def _resolve_indexes(indexes: Sequence[IndexSchema], schema: TableSchema) -> list[IndexSchema]:
+    resolved = [index.resolved(schema) for index in indexes]
+    names = [index.column for index in resolved]
+    if len(set(names)) != len(names):
+        raise InvalidRequest(Reason.BAD_SCHEMA, "a column has two indexes", field="indexes")
+    return resolved
+
+
+def _limit(name: str, value: int, what: str) -> LimitExceeded:
+    return LimitExceeded(
+        Reason.LIMIT_EXCEEDED, f"the limit of {value} {what} is reached", metadata={"limit": name, "value": str(value)}
+    )

@@ -1,0 +1,1 @@
+"""Who watches what, and what they get: routing, sessions, watches, changes."""

@@ -1,0 +1,129 @@
+"""One reader's place in a history: what it has been given, and what it is owed.
+
+A reader is in one of two states. LIVE: `cursor` lies within the history, which tells what is owed. CONFLATING: history was
+forgotten under its feet, and what it was owed until `settled` is held as a debt. Taking what is owed makes it LIVE
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+
+from tesseract_grpc.engine.data.changelog import Changelog
+from tesseract_grpc.engine.data.delta import Delta, RemoveReason, Slots, column_bit
+from tesseract_grpc.engine.data.errors import Reason
+from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.vector import AnyArray, Batch
+from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.live.changes import Removes, Updates
+from tesseract_grpc.engine.live.conflation import Debt
+
+
+class WatchState(Enum):
+    """Where a watch stands."""
+
+    CATCHING_UP = "catching up"  # opened; its snapshot is not taken yet
+    LIVE = "live"  # served from history
+    CONFLATING = "conflating"  # lagged behind history; holds its net change itself
+
+
+class Reader:
+    """The place of one reader in the history of a table or of a result."""
+
+    def __init__(self, table: Table, line: VersionLine, image: Sequence[int]) -> None:
+        self.table = table
+        self.line = line
+        self.cursor = line.current
+        self.settled = line.current
+        self.state = WatchState.CATCHING_UP
+        self.closed: Reason | None = None
+        self.commits = 0  # commits that were folded into the debt
+        self._debt: Debt | None = None
+        self._image = tuple(image)
+
+    @property
+    def history(self) -> Changelog:
+        """The history that this reader follows."""
+        raise NotImplementedError
+
+    @property
+    def pending(self) -> bool:
+        """Whether there may be something to take."""
+        return self._debt is not None or self.history.last > self.settled
+
+    def settle(self) -> None:
+        """Folds what is owed so far into the debt, before history is forgotten."""
+        if self.state is WatchState.CATCHING_UP:
+            self.cursor = self.settled = self.line.current
+            return
+        if self._debt is None and self.history.last <= self.settled:
+            self.settled = self.line.current  # nothing is owed
+            return
+        self.commits += self.history.count_after(self.settled)
+        delta = self.history.net(self.settled, self.line.current, self.table)
+        debt = Debt.of(delta, self.table, self._image)
+        self._debt = debt if self._debt is None else self._debt.then(debt)
+        self.settled = self.line.current
+        self.state = WatchState.CONFLATING
+
+    def advance(self) -> None:
+        """Everything up to now has been given."""
+        self.cursor = self.settled = self.line.current
+        self._debt = None
+        self.commits = 0
+        self.state = WatchState.LIVE
+
+    def owed(self) -> Delta | Debt:
+        """What is owed: a delta while history reaches back, else a debt."""
+        if self._debt is None:
+            return self.history.net(self.settled, self.line.current, self.table)
+        self.settle()
+        assert self._debt is not None
+        return self._debt
+
+
+def group_updates(
+    table: Table, slots: Slots, changed: AnyArray, shown: Sequence[int], old: Batch | None = None
+) -> tuple[Updates, ...]:
+    """Rows that changed, grouped by which of the shown columns did. O(rows x distinct groups).
+
+    `old` has the old values of all shown columns, row by row.
+    """
+    mask = 0
+    for position in shown:
+        if position not in table.schema.key:
+            mask |= column_bit(position)
+    visible = changed & np.uint64(mask)
+    groups: list[Updates] = []
+    for bits in np.unique(visible).tolist():
+        if not bits:
+            continue
+        rows = np.flatnonzero(visible == np.uint64(bits))
+        columns = [p for p in shown if p not in table.schema.key and column_bit(p) & bits]
+        old_values = None
+        if old is not None:
+            names = [table.columns[p].schema.name for p in columns]
+            old_values = Batch(len(rows), {name: old.columns[name].take(rows) for name in names})
+        groups.append(Updates(table.batch(slots[rows], (*table.schema.key, *columns)), old_values))
+    return tuple(groups)
+
+
+def group_removes(keys: Batch, reasons: AnyArray, old: Batch | None = None) -> tuple[Removes, ...]:
+    """Rows that left, grouped by reason."""
+    if not keys.length:
+        return ()
+    groups: list[Removes] = []
+    for reason in np.unique(reasons).tolist():
+        rows = np.flatnonzero(reasons == reason)
+        every = len(rows) == keys.length
+        groups.append(
+            Removes(
+                RemoveReason(reason),
+                keys if every else keys.take(rows),
+                old if old is None or every else old.take(rows),
+            )
+        )
+    return tuple(groups)

@@ -1,0 +1,93 @@
+"""One maintained result: the rows of a plan in order, and its own recent history.
+
+Sessions whose plans are equal share one result, whatever columns or windows of it they show: this is the query cache.
+History is kept only while somebody watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
+from tesseract_grpc.engine.data.delta import Delta
+from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.operators.filter import FilterOperator
+from tesseract_grpc.engine.operators.order import OrderOperator
+from tesseract_grpc.engine.operators.predicate import compile_predicate
+from tesseract_grpc.engine.operators.routing_keys import RoutingKey, routing_keys
+from tesseract_grpc.engine.operators.scan import scan
+from tesseract_grpc.engine.query.query import Plan
+
+if TYPE_CHECKING:
+    from tesseract_grpc.engine.live.session import Session
+    from tesseract_grpc.engine.live.watch import Watch
+
+
+class Result:
+    """The maintained rows of one plan over one table."""
+
+    def __init__(self, table: Table, plan: Plan, line: VersionLine, history: HistoryLimits) -> None:
+        self.table = table
+        self.fingerprint: Hashable = plan.fingerprint
+        self.line = line
+        predicate = compile_predicate(plan.filter, table.schema, table.columns, intern=True)
+        self.keys: tuple[RoutingKey, ...] = routing_keys(plan.filter, table.schema, table.columns, intern=True)
+        self.order = OrderOperator(table, plan.sort)
+        self.filter = FilterOperator(table, predicate, self.keys, self.order.words.positions)
+        self.history = Changelog(history, line.current)
+        self.sessions: dict[str, Session] = {}
+        self.watches: set[Watch] = set()
+        self.examined = 0
+
+    def hydrate(self) -> int:
+        """Evaluates the plan from scratch; returns the number of rows examined."""
+        self.order.hydrate(self.filter.hydrate())
+        self.history.since = self.line.current
+        return self.filter.examined
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return len(self.order)
+
+    def apply(self, delta: Delta) -> bool:
+        """Follows a commit, of which `delta` has at least the rows that can matter; tells whether the result changed."""
+        self.examined += len(delta)
+        change = self.filter.apply(delta)
+        if not len(change):
+            return False
+        self.order.apply(change)
+        self._record(change)
+        return True
+
+    def _record(self, change: Delta) -> None:
+        if not self.watches:
+            self.history.since = change.version
+            return
+        # Readers of a result need no before-images: they are told new values, and the keys of rows that left.
+        self.history.append(
+            Delta(change.version, change.inserted, change.removed, change.reasons, change.updated, change.changed)
+        )
+        if self.history.overfull:
+            self.forget(self.history.trimmed_since())
+
+    def forget(self, since: int) -> None:
+        """Forgets history up to a version; readers that still stand before it take what they are owed with them."""
+        if since <= self.history.since:
+            return
+        for watch in self.watches:
+            if watch.settled < since:
+                watch.settle()
+        self.history.forget(since)
+
+    def check(self) -> None:
+        """Proves that the result is what the plan gives from scratch, and that no watch stands outside history."""
+        self.order.check()
+        found = scan(self.table, self.filter.predicate, ())
+        held = set(self.order.slots.tolist())
+        assert held == set(found.slots.tolist()), "the result holds other rows than the plan gives from scratch"
+        self.history.check()
+        for watch in self.watches:
+            assert watch.settled >= self.history.since, "a watch stands before the history of its result"

@@ -1,0 +1,132 @@
+"""A live query that any number of readers may watch: a name over a shared result."""
+
+from __future__ import annotations
+
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from tesseract_grpc.engine.data.delta import column_bit
+from tesseract_grpc.engine.data.errors import Reason
+from tesseract_grpc.engine.data.schema import ColumnSchema
+from tesseract_grpc.engine.data.vector import Batch
+from tesseract_grpc.engine.live.changes import Changes, Snapshot
+from tesseract_grpc.engine.live.result import Result
+from tesseract_grpc.engine.live.watch import Watch, WindowImage
+from tesseract_grpc.engine.query.query import WHOLE, Plan, Query, Window
+
+
+class QueryResult:
+    """The rows of a query at one version."""
+
+    __slots__ = ("columns", "rows", "total_count", "version")
+
+    def __init__(self, columns: tuple[ColumnSchema, ...], rows: Batch, total_count: int, version: int) -> None:
+        self.columns = columns
+        self.rows = rows
+        self.total_count = total_count
+        self.version = version
+
+
+class Session:
+    """A named live query."""
+
+    def __init__(self, name: str, query: Query, plan: Plan, result: Result) -> None:
+        self.name = name
+        self.query = query
+        self.plan = plan
+        self.result = result
+        self.positions = plan.positions
+        self.generation = 1
+        self.ended: Reason | None = None
+        self.watches: set[Watch] = set()
+        mask = 0
+        for key in plan.sort:
+            mask |= column_bit(result.table.schema.position(key.column))
+        self.sort_mask = np.uint64(mask)
+        self._snapshots: WeakValueDictionary[Window, Snapshot] = WeakValueDictionary()
+        self._images: dict[Window, tuple[int, WindowImage]] = {}
+        self._changes: dict[tuple[Window, int], Changes] = {}
+        self._changes_version = -1
+
+    @property
+    def columns(self) -> tuple[ColumnSchema, ...]:
+        """The columns of its rows, in order; key columns that were not asked for stand first."""
+        return tuple(self.result.table.schema.columns[p] for p in self.positions)
+
+    @property
+    def key_columns(self) -> tuple[ColumnSchema, ...]:
+        """The columns that name a row."""
+        return self.result.table.schema.key_columns
+
+    @property
+    def total_count(self) -> int:
+        """The number of rows of the whole result."""
+        return self.result.count
+
+    @property
+    def watchers(self) -> set[Watch]:
+        """Its open watches."""
+        return self.watches
+
+    def read(self, window: Window = WHOLE) -> QueryResult:
+        """The rows of a window now. O(window)."""
+        start, stop = window.bounds(self.result.count)
+        rows = self.result.table.batch(self.result.order.slots[start:stop], self.positions)
+        return QueryResult(self.columns, rows, self.result.count, self.result.line.current)
+
+    def watch(self, window: Window = WHOLE) -> Watch:
+        """Opens a reader; it takes a snapshot first. O(1)."""
+        watch = Watch(self, window)
+        self.watches.add(watch)
+        self.result.watches.add(watch)
+        return watch
+
+    def unwatch(self, watch: Watch) -> None:
+        """Closes a reader."""
+        self.watches.discard(watch)
+        self.result.watches.discard(watch)
+        if not any(other.window == watch.window for other in self.watches):
+            self._images.pop(watch.window, None)
+
+    def end(self, reason: Reason) -> None:
+        """The session is no more; its watches learn why."""
+        self.ended = reason
+        for watch in tuple(self.watches):
+            watch.closed = reason
+            self.unwatch(watch)
+
+    def snapshot(self, window: Window) -> Snapshot:
+        """The rows of a window now; readers at the same version share the copy."""
+        version = self.result.line.current
+        snapshot = self._snapshots.get(window)
+        if snapshot is None or snapshot.version != version:
+            found = self.read(window)
+            snapshot = Snapshot(version, found.rows, found.total_count)
+            self._snapshots[window] = snapshot
+        return snapshot
+
+    def image(self, window: Window) -> WindowImage:
+        """Which rows a window shows now; made once a version."""
+        version = self.result.line.current
+        kept = self._images.get(window)
+        if kept is None or kept[0] != version:
+            start, stop = window.bounds(self.result.count)
+            slots = self.result.order.slots[start:stop].copy()
+            kept = (version, WindowImage(self.result.table.sequence[slots], slots))
+            self._images[window] = kept
+        return kept[1]
+
+    def shared_changes(self, watch: Watch) -> Changes:
+        """The net change for a watch; the same object for all watches at the same place."""
+        key = watch.sharing_key()
+        if key is None:
+            return watch.compute()
+        version = self.result.line.current
+        if self._changes_version != version:
+            self._changes.clear()
+            self._changes_version = version
+        changes = self._changes.get(key)
+        if changes is None:
+            changes = self._changes[key] = watch.compute()
+        return changes

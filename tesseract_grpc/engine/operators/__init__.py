@@ -1,0 +1,1 @@
+"""How a query is hydrated and maintained: small operators under one contract."""

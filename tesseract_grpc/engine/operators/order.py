@@ -1,0 +1,202 @@
+"""Rows in order, with positions.
+
+Two parallel arrays hold the result: the first order word of each row and its slot. The first word finds a place by
+binary search in contiguous memory; the other words are gathered from the table only where first words tie. A delta is
+applied as: take the rows out that left or whose sort columns changed (found by their old words), put the rows in that
+came or changed (by their new words). Both are single passes of memory moves.
+
+Words of texts are order labels. When labels are given anew (rarely), the first words are read again; the order of
+the rows that stay is the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesseract_grpc.engine.data.delta import Delta, Slots, column_bit
+from tesseract_grpc.engine.data.order import Words
+from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
+from tesseract_grpc.engine.operators.sort_words import SortWords
+from tesseract_grpc.engine.query.query import SortKey
+
+Positions = NDArray[np.int64]
+_SEARCH_LIMIT = 64  # up to so many rows are searched one by one where first words tie; more are marked in one pass
+
+
+class OrderOperator:
+    """The rows of a filter's result, in the order of a sort."""
+
+    def __init__(self, table: Table, sort: tuple[SortKey, ...]) -> None:
+        self.table = table
+        self.words = SortWords(table, sort)
+        self.sort_mask = 0
+        for position in self.words.positions:
+            self.sort_mask |= column_bit(position)
+        self._mask = np.uint64(self.sort_mask)
+        self._first: Words = np.empty(0, np.uint64)
+        self._slots: Slots = np.empty(0, np.int32)
+        self._count = 0
+        self._generation = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def slots(self) -> Slots:
+        """The slots in order; a view, to be copied by whoever keeps it."""
+        return self._slots[: self._count]
+
+    def hydrate(self, slots: Slots) -> None:
+        """Takes the rows of the filter's result. O(n log n)."""
+        first = self.words.first_now(slots)
+        order = self.words.sorted(slots, first)
+        self._first, self._slots = first[order], slots[order]
+        self._count = len(slots)
+        self._generation = self.words.generation
+
+    def apply(self, delta: Delta) -> None:
+        """Follows a change of the filter's result. O(result) memory moves, O(delta log result) comparisons."""
+        resorted = np.flatnonzero(delta.changed & self._mask) if self.sort_mask and len(delta.updated) else None
+        if self._generation != self.words.generation:
+            self._relabel(delta, resorted)
+        moving = delta.updated[resorted] if resorted is not None and resorted.size else None
+        out = delta.removed if moving is None else np.concatenate((delta.removed, moving))
+        if len(out):
+            self._take_out(out, self._old_words(delta, resorted if moving is not None else None))
+        into = delta.inserted if moving is None else np.concatenate((delta.inserted, moving))
+        if len(into):
+            self._put_in(into)
+
+    def _old_words(self, delta: Delta, resorted: NDArray[np.intp] | None) -> Words:
+        table = self.table
+        words = self.words.first(delta.removed, lambda p: delta.old_removed(table, p))
+        if resorted is None:
+            return words
+        first = self.words.keys[0][0]
+        values, valid = delta.old_updated(table, first)
+        image = (values[resorted], None if valid is None else valid[resorted])
+        return np.concatenate((words, self.words.first(delta.updated[resorted], lambda _: image)))
+
+    def _take_out(self, slots: Slots, words: Words) -> None:
+        keep = np.ones(self._count, np.bool_)
+        places = self._find(slots, words)
+        keep[places] = False
+        self._first = self._first[: self._count][keep]
+        self._slots = self._slots[: self._count][keep]
+        self._count -= len(slots)
+        assert len(self._slots) == self._count, "a row that is taken out was not there"
+
+    def _find(self, slots: Slots, words: Words) -> NDArray[np.intp]:
+        """Where rows stand, given the first words under which they were put in."""
+        first, held = self._first[: self._count], self._slots[: self._count]
+        places = np.searchsorted(first, words)
+        places[places == self._count] = self._count - 1
+        wrong = np.flatnonzero(held[places] != slots)
+        if wrong.size > _SEARCH_LIMIT:
+            return np.flatnonzero(np.isin(held, slots, kind="table"))
+        for row in wrong.tolist():  # few: the rows whose first word others share
+            start = int(places[row])
+            stop = int(np.searchsorted(first, words[row], "right"))
+            places[row] = start + int(np.argmax(held[start:stop] == slots[row]))
+        return places
+
+    def _put_in(self, slots: Slots) -> None:
+        first = self.words.first_now(slots)
+        if len(slots) > 1:
+            order = self.words.sorted(slots, first)
+            slots, first = slots[order], first[order]
+        places = self._places(slots, first) + np.arange(len(slots))
+        total = self._count + len(slots)
+        old = np.ones(total, np.bool_)
+        old[places] = False
+        self._first = _merged(self._first[: self._count], first, places, old)
+        self._slots = _merged(self._slots[: self._count], slots, places, old)
+        self._count = total
+
+    def _places(self, slots: Slots, first: Words) -> NDArray[np.intp]:
+        """Before which rows new rows belong, given their first words."""
+        held = self._first[: self._count]
+        low = np.searchsorted(held, first, "left")
+        if self.words.by_insertion or not self._count:
+            return low
+        clipped = np.minimum(low, self._count - 1)
+        tied = np.flatnonzero(held[clipped] == first)
+        if tied.size:
+            high = np.searchsorted(held, first[tied], "right")
+            low[tied] = self._between(slots[tied], low[tied], high)
+        return low
+
+    def _between(self, slots: Slots, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Binary search by the other words, for all rows at once. O(log ties) rounds."""
+        mine = self.words.rest(slots)
+        held = self._slots
+        while (open_ := low < high).any():
+            middle = (low + high) >> 1
+            theirs = self.words.rest(held[np.where(open_, middle, 0)])
+            after = _less(theirs, mine)  # their row stands before mine: go on above it
+            low = np.where(open_ & after, middle + 1, low)
+            high = np.where(open_ & ~after, middle, high)
+        return low
+
+    def locate(self, slots: Slots) -> Positions:
+        """The positions of rows that are in the result. O(k log n), O(n) when many tie."""
+        if self._generation != self.words.generation:
+            self._relabel(Delta(0), None)
+        if len(slots) > max(_SEARCH_LIMIT, self._count >> 3):
+            inverse = np.empty(self.table.high_water, np.int64)
+            inverse[self.slots] = np.arange(self._count)
+            return inverse[slots]
+        words = self.words.first_now(slots)
+        first, held = self._first[: self._count], self._slots[: self._count]
+        places = np.searchsorted(first, words)
+        places[places == self._count] = self._count - 1
+        wrong = np.flatnonzero(held[places] != slots)
+        if wrong.size:
+            high = np.searchsorted(first, words[wrong], "right")
+            places[wrong] = self._between(slots[wrong], places[wrong], high)
+        return places.astype(np.int64, copy=False)
+
+    def _relabel(self, delta: Delta, resorted: NDArray[np.intp] | None) -> None:
+        """Reads the first words again, old values where this delta brings new ones."""
+        held = self._slots[: self._count]
+        gone = np.concatenate((delta.removed, delta.updated if resorted is None else delta.updated[resorted]))
+        first = self.words.first_now(held)
+        if len(gone):
+            old = self._old_words(delta, resorted)
+            by_slot = np.argsort(gone, kind="stable")
+            at = np.searchsorted(gone[by_slot], held)
+            at[at == len(gone)] = 0
+            known = gone[by_slot][at] == held
+            first[known] = old[by_slot][at[known]]
+        self._first = first
+        self._generation = self.words.generation
+
+    def check(self) -> None:
+        """Proves that the order is the one that sorting from scratch would give."""
+        if self._generation != self.words.generation:
+            self._relabel(Delta(0), None)
+        slots = self.slots
+        first = self.words.first_now(slots)
+        assert np.array_equal(first, self._first[: self._count]), "a kept order word is not the row's"
+        order = self.words.sorted(slots, first)
+        assert np.array_equal(order, np.arange(self._count)), "the rows are out of order"
+        assert bool(self.table.alive[slots].all()), "a row that is gone is in the result"
+
+
+def _merged(held: AnyArray, new: AnyArray, places: NDArray[np.intp], old: BoolArray) -> AnyArray:
+    merged = np.empty(len(old), held.dtype)
+    merged[places] = new
+    merged[old] = held
+    return merged
+
+
+def _less(left: list[Words], right: list[Words]) -> BoolArray:
+    """Which rows of `left` stand before those of `right`, word by word."""
+    less = left[0] < right[0]
+    equal = left[0] == right[0]
+    for mine, theirs in zip(left[1:], right[1:], strict=True):
+        less |= equal & (mine < theirs)
+        equal &= mine == theirs
+    return less

@@ -1,0 +1,75 @@
+"""One-shot queries: the rows of a window of a filtered, sorted table, without maintaining anything.
+
+When only the first rows of an order are wanted, they are selected and not sorted out of everything: a partition by the first
+order word leaves the wanted rows and those that tie with the last of them, and only these are sorted
+(Hoare 1961, by way of NumPy's introselect). O(n + k log k).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tesseract_grpc.engine.data.delta import Slots
+from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.operators.predicate import compile_predicate
+from tesseract_grpc.engine.operators.routing_keys import routing_keys
+from tesseract_grpc.engine.operators.scan import ScanResult, scan
+from tesseract_grpc.engine.operators.sort_words import SortWords
+from tesseract_grpc.engine.query.query import Plan, Window
+
+
+class Selection:
+    """The slots of a window in order, the size of the whole result, and how it was found."""
+
+    __slots__ = ("scan", "slots", "total")
+
+    def __init__(self, slots: Slots, total: int, scan: ScanResult) -> None:
+        self.slots = slots
+        self.total = total
+        self.scan = scan
+
+
+def select(table: Table, plan: Plan, window: Window) -> Selection:
+    """Evaluates a plan once. O(candidates + window log window)."""
+    predicate = compile_predicate(plan.filter, table.schema, table.columns, intern=False)
+    keys = routing_keys(plan.filter, table.schema, table.columns, intern=False)
+    found = scan(table, predicate, keys)
+    slots, total = found.slots, len(found.slots)
+    start, stop = window.bounds(total)
+    if start >= stop:
+        return Selection(slots[:0], total, found)
+    words = SortWords(table, plan.sort)
+    if words.by_insertion and table.in_order:
+        return Selection(slots[start:stop], total, found)
+    first = words.first_now(slots)
+    if stop < total // 2:
+        limit = np.partition(first, stop - 1)[stop - 1]
+        near = np.flatnonzero(first <= limit)
+        slots, first = slots[near], first[near]
+    order = words.sorted(slots, first)
+    return Selection(slots[order[start:stop]], total, found)
+
+
+class TableSelector:
+    """Finds the rows of a table by filters, for deletes and conditions of writes. Filters are checked already."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def rows(self, filter: object) -> Slots:
+        """The slots of all rows for which the filter is true, ascending."""
+        table = self._table
+        predicate = compile_predicate(filter, table.schema, table.columns, intern=False)  # type: ignore[arg-type]  # writes carry filters opaquely
+        keys = routing_keys(filter, table.schema, table.columns, intern=False)  # type: ignore[arg-type]  # as above
+        return scan(table, predicate, keys).slots
+
+    def matching(self, filter: object, slots: Slots) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """For which of the rows at `slots` the filter is true."""
+        table = self._table
+        predicate = compile_predicate(filter, table.schema, table.columns, intern=False)  # type: ignore[arg-type]  # as above
+
+        def read(position: int) -> tuple[np.ndarray, np.ndarray | None]:  # type: ignore[type-arg]  # any stored type
+            column = table.columns[position]
+            return column.values[slots], None if column.valid is None else column.valid[slots]
+
+        return predicate.mask(read, len(slots))

@@ -1,0 +1,103 @@
+"""A sort as a list of words a row, compared one after the other.
+
+A sort key becomes the order word of its column (all bits flipped when descending), in which nulls take the extreme at
+their end, and, for columns that can be null, a second word that tells a null from a value that really is the
+extreme. After the sort keys stand the words of the primary key, which break all ties; without sort keys the only word is the row's
+place in the order of insertion. So the first word decides nearly always, and it is the only one that is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tesseract_grpc.engine.data.delta import Stored, stored_at
+from tesseract_grpc.engine.data.order import MAX_WORD, Words, label_generation, order_word, order_words
+from tesseract_grpc.engine.data.schema import Scalar
+from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.vector import AnyArray
+from tesseract_grpc.engine.query.query import SortKey
+
+ReadStored = Callable[[int], Stored]
+"""From the position of a column to the stored values of the rows in question."""
+
+
+class SortWords:
+    """Makes the words of rows for one sort over one table."""
+
+    def __init__(self, table: Table, sort: Sequence[SortKey]) -> None:
+        self.table = table
+        self.keys = tuple((table.schema.position(key.column), key.descending, key.nulls_first) for key in sort)
+        self.positions = frozenset(position for position, _, _ in self.keys)
+        self.by_insertion = not self.keys
+        # Columns whose words are order labels, which may be given anew.
+        read = self.positions if self.by_insertion else self.positions | set(table.schema.key)
+        self._labelled = [table.columns[p] for p in sorted(read) if table.columns[p].dictionary is not None]
+
+    @property
+    def generation(self) -> int:
+        """Rises when words that were made earlier are no longer true."""
+        return sum(label_generation(column) for column in self._labelled)
+
+    def first(self, slots: AnyArray, read: ReadStored) -> Words:
+        """The first word of rows; `read` gives the values of sort columns, so that it serves old and new values."""
+        if self.by_insertion:
+            return self.table.sequence[slots].view(np.uint64)
+        position, descending, nulls_first = self.keys[0]
+        return self._value_word(position, descending, nulls_first, read(position))
+
+    def first_now(self, slots: AnyArray) -> Words:
+        """The first word of rows as they are."""
+        columns = self.table.columns
+        return self.first(slots, lambda p: stored_at(columns[p], slots))
+
+    def rest(self, slots: AnyArray) -> list[Words]:
+        """The other words of rows as they are, first to last."""
+        if self.by_insertion:
+            return []
+        columns = self.table.columns
+        words: list[Words] = []
+        for index, (position, descending, nulls_first) in enumerate(self.keys):
+            stored = stored_at(columns[position], slots)
+            if index:
+                words.append(self._value_word(position, descending, nulls_first, stored))
+            if stored[1] is not None:
+                words.append((stored[1] if nulls_first else ~stored[1]).astype(np.uint64))
+        words.extend(order_words(columns[p], columns[p].values[slots]) for p in self.table.schema.key)
+        return words
+
+    def _value_word(self, position: int, descending: bool, nulls_first: bool, stored: Stored) -> Words:
+        values, valid = stored
+        words = order_words(self.table.columns[position], values)
+        if descending:
+            words = ~words
+        if valid is not None:
+            words = np.where(valid, words, np.uint64(0 if nulls_first else MAX_WORD))
+        return words
+
+    def first_of_one(self, slot: int, value: Scalar) -> int:
+        """The first word of one row, given the stored value of its first sort column."""
+        if self.by_insertion:
+            return self.table.sequence.item(slot)
+        position, descending, nulls_first = self.keys[0]
+        if value is None:
+            return 0 if nulls_first else MAX_WORD
+        word = order_word(self.table.columns[position], value)
+        return word ^ MAX_WORD if descending else word
+
+    def sorted(self, slots: AnyArray, first: Words) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+        """The permutation that puts rows as they are in order. O(n log n); ties alone are looked at more closely."""
+        order = np.argsort(first, kind="stable")
+        ordered = first[order]
+        same = ordered[1:] == ordered[:-1]
+        if self.by_insertion or not same.any():
+            return order
+        tied = np.zeros(len(order), np.bool_)
+        tied[1:] |= same
+        tied[:-1] |= same
+        where = np.flatnonzero(tied)
+        rows = order[where]
+        words = self.rest(slots[rows])
+        order[where] = rows[np.lexsort((*words[::-1], ordered[where]))]
+        return order

@@ -1,0 +1,1 @@
+"""What is asked: queries and filters, checked against a schema and brought into normal form."""
