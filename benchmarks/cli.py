@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmarks.registry import WORKLOADS
 from benchmarks.report import print_details, print_report
 from benchmarks.results import merge, read_results, write_results
-from benchmarks.runner import Outcome, run_workload
+from benchmarks.runner import Outcome, RunFailed, run_workload
 from benchmarks.workload import OURS, Settings, Workload
 
 RESULTS = Path(__file__).resolve().parent / "results.json"
@@ -56,15 +56,22 @@ def main(
     settings = Settings(scale=scale, seconds=seconds, cores=cores, seed=seed)
     path = output or (RESULTS if scale == 1.0 else None)
     outcomes: list[Outcome] = []
+    failures: list[str] = []
     for workload in _chosen(only, peers_only):
         names = _contestants(workload, ours_only, peers_only, _peers(workload, peers, slow))
         if names:
-            outcome = run_workload(workload, names, settings, runs, lambda line: console.print(line, style="dim"))
+            try:
+                outcome = run_workload(workload, names, settings, runs, lambda line: console.print(line, style="dim"))
+            except RunFailed as failure:
+                failures.append(str(failure))
+                continue
             outcomes.append(outcome)
             if path is not None:  # after each workload, so that a run that is broken off keeps what it measured
                 write_results(path, merge(read_results(path), outcome))
     print_details(console, outcomes)
     print_report(console, outcomes)
+    if failures:
+        raise click.ClickException("\n".join(failures))
 
 
 def _chosen(only: str, peers_only: bool) -> Sequence[Workload]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from benchmarks.contestant import Live, LiveGroups
 from benchmarks.field import open_live, open_live_groups
 from benchmarks.load import ROWS, fill
@@ -23,10 +20,9 @@ SESSIONS_A_SYMBOL = 10
 def run_batches(metric: str, sessions: int, *, grouped: bool, name: str, settings: Settings) -> Figures:
     """W4: 100 batches of 1,000 updates on 1 M rows."""
     contestant = _opened(name, settings, ROWS, sessions, grouped=grouped)
-    rows = contestant.row_count()
-    updates = make_updates(rows, settings.scaled(BATCHES, least=3), settings.scaled(BATCH, least=10), settings.seed)
-    watch, done = _drive(contestant, [contestant.prepare_update(batch) for batch in updates], settings, warm=1)
-    return {metric: _rate(watch, done * len(updates[0]), sessions + grouped, contestant, commits=done)}
+    batch = settings.scaled(BATCH, least=10)
+    watch, done = _drive(contestant, settings, settings.scaled(BATCHES, least=3), batch)
+    return {metric: _rate(watch, done, batch, sessions + grouped, contestant)}
 
 
 def run_singles(metric: str, rows: int, sessions: int, *, grouped: bool, name: str, settings: Settings) -> Figures:
@@ -41,10 +37,10 @@ def run_distinct(name: str, settings: Settings) -> Figures:
     Each is one symbol with a price above a bound of its own, low enough that nearly every row of the symbol passes.
     """
     contestant = _opened(name, settings, SMALL_ROWS)
-    symbols = settings.scaled(len(SYMBOLS), least=10)
-    for number in range(symbols * SESSIONS_A_SYMBOL):
-        contestant.watch((SYMBOLS[number % symbols],), above=float(number // symbols * 10))
-    return {"W8": _single_rate(contestant, settings, symbols * SESSIONS_A_SYMBOL)}
+    sessions = len(SYMBOLS) * settings.scaled(SESSIONS_A_SYMBOL)
+    for number in range(sessions):
+        contestant.watch((SYMBOLS[number % len(SYMBOLS)],), above=float(number // len(SYMBOLS) * 10))
+    return {"W8": _single_rate(contestant, settings, sessions)}
 
 
 def _opened(name: str, settings: Settings, rows: int, sessions: int = 0, *, grouped: bool = False) -> Live:
@@ -59,24 +55,27 @@ def _opened(name: str, settings: Settings, rows: int, sessions: int = 0, *, grou
 
 
 def _single_rate(contestant: Live, settings: Settings, sessions: int) -> Figure:
-    updates = make_updates(contestant.row_count(), settings.scaled(SINGLES, least=20), 1, settings.seed)
-    prepared = [contestant.prepare_update(update) for update in updates]
-    watch, done = _drive(contestant, prepared, settings, warm=2)
-    return _rate(watch, done, sessions, contestant, commits=done)
+    watch, done = _drive(contestant, settings, settings.scaled(SINGLES, least=20), 1)
+    return _rate(watch, done, 1, sessions, contestant)
 
 
-def _drive(contestant: Live, batches: Sequence[Any], settings: Settings, warm: int) -> tuple[Stopwatch, int]:
-    """Apply the batches, again and again for a second, until the time is up; return the time and their number."""
-    for batch in batches[:warm]:
-        contestant.update(batch)
+def _drive(contestant: Live, settings: Settings, batches: int, batch: int) -> tuple[Stopwatch, int]:
+    """Apply batches of updates, round after round for a second, until the time is up; return how many were applied.
+
+    Every round has updates of its own: the same ones again would change nothing.
+    """
+    rows = contestant.row_count()
+    for updates in make_updates(rows, 1, batch, settings.seed):
+        contestant.update(contestant.prepare_update(updates))  # the first of a process pays for set-up
     contestant.observed = 0
     watch = Stopwatch("live")
     done = 0
     least = min(LEAST_SECONDS * settings.scale, settings.seconds)
     while True:
-        for batch in batches:
+        fresh = make_updates(rows, batches, batch, settings.seed + 1 + done)
+        for prepared in [contestant.prepare_update(updates) for updates in fresh]:
             with watch:
-                contestant.update(batch)
+                contestant.update(prepared)
             done += 1
             if watch.wall > settings.seconds:
                 return watch, done
@@ -84,9 +83,10 @@ def _drive(contestant: Live, batches: Sequence[Any], settings: Settings, warm: i
             return watch, done
 
 
-def _rate(watch: Stopwatch, rows: int, sessions: int, contestant: Live, commits: int) -> Figure:
+def _rate(watch: Stopwatch, commits: int, batch: int, sessions: int, contestant: Live) -> Figure:
     if sessions and not contestant.observed:
         raise AssertionError(f"{contestant.name} observed no delta: the run is void")
+    rows = commits * batch
     return Figure(
         rows / watch.wall,
         {
