@@ -1,11 +1,11 @@
 """The facade of the engine: commits in, deltas out.
 
-A hub is one store: its tables, its sessions and one line of versions. It is synchronous and deterministic: the same calls
-in the same order give the same state, bit for bit. It has no clock, does no I/O and knows nothing of transport.
+A hub is one store: its tables, its sessions and one line of versions. It is synchronous and deterministic: the same
+calls in the same order give the same state, bit for bit. It has no clock, does no I/O and knows nothing of transport.
 
-A commit runs to its end in one call: the writes are applied to their tables, each table's delta is offered to the results
-that it can touch, and the sessions whose results changed are returned. Readers (`Watch`, `TableWatch`) take what
-they are owed whenever they like; the commit never waits for them.
+A commit runs to its end in one call: the writes are applied to their tables, each table's delta is offered to the
+results that it can touch, and the sessions whose results changed are returned. Readers (`Watch`, `TableWatch`) take
+what they are owed whenever they like; the commit never waits for them.
 
 Definitions (tables, indexes, names) are commits too: each takes a version.
 """
@@ -30,6 +30,7 @@ from tesseract_grpc.engine.data.errors import (
     Reason,
     RowProblem,
 )
+from tesseract_grpc.engine.data.row_write import NotPlain, write_row
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema, check_name, missing_table, project
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
@@ -157,8 +158,9 @@ class Hub:
         if new in self._tables:
             raise AlreadyExists(Reason.TABLE_EXISTS, f"a table '{new}' exists", field="new_table_id")
         self._line.current += 1
-        for mapping in (self._tables, self._routers, self._table_watches):
-            mapping[new] = mapping.pop(old)  # type: ignore[index]  # three mappings of different values
+        self._tables[new] = self._tables.pop(old)
+        self._routers[new] = self._routers.pop(old)
+        self._table_watches[new] = self._table_watches.pop(old)
         table.name = new
         for session in self._sessions.values():
             if session.result.table is table:
@@ -166,7 +168,7 @@ class Hub:
         return table
 
     def set_indexes(self, name: str, indexes: Sequence[IndexSchema], *, validate_only: bool = False) -> Table:
-        """Makes these the secondary indexes of a table: builds what is new, drops what is not named. O(n log n) each."""
+        """Makes these the secondary indexes of a table: builds new ones, drops those not named. O(n log n) each."""
         table = self.table(name)
         wanted = {index.column: index for index in _resolve_indexes(indexes, table.schema)}
         if validate_only:
@@ -196,6 +198,10 @@ class Hub:
         if not writes:
             raise InvalidRequest(Reason.MALFORMED_REQUEST, "a commit needs at least one write", field="operations")
         version = self.version + 1
+        if len(writes) == 1 and not validate_only:
+            plain = self._commit_row(writes[0], version)
+            if plain is not None:
+                return plain
         transactions: dict[str, Transaction] = {}
         counts: list[WriteCounts] = []
         try:
@@ -219,6 +225,32 @@ class Hub:
             for result in self._publish(table, delta):
                 touched.update(dict.fromkeys(result.sessions.values()))
         return CommitResult(version, tuple(counts), tuple(touched), tuple(table for table, _ in deltas))
+
+    def _commit_row(self, write: Write, version: int) -> CommitResult | None:
+        """The commit of one plain row; None when the batch path must decide."""
+        table = self.table(write.table)
+        written = write_row(table, write, version)
+        if isinstance(written, NotPlain):
+            return None
+        change, counts = written
+        if change is None:
+            return CommitResult(self.version, (counts,))
+        counters = self.counters
+        self._line.current = version
+        table.update_version = version
+        table.changelog.append(change)
+        counters.commits += 1
+        counters.rows_written += 1
+        touched: list[Session] = []
+        for result in self._routers[table.name].route_one(change):
+            counters.sessions_routed += 1
+            counters.rows_routed += 1
+            if result.apply_one(change):
+                counters.sessions_changed += 1
+                touched.extend(result.sessions.values())
+        if table.changelog.overfull:
+            self._forget(table)
+        return CommitResult(version, (counts,), tuple(touched), (table,))
 
     def _apply(self, transactions: dict[str, Transaction], version: int, number: int, write: Write) -> WriteCounts:
         table = self.table(write.table)
@@ -377,7 +409,7 @@ class Hub:
         return TableWatch(table, self._line, self._table_watches[name], old_values=old_values)
 
     def check(self) -> int:
-        """Proves the invariants of every structure; returns how many were checked. Raises AssertionError. O(everything)."""
+        """Proves the invariants of every structure; returns how many. Raises AssertionError. O(everything)."""
         checked = 0
         for name, table in self._tables.items():
             table.check()

@@ -52,7 +52,7 @@ class Changelog:
         )
 
     def trimmed_since(self) -> int:
-        """What `since` must become so that the history is within its limits; the newest commit always stays. O(stride)."""
+        """What `since` must become so that the history is within its limits; the newest commit stays. O(stride)."""
         commits, rows, since = len(self._entries), self.rows, self.since
         for entry in self._entries:
             if commits <= 1 or (commits <= self.limits.commits and rows <= self.limits.rows):
@@ -77,6 +77,14 @@ class Changelog:
             tail.append(entry.to_delta(relation) if isinstance(entry, RowChange) else entry)
         tail.reverse()
         return fold(version, tail, relation)
+
+    def only_after(self, after: int) -> RowChange | None:
+        """The one entry after a version, when it is just one and of a single row."""
+        entries = self._entries
+        if not entries or (len(entries) > 1 and entries[-2].version > after):
+            return None
+        entry = entries[-1]
+        return entry if isinstance(entry, RowChange) and entry.version > after else None
 
     def count_after(self, after: int) -> int:
         """The number of commits after a version."""

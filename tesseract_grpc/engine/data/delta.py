@@ -1,8 +1,8 @@
 """What a commit did to the rows of one relation: the currency between operators.
 
-Rows are named by slot. A delta is *net*: a slot is in at most one of `inserted`, `removed` and `updated`, and a row that
-came and went within the commit is not there at all. New values are read from the relation itself; old values are the
-*before-images* that the delta carries, for just the columns that were written. The columns of a removed row stay
+Rows are named by slot. A delta is *net*: a slot is in at most one of `inserted`, `removed` and `updated`, and a row
+that came and went within the commit is not there at all. New values are read from the relation itself; old values are
+the *before-images* that the delta carries, for just the columns that were written. The columns of a removed row stay
 readable at its slot until the changelog has forgotten the commit that removed it, because slots are not used again
 before that; only columns that changed on the way to the removal need a before-image.
 
@@ -50,7 +50,9 @@ class RemoveReason(IntEnum):
 class Relation(Protocol):
     """Rows in slots: a table, or what an operator derives."""
 
-    columns: Sequence[Column]
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns, by position."""
 
 
 def column_bit(position: int) -> int:
@@ -113,10 +115,11 @@ class ChangeKind(IntEnum):
 class RowChange:
     """What one commit did to exactly one row of a relation.
 
-    `before` has the old stored values of the columns that changed, by position; `changed` is the mask of them.
+    `before` has the old stored values of the columns that changed, by position; `changed` is the mask of them. In the
+    history of an ordered result, `place` is where the row stands after the commit, -1 where it did not move.
     """
 
-    __slots__ = ("before", "changed", "kind", "reason", "slot", "version")
+    __slots__ = ("before", "changed", "kind", "place", "reason", "slot", "version")
 
     def __init__(
         self,
@@ -126,6 +129,7 @@ class RowChange:
         changed: int = 0,
         before: Mapping[int, Scalar] | None = None,
         reason: RemoveReason = RemoveReason.DELETED,
+        place: int = -1,
     ) -> None:
         self.version = version
         self.kind = kind
@@ -133,6 +137,7 @@ class RowChange:
         self.changed = changed
         self.before: Mapping[int, Scalar] = before or {}
         self.reason = reason
+        self.place = place
 
     def __len__(self) -> int:
         return 1
@@ -154,8 +159,8 @@ def _image(column: Column, value: Scalar) -> Stored:
     return np.array([value], column.values.dtype), None
 
 
-def stored_at(column: Column, slots: AnyArray) -> Stored:
-    """The stored values of a column at `slots`, copied."""
+def stored_at(column: Column, slots: AnyArray | slice) -> Stored:
+    """The stored values of a column at `slots`; copied when `slots` is an array, a view when it is a slice."""
     return column.values[slots], None if column.valid is None else column.valid[slots]
 
 

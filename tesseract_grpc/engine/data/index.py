@@ -4,8 +4,8 @@ The base holds the words of a column in order, with their slots; two binary sear
 not touch the base: they append the slots that they wrote to the overlay, and a lookup returns the base's hits *and* the
 whole overlay. So what an index returns is a superset of candidates, in which rows may have moved on: the
 caller always evaluates the whole filter on the candidates, and an index can therefore never make a result wrong, which
-also means that a rolled back commit needs no care here. When the overlay has grown to a twentieth of the base it is merged, in one
-vectorised pass (the log-structured merge idea; O'Neil 1996).
+also means that a rolled back commit needs no care here. When the overlay has grown to a twentieth of the base it is
+merged, in one vectorised pass (the log-structured merge idea; O'Neil 1996).
 
 A HASH index orders by stored value (for texts: the code), which answers equality; a SORTED index orders by order word,
 which answers ranges and prefixes as well.
@@ -73,7 +73,7 @@ class SecondaryIndex:
         self._noted += 1
 
     def settle(self, alive: NDArray[np.bool_]) -> None:
-        """Merges the overlay when it has grown, or everything when order labels were given anew. Called before lookups."""
+        """Merges the overlay when it has grown, or builds anew after new order labels; called before lookups."""
         if self.sorted and self._generation != label_generation(self._column):
             self.build(np.flatnonzero(alive).astype(np.int32))
         elif self._noted > max(_SMALLEST_OVERLAY, len(self._slots) // 20):
@@ -98,7 +98,7 @@ class SecondaryIndex:
         self._noted = 0
 
     def equal(self, values: Iterable[bool | int | float | str]) -> Slots:
-        """Candidates for rows that hold one of the stored values: distinct slots, ascending. O(k log n + hits + overlay)."""
+        """Candidates for rows that hold one of the values: distinct slots, ascending. O(k log n + hits + overlay)."""
         self.lookups += 1
         wanted = np.array(sorted({self._word_of(value) for value in values}), np.uint64)
         first = np.searchsorted(self._words, wanted, "left")
@@ -107,7 +107,7 @@ class SecondaryIndex:
         return self._candidates(pieces)
 
     def between(self, low: bool | float | str | None, high: bool | float | str | None) -> Slots:
-        """Candidates for rows between two stored values, both included, None for no bound. O(log n + hits + overlay)."""
+        """Candidates for rows between two values, both included, None for no bound. O(log n + hits + overlay)."""
         assert self.sorted, "a hash index has no ranges"
         self.lookups += 1
         first = 0 if low is None else int(np.searchsorted(self._words, np.uint64(self._word_of(low)), "left"))

@@ -151,6 +151,16 @@ class KeyIndex:
             places[open_] = (places[open_] + 1) & mask
         self.count -= len(slots)
 
+    def remove_one(self, words: Sequence[int], slot: int) -> None:
+        """Removes one key, which the caller guarantees to be present at `slot`. O(1) expected."""
+        places = self._places
+        mask = len(places) - 1
+        place = self._hash_one(words)
+        while places.item(place) != slot:
+            place = (place + 1) & mask
+        places[place] = DELETED
+        self.count -= 1
+
     def _grow(self, more: int) -> None:
         """Makes room for `more` keys, dropping deleted places on the way."""
         if self._used + more <= _MAX_LOAD * len(self._places):

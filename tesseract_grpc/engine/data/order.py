@@ -1,8 +1,8 @@
 """Order words: one uint64 a value, such that words compare as values do.
 
 Every ordering of the engine (sorts, sorted indexes, windows) compares words and nothing else, so that one rule decides
-everywhere: numbers by size, -0.0 equal to 0.0, NaN above every number, texts by code point (their order label), enums by
-declaration, false before true. Nulls are no values; whoever sorts places them.
+everywhere: numbers by size, -0.0 equal to 0.0, NaN above every number, texts by code point (their order label), enums
+by declaration, false before true. Nulls are no values; whoever sorts places them.
 
 The float transform is the classic one: flip all bits of negative numbers, the sign bit of the others, and IEEE 754
 doubles order as unsigned integers.

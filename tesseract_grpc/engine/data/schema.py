@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
@@ -100,7 +100,8 @@ def check_name(name: str, what: str, where: str) -> None:
     """Raises InvalidRequest unless `name` is a valid id."""
     if not NAME_PATTERN.match(name):
         raise _bad(
-            f"'{name[:140]}' is not a valid {what} id: 1 to 128 characters of [A-Za-z0-9_.-], starting with a letter or '_'",
+            f"'{name[:140]}' is not a valid {what} id: 1 to 128 characters of [A-Za-z0-9_.-], "
+            "starting with a letter or '_'",
             where,
             Reason.BAD_NAME,
         )
@@ -110,7 +111,8 @@ def check_name(name: str, what: str, where: str) -> None:
 class TableSchema:
     """The columns of a table, in order. Raises InvalidRequest when they make no table.
 
-    >>> schema = TableSchema((ColumnSchema("id", DataType.INT64, primary_key=True), ColumnSchema("name", DataType.STRING)))
+    >>> key = ColumnSchema("id", DataType.INT64, primary_key=True)
+    >>> schema = TableSchema((key, ColumnSchema("name", DataType.STRING)))
     >>> schema.position("name")
     1
     """
@@ -133,6 +135,11 @@ class TableSchema:
         object.__setattr__(self, "key", tuple(i for i, c in enumerate(self.columns) if c.primary_key))
         if not self.key:
             raise _bad("a table needs a primary key: mark one or more columns with primary_key", "columns")
+
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """The index of each column by name."""
+        return self._positions
 
     @property
     def key_columns(self) -> tuple[ColumnSchema, ...]:

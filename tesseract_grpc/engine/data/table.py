@@ -1,12 +1,12 @@
 """A table: rows in slots.
 
 Every column is an array by slot; a row is the same slot of all of them. The key index leads from a key to its slot.
-Beside the columns stand three arrays: `sequence` (the order of insertion), `row_version` (the version of the commit that
-last changed the row) and `alive`.
+Beside the columns stand three arrays: `sequence` (the order of insertion), `row_version` (the version of the commit
+that last changed the row) and `alive`.
 
 A slot that a removed row left is not used again until the changelog has forgotten the removal: until then its columns
-stay readable as the row's last values, and a slot number means one row to everybody who reads history. So removing a row copies
-nothing.
+stay readable as the row's last values, and a slot number means one row to everybody who reads history. So removing a
+row copies nothing.
 
 The table only stores. `transaction.py` decides what a commit does to it, `changelog.py` remembers what was done.
 """
@@ -25,7 +25,7 @@ from tesseract_grpc.engine.data.delta import Slots, Stored
 from tesseract_grpc.engine.data.index import SecondaryIndex
 from tesseract_grpc.engine.data.key_index import KeyIndex, key_words
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema
-from tesseract_grpc.engine.data.vector import AnyArray, Batch
+from tesseract_grpc.engine.data.vector import AnyArray, Batch, Vector
 
 _SMALLEST = 64
 
@@ -161,6 +161,21 @@ class Table:
         """Copies of the rows at `slots`."""
         columns = self.columns
         return Batch(len(slots), {columns[p].schema.name: columns[p].read(slots) for p in positions})
+
+    def batch_of_one(self, slot: int, positions: Iterable[int]) -> Batch:
+        """A copy of one row; slicing costs a third of gathering."""
+        columns: dict[str, Vector] = {}
+        for position in positions:
+            column = self.columns[position]
+            valid = column.valid
+            texts = None if column.dictionary is None else column.dictionary.texts
+            columns[column.schema.name] = Vector(
+                column.type,
+                column.values[slot : slot + 1].copy(),
+                None if valid is None else valid[slot : slot + 1].copy(),
+                texts,
+            )
+        return Batch(1, columns)
 
     # Indexes and upkeep
 

@@ -1,11 +1,11 @@
 """Net change by row identity: what a slow reader is owed.
 
 A reader that keeps up is served from history, where a slot means one row. When history is about to be forgotten under a
-reader's feet, what it is owed is folded into a `Debt`: one entry a row, named by the row's place in the order of insertion,
-which is never given twice. An entry says whether the reader has the row, whether the row is in the result now, which
-columns may differ, and keeps the values that the reader must be told when the row is gone (its key, or on
-request all its old values). Rows that came and went in the meantime are nothing. So a debt is bounded by what the reader
-has plus what there is, however far it lags.
+reader's feet, what it is owed is folded into a `Debt`: one entry a row, named by the row's place in the order of
+insertion, which is never given twice. An entry says whether the reader has the row, whether the row is in the result
+now, which columns may differ, and keeps the values that the reader must be told when the row is gone (its key, or on
+request all its old values). Rows that came and went in the meantime are nothing. So a debt is bounded by what the
+reader has plus what there is, however far it lags.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One reader's place in a history: what it has been given, and what it is owed.
 
-A reader is in one of two states. LIVE: `cursor` lies within the history, which tells what is owed. CONFLATING: history was
-forgotten under its feet, and what it was owed until `settled` is held as a debt. Taking what is owed makes it LIVE
-again.
+A reader is in one of two states. LIVE: `cursor` lies within the history, which tells what is owed. CONFLATING:
+history was forgotten under its feet, and what it was owed until `settled` is held as a debt. Taking what is owed
+makes it LIVE again.
 """
 
 from __future__ import annotations

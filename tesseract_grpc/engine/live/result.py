@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
-from tesseract_grpc.engine.data.delta import Delta
+from tesseract_grpc.engine.data.delta import ChangeKind, Delta, RemoveReason, RowChange
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.operators.filter import FilterOperator
@@ -53,7 +53,7 @@ class Result:
         return len(self.order)
 
     def apply(self, delta: Delta) -> bool:
-        """Follows a commit, of which `delta` has at least the rows that can matter; tells whether the result changed."""
+        """Follows a commit, of which `delta` has at least the rows that matter; tells whether the result changed."""
         self.examined += len(delta)
         change = self.filter.apply(delta)
         if not len(change):
@@ -62,9 +62,25 @@ class Result:
         self._record(change)
         return True
 
-    def _record(self, change: Delta) -> None:
+    def apply_one(self, change: RowChange) -> bool:
+        """Follows a commit of one row that may concern the result; tells whether the result changed."""
+        self.examined += 1
+        kind = self.filter.apply_one(change)
+        if kind is None:
+            return False
+        place = self.order.apply_one(kind, change)
         if not self.watches:
             self.history.since = change.version
+            return True
+        reason = change.reason if change.kind is ChangeKind.REMOVED else RemoveReason.FILTERED
+        self.history.append(RowChange(change.version, kind, change.slot, change.changed, None, reason, place))
+        if self.history.overfull:
+            self.forget(self.history.trimmed_since())
+        return True
+
+    def _record(self, change: Delta) -> None:
+        if not self.watches:
+            self.history.forget(change.version)
             return
         # Readers of a result need no before-images: they are told new values, and the keys of rows that left.
         self.history.append(

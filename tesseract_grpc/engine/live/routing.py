@@ -1,10 +1,10 @@
 """Which results a commit can touch.
 
-Every result demands something of one column of its rows: a value out of a few, a value within bounds, or nothing that can
-be indexed. A predicate index a table keeps these demands the other way round: from values to results. A commit looks up
-the old and the new values of the rows that it changed, and offers each result only the rows that may concern it. So the cost of a
-commit follows the matches and not the number of sessions: ten thousand results that do not match cost it one
-lookup a row and column.
+Every result demands something of one column of its rows: a value out of a few, a value within bounds, or nothing that
+can be indexed. A predicate index a table keeps these demands the other way round: from values to results. A commit
+looks up the old and the new values of the rows that it changed, and offers each result only the rows that may concern
+it. So the cost of a commit follows the matches and not the number of sessions: ten thousand results that do not match
+cost it one lookup a row and column.
 
 * Equality: the demanded values of a column, sorted, with the results of each in one array (compressed sparse rows). A
   batch is looked up by binary search, a single row in a dict.
@@ -185,7 +185,8 @@ class Router:
             return _NO_PAIRS
         table = self.table
         found: list[Pairs] = []
-        for position, index in (*self._equal.items(), *self._range.items()):
+        indexes: list[tuple[int, _EqualIndex | _RangeIndex]] = [*self._equal.items(), *self._range.items()]
+        for position, index in indexes:
             if positions is None or position in positions:
                 stored = stored_at(table.columns[position], slots) if read is None else read(table, position)
                 found.append(index.pairs(stored))

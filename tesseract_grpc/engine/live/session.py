@@ -37,6 +37,7 @@ class Session:
         self.plan = plan
         self.result = result
         self.positions = plan.positions
+        self.values = tuple(p for p in plan.positions if p not in result.table.schema.key)  # what updates may carry
         self.generation = 1
         self.ended: Reason | None = None
         self.watches: set[Watch] = set()

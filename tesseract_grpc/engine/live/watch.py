@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesseract_grpc.engine.data.changelog import Changelog
-from tesseract_grpc.engine.data.delta import Delta, RemoveReason, Slots
+from tesseract_grpc.engine.data.delta import ChangeKind, Delta, RemoveReason, RowChange, Slots, column_bit
 from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.vector import AnyArray, Batch
-from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, Removes, Snapshot
+from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, Removes, Snapshot, Updates
 from tesseract_grpc.engine.live.conflation import Debt
 from tesseract_grpc.engine.live.reader import Reader, WatchState, group_removes, group_updates
 from tesseract_grpc.engine.query.query import WHOLE, Window
@@ -108,10 +108,34 @@ class Watch(Reader):
 
     def compute(self) -> Changes:
         """The net change since the last take; moves nothing."""
+        if self._debt is None and self._sent is None:
+            only = self.history.only_after(self.settled)
+            if only is not None:
+                return self._one_change(only)
         owed = self._owed_rows()
         changes = self._window_changes(owed) if self._sent is not None else self._whole_changes(owed)
         changes.total_count = self.session.result.count
         changes.total_changed = changes.total_count != self._total
+        return changes
+
+    def _one_change(self, change: RowChange) -> Changes:
+        """The change of a single row, as a reader of the whole result sees it."""
+        table, session, slot = self.table, self.session, change.slot
+        count = session.result.count
+        changes = Changes(
+            self.cursor, self.line.current, total_count=count, total_changed=count != self._total, commits=1
+        )
+        key = table.schema.key
+        if change.kind is ChangeKind.REMOVED:
+            changes.removes = (Removes(change.reason, table.batch_of_one(slot, key)),)
+        elif change.kind is ChangeKind.INSERTED:
+            changes.inserts = Inserts(table.batch_of_one(slot, session.positions), np.array([change.place]))
+        else:
+            shown = [p for p in session.values if column_bit(p) & change.changed]
+            if shown:
+                changes.updates = (Updates(table.batch_of_one(slot, (*key, *shown))),)
+            if change.place >= 0:
+                changes.moves = Moves(table.batch_of_one(slot, key), np.array([change.place]))
         return changes
 
     def sharing_key(self) -> tuple[Window, int] | None:

@@ -21,8 +21,8 @@ An operator derives rows from a relation and maintains them under change. It has
    delivered, and inserts only rows that it has not. Consumers need no defence.
 6. After `apply`, its state equals that of a fresh operator hydrated now.
 7. It keeps no reference to the arrays of a delta, and never changes them.
-8. It does work in proportion to the delta and the logarithm of its state, with at most one pass of memory moves over its own
-   rows; never a pass over the relation.
+8. It does work in proportion to the delta and the logarithm of its state, with at most one pass of memory moves over
+   its own rows; never a pass over the relation.
 
 `CheckedOperator` in the tests wraps an operator and asserts 3, 5 and 6 at every step.
 """

@@ -1,7 +1,7 @@
 """The rows of a table for which a predicate is true.
 
-The operator holds no rows: whether a row was in the result is decided by evaluating the predicate on its before-image. So
-ten thousand filters over a million rows cost ten thousand predicates and no memory a row.
+The operator holds no rows: whether a row was in the result is decided by evaluating the predicate on its
+before-image. So ten thousand filters over a million rows cost ten thousand predicates and no memory a row.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tesseract_grpc.engine.data.delta import Delta, Slots, column_bit
+from tesseract_grpc.engine.data.delta import ChangeKind, Delta, RowChange, Slots, column_bit
 from tesseract_grpc.engine.data.order import Words
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
@@ -157,6 +157,102 @@ class OrderOperator:
             high = np.searchsorted(first, words[wrong], "right")
             places[wrong] = self._between(slots[wrong], places[wrong], high)
         return places.astype(np.int64, copy=False)
+
+    def apply_one(self, kind: ChangeKind, change: RowChange) -> int:
+        """Follows the change of one row; returns where the row stands now, -1 if it did not move.
+
+        O(log n) comparisons and memory moves between the old and the new place.
+        """
+        moved = kind is not ChangeKind.UPDATED or change.changed & self.sort_mask
+        if not moved:
+            return -1
+        slot, count = change.slot, self._count
+        old_place = new_place = -1
+        if self._generation == self.words.generation:
+            if kind is not ChangeKind.INSERTED:
+                old_place = self._find_one(slot, self._word_of_one(slot, change))
+            if kind is not ChangeKind.REMOVED:
+                word = np.uint64(self._word_of_one(slot, None))
+                new_place = self._place_one(slot, word)
+        if (kind is ChangeKind.REMOVED) == (new_place < 0) and (kind is ChangeKind.INSERTED) == (old_place < 0):
+            if kind is ChangeKind.INSERTED:
+                self._open(new_place)
+            elif kind is ChangeKind.REMOVED:
+                self._close(old_place)
+                return -1
+            elif new_place > old_place:
+                new_place -= 1
+                self._shift(old_place, new_place, old_place + 1)
+            elif new_place < old_place:
+                self._shift(new_place + 1, old_place + 1, new_place)
+            self._first[new_place] = word
+            self._slots[new_place] = slot
+            return new_place
+        # First words tie, or labels were given anew: the batch path compares in full.
+        self.apply(self._as_delta(kind, change))
+        assert count + (kind is ChangeKind.INSERTED) - (kind is ChangeKind.REMOVED) == self._count
+        return -1 if kind is ChangeKind.REMOVED else int(self.locate(np.array([slot], np.int32))[0])
+
+    def _word_of_one(self, slot: int, change: RowChange | None) -> int:
+        """The first word of a row: as it was before a change, or as it is."""
+        if self.words.by_insertion:
+            return self.words.first_of_one(slot, None)
+        position = self.words.keys[0][0]
+        if change is not None and position in change.before:
+            return self.words.first_of_one(slot, change.before[position])
+        return self.words.first_of_one(slot, self.table.columns[position].stored(slot))
+
+    def _find_one(self, slot: int, word: int) -> int:
+        """Where one row stands."""
+        count = self._count
+        place = int(self._first[:count].searchsorted(np.uint64(word)))
+        if self._slots.item(place) != slot:
+            stop = int(self._first[:count].searchsorted(np.uint64(word), "right"))
+            place += int(np.argmax(self._slots[place:stop] == slot))
+        return place
+
+    def _place_one(self, slot: int, word: np.uint64) -> int:
+        """Before which row one row belongs, its own old place counted; -1 where another row has the same first word."""
+        count = self._count
+        first = self._first[:count]
+        place = int(first.searchsorted(word))
+        after = place
+        if after < count and self._slots.item(after) == slot:
+            after += 1
+        if after < count and first[after] == word and not self.words.by_insertion:
+            return -1
+        return place
+
+    def _open(self, place: int) -> None:
+        """Makes room for one row."""
+        count = self._count
+        if count == len(self._first):
+            capacity = count + (count >> 3) + 16
+            self._first = np.resize(self._first, capacity) if count else np.empty(capacity, np.uint64)
+            self._slots = np.resize(self._slots, capacity) if count else np.empty(capacity, np.int32)
+        self._shift(place + 1, count + 1, place)
+        self._count = count + 1
+
+    def _close(self, place: int) -> None:
+        self._shift(place, self._count - 1, place + 1)
+        self._count -= 1
+
+    def _shift(self, start: int, stop: int, source: int) -> None:
+        """Moves the rows from `source` on to the places from `start` to `stop`."""
+        end = source + stop - start
+        self._first[start:stop] = self._first[source:end]
+        self._slots[start:stop] = self._slots[source:end]
+
+    def _as_delta(self, kind: ChangeKind, change: RowChange) -> Delta:
+        """The change of one row as the batch path wants it."""
+        update = RowChange(change.version, ChangeKind.UPDATED, change.slot, change.changed, change.before)
+        delta = update.to_delta(self.table)
+        if kind is ChangeKind.INSERTED:
+            return Delta(change.version, inserted=delta.updated)
+        if kind is ChangeKind.REMOVED:
+            reasons = np.array([change.reason], np.uint8)
+            return Delta(change.version, removed=delta.updated, reasons=reasons, removed_before=delta.before)
+        return delta
 
     def _relabel(self, delta: Delta, resorted: NDArray[np.intp] | None) -> None:
         """Reads the first words again, old values where this delta brings new ones."""

@@ -46,9 +46,8 @@ def scan(table: Table, predicate: Predicate, keys: Sequence[RoutingKey]) -> Scan
         mask = predicate.mask(lambda p: stored_at(columns[p], slots), len(slots))
         return ScanResult(slots[mask], len(slots), best[1])
     end = table.high_water
-    mask = predicate.mask(
-        lambda p: (columns[p].values[:end], None if columns[p].valid is None else columns[p].valid[:end]), end
-    )
+    whole = slice(0, end)
+    mask = predicate.mask(lambda p: stored_at(columns[p], whole), end)
     if not table.dense:
         mask &= table.alive[:end]
     return ScanResult(np.flatnonzero(mask).astype(np.int32), end, None)

@@ -1,20 +1,22 @@
 """One-shot queries: the rows of a window of a filtered, sorted table, without maintaining anything.
 
-When only the first rows of an order are wanted, they are selected and not sorted out of everything: a partition by the first
-order word leaves the wanted rows and those that tie with the last of them, and only these are sorted
-(Hoare 1961, by way of NumPy's introselect). O(n + k log k).
+When only the first rows of an order are wanted, they are selected and not sorted out of everything: a partition by
+the first order word leaves the wanted rows and those that tie with the last of them, and only these are sorted (Hoare
+1961, by way of NumPy's introselect). O(n + k log k).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from tesseract_grpc.engine.data.delta import Slots
+from tesseract_grpc.engine.data.delta import Slots, stored_at
 from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.vector import BoolArray
 from tesseract_grpc.engine.operators.predicate import compile_predicate
 from tesseract_grpc.engine.operators.routing_keys import routing_keys
 from tesseract_grpc.engine.operators.scan import ScanResult, scan
 from tesseract_grpc.engine.operators.sort_words import SortWords
+from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.query import Plan, Window
 
 
@@ -56,20 +58,14 @@ class TableSelector:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def rows(self, filter: object) -> Slots:
+    def rows(self, filter: Filter) -> Slots:
         """The slots of all rows for which the filter is true, ascending."""
         table = self._table
-        predicate = compile_predicate(filter, table.schema, table.columns, intern=False)  # type: ignore[arg-type]  # writes carry filters opaquely
-        keys = routing_keys(filter, table.schema, table.columns, intern=False)  # type: ignore[arg-type]  # as above
-        return scan(table, predicate, keys).slots
+        predicate = compile_predicate(filter, table.schema, table.columns, intern=False)
+        return scan(table, predicate, routing_keys(filter, table.schema, table.columns, intern=False)).slots
 
-    def matching(self, filter: object, slots: Slots) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def matching(self, filter: Filter, slots: Slots) -> BoolArray:
         """For which of the rows at `slots` the filter is true."""
         table = self._table
-        predicate = compile_predicate(filter, table.schema, table.columns, intern=False)  # type: ignore[arg-type]  # as above
-
-        def read(position: int) -> tuple[np.ndarray, np.ndarray | None]:  # type: ignore[type-arg]  # any stored type
-            column = table.columns[position]
-            return column.values[slots], None if column.valid is None else column.valid[slots]
-
-        return predicate.mask(read, len(slots))
+        predicate = compile_predicate(filter, table.schema, table.columns, intern=False)
+        return predicate.mask(lambda p: stored_at(table.columns[p], slots), len(slots))

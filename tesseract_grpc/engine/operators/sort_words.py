@@ -2,8 +2,9 @@
 
 A sort key becomes the order word of its column (all bits flipped when descending), in which nulls take the extreme at
 their end, and, for columns that can be null, a second word that tells a null from a value that really is the
-extreme. After the sort keys stand the words of the primary key, which break all ties; without sort keys the only word is the row's
-place in the order of insertion. So the first word decides nearly always, and it is the only one that is kept.
+extreme. After the sort keys stand the words of the primary key, which break all ties; without sort keys the only word
+is the row's place in the order of insertion. So the first word decides nearly always, and it is the only one that is
+kept.
 """
 
 from __future__ import annotations

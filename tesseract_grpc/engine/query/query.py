@@ -67,7 +67,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked query in normal form. Equal plans are one maintained result: (table, filter, sort) is the fingerprint."""
+    """A checked query in normal form. Equal plans are one maintained result: filter and sort are the fingerprint."""
 
     filter: Filter | None
     sort: tuple[SortKey, ...]
