@@ -1,0 +1,97 @@
+"""The public names, listed: adding one is a decision, losing one breaks somebody.
+
+A public package exports exactly the names below; its `__all__` says the same, every name resolves, nothing else of ours
+is reachable in it without an underscore, and the classes that exist for threads and for asyncio agree.
+"""
+
+import importlib
+import inspect
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+CLIENT = """
+    AlreadyExists AsyncEventHorizon AsyncMirror AsyncSession AsyncTesseract AsyncWatch Cancelled Change Closed Condition
+    ConnectionState DeadlineExceeded Delta Event EventHorizon FeatureNotAvailable Gap HubInfo IngestResult InvalidRequest
+    LimitExceeded Limits Mirror NotFound OutOfRange PermissionDenied PreconditionFailed Progress Retry Row RowError Rows
+    ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls Unauthenticated Unavailable Watch
+    WriteBatch WriteCounts WriteResult
+"""
+TESTING = """
+    Answer ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response Row check_stream fold key_of
+    rows_of running_async_server running_server validate_atomic validate_bookmarkable validate_contiguous
+    validate_convergent validate_ordered validate_unique
+"""
+PUBLIC: dict[str, frozenset[str]] = {
+    "tesseract_grpc": frozenset({"__version__"}),
+    "tesseract_grpc.client": frozenset(CLIENT.split()),
+    "tesseract_grpc.testing": frozenset(TESTING.split()),
+    "tesseract_grpc.engine": frozenset(),
+}
+FACES = ("EventHorizon", "Mirror", "Session", "Tesseract", "Watch")
+
+
+def reachable(module: ModuleType) -> set[str]:
+    """Our own classes and functions that a user can reach in a package, besides its submodules."""
+    found = set()
+    for name, value in vars(module).items():
+        origin = getattr(value, "__module__", None)
+        if not name.startswith("_") and not inspect.ismodule(value) and str(origin).startswith("tesseract_grpc"):
+            found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_public_names_are_the_listed_ones(package: str) -> None:
+    module = importlib.import_module(package)
+    names = list(getattr(module, "__all__", ()))
+    assert set(names) == PUBLIC[package]
+    assert len(names) == len(set(names))
+    assert [name for name in names if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_all_is_complete(package: str) -> None:
+    module = importlib.import_module(package)
+    assert reachable(module) <= PUBLIC[package]
+
+
+@pytest.mark.parametrize("package", ["tesseract_grpc.client", "tesseract_grpc.testing"])
+def test_public_classes_and_functions_say_what_they_are(package: str) -> None:
+    module = importlib.import_module(package)
+    things = {name: getattr(module, name) for name in PUBLIC[package]}
+    # Type aliases and constants have no docstring of their own.
+    ours = {name: thing for name, thing in things.items() if inspect.isclass(thing) or inspect.isfunction(thing)}
+    assert [name for name, thing in ours.items() if not inspect.getdoc(thing)] == []
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_both_faces_have_the_same_methods(face: str) -> None:
+    client = importlib.import_module("tesseract_grpc.client")
+    threads, coroutines = getattr(client, face), getattr(client, f"Async{face}")
+
+    def methods(cls: type) -> dict[str, list[str]]:
+        public = {name: value for name, value in inspect.getmembers(cls) if not name.startswith("_")}
+        return {
+            name: list(inspect.signature(value).parameters) if inspect.isfunction(value) else []
+            for name, value in public.items()
+        }
+
+    assert methods(threads) == methods(coroutines)
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("tesseract_grpc", ("grpc", "numpy", "tesseract_grpc.engine", "tesseract_grpc.server")),
+        ("tesseract_grpc.client", ("tesseract_grpc.engine", "tesseract_grpc.server", "pandas", "polars", "pyarrow")),
+        ("tesseract_grpc.cli.main", ("grpc", "tesseract_grpc.engine", "tesseract_grpc.server")),
+        ("tesseract_grpc.engine.hub", ("grpc", "google.protobuf", "asyncio", "redis")),
+    ],
+)
+def test_importing_loads_only_what_it_needs(module: str, unwanted: tuple[str, ...]) -> None:
+    code = f"import sys, {module}; print(*[name for name in {unwanted!r} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert loaded == []
