@@ -1,0 +1,44 @@
+"""Where the server listens, and whether it may: loopback by default, a public address only when it is protected."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from tesseract_grpc.server.config import ConfigError, ServerConfig
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if listen.startswith(("unix:", "unix-abstract:")):
+        return True
+    host = split(listen)[0]
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def split(listen: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[v6]:port`. Raises ConfigError."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigError(f"option 'listen': '{listen}' is not host:port, [host]:port or unix:/path")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def check(config: ServerConfig) -> None:
+    """Raises ConfigError when the address would open the tables to the network unprotected."""
+    if bool(config.tls_cert) != bool(config.tls_key):
+        raise ConfigError("options 'tls_cert' and 'tls_key' belong together: give both or none")
+    if config.tls_client_ca and not config.tls_cert:
+        raise ConfigError("option 'tls_client_ca' needs tls_cert and tls_key")
+    if is_loopback(config.listen) or config.insecure:
+        return
+    knows_clients = config.token_file is not None or config.tls_client_ca is not None
+    if config.tls_cert is None or not knows_clients:
+        raise ConfigError(
+            f"{config.listen} can be reached from other machines: give tls_cert, tls_key and token_file "
+            "(or tls_client_ca), or say --insecure if the network is trusted"
+        )

@@ -1,0 +1,233 @@
+"""The server: configuration in, a served port out, and an orderly end.
+
+    async with Server(ServerConfig(listen="127.0.0.1:0")) as server:
+        print(server.address)
+
+`serve` is what the command runs: it sets the logs up, serves until SIGTERM or SIGINT, and drains.
+
+A drain goes in this order: health says NOT_SERVING; new calls are refused with SERVER_SHUTTING_DOWN; every watch is
+given what it is still owed and ends with the same reason, so that its client stands at a consistent point; calls in
+progress finish. After `drain_timeout` what is left is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import grpc
+from grpc_health.v1 import health
+from grpc_reflection.v1alpha import reflection
+
+from tesseract_grpc import __version__
+from tesseract_grpc.engine.hub import Hub
+from tesseract_grpc.server import address, logs, tls
+from tesseract_grpc.server.auth import TokenInterceptor
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.config import ConfigError, ServerConfig
+from tesseract_grpc.server.gate import Gate, shutting_down
+from tesseract_grpc.server.health import Health
+from tesseract_grpc.server.host import Hosts
+from tesseract_grpc.server.methods import build_handlers
+from tesseract_grpc.server.services.definitions import Definitions
+from tesseract_grpc.server.services.hubs import Hubs
+from tesseract_grpc.server.services.reads import Reads
+from tesseract_grpc.server.services.session_reads import SessionReads
+from tesseract_grpc.server.services.sessions import Sessions
+from tesseract_grpc.server.services.table_watches import TableWatches
+from tesseract_grpc.server.services.writes import Writes
+from tesseract_grpc.server.streams.audience import keep_beating
+from tesseract_grpc.server.tokens import read_tokens
+
+_LAST_GRACE = 0.2
+"""Seconds that gRPC gets to hand the last statuses out, after our own calls have ended."""
+
+
+class ServeError(RuntimeError):
+    """The server cannot listen; the message says why."""
+
+
+class Server:
+    """One serving process, or one server inside a test."""
+
+    def __init__(self, config: ServerConfig | None = None) -> None:
+        """Checks the configuration. Raises ConfigError."""
+        self.config = config or ServerConfig()
+        address.check(self.config)
+        self._credentials = tls.credentials(self.config)
+        self._tokens = read_tokens(self.config.token_file) if self.config.token_file else None
+        self._log = logs.logger()
+        self._hosts = Hosts(self.config)
+        self._grpc: grpc.aio.Server | None = None
+        self._beat: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
+        self._stopping = False
+        self.port = 0
+
+    @property
+    def hubs(self) -> Mapping[str, Hub]:
+        """The hubs of the server, by id."""
+        return {name: host.hub for name, host in self._hosts.by_name.items()}
+
+    @property
+    def address(self) -> str:
+        """What a client connects to; the port is known after `start`."""
+        if self.config.listen.startswith("unix"):
+            return self.config.listen
+        return f"{self.config.listen.rpartition(':')[0]}:{self.port}"
+
+    async def start(self) -> None:
+        """Serves from now on. Raises ServeError when the address is taken."""
+        self._gate = Gate()
+        interceptors = [TokenInterceptor(self._tokens)] if self._tokens is not None else []
+        server = grpc.aio.server(interceptors=interceptors, options=_channel_options(self.config))
+        server.add_generic_rpc_handlers(build_handlers(self._services(), self._gate, self.config.max_message_bytes))
+        self._health = Health(server)
+        names = [service.full_name for service in twin.SERVICES]
+        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        self.port = self._bind(server)
+        await server.start()
+        self._grpc = server
+        await self._health.serving()
+        audiences = [host.audience for host in self._hosts.by_name.values()]
+        self._beat = asyncio.create_task(keep_beating(audiences, self.config.progress_interval))
+        self._log.info(
+            "server.started",
+            address=self.address,
+            version=__version__,
+            hubs=list(self.config.hubs),
+            tls="mutual" if self.config.tls_client_ca else "on" if self._credentials else "off",
+            tokens=len(self._tokens) if self._tokens is not None else 0,
+        )
+
+    async def stop(self, timeout: float | None = None) -> None:
+        """Drains and stops, in at most `timeout` seconds (default: the configuration's drain_timeout)."""
+        if self._grpc is None or self._stopping:
+            await self._stopped.wait()
+            return
+        self._stopping = True
+        patience = self.config.drain_timeout if timeout is None else timeout
+        self._log.info("server.stopping", calls=self._gate.inside, patience=patience)
+        self._gate.close()
+        await self._health.not_serving()
+        for host in self._hosts.by_name.values():
+            host.versions.end(shutting_down())
+            host.audience.end_all(shutting_down())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._gate.empty.wait(), patience)
+        cut_off = self._gate.inside
+        if self._beat is not None:
+            self._beat.cancel()
+        self._hosts.close()
+        await self._grpc.stop(0 if cut_off else min(_LAST_GRACE, patience))
+        self._log.info("server.stopped", cut_off=cut_off)
+        self._stopped.set()
+
+    async def wait_stopped(self) -> None:
+        """Returns when the server has stopped."""
+        await self._stopped.wait()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _services(self) -> dict[str, tuple[object, ...]]:
+        hosts = self._hosts
+        return {
+            "tesseract.v1.TableService": (Definitions(hosts), Writes(hosts), Reads(hosts), TableWatches(hosts)),
+            "tesseract.v1.SessionService": (Sessions(hosts), SessionReads(hosts)),
+            "tesseract.v1.HubService": (Hubs(hosts),),
+        }
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        listen = self.config.listen
+        if not listen.startswith("unix"):
+            address.split(listen)
+        try:
+            if self._credentials is not None:
+                port = server.add_secure_port(listen, self._credentials)
+            else:
+                port = server.add_insecure_port(listen)
+        except RuntimeError:
+            port = 0
+        if not port:
+            raise ServeError(f"cannot listen on {listen}: {_why(listen)}")
+        return port
+
+
+def _why(listen: str) -> str:
+    """gRPC does not say why it cannot bind, so try it by hand."""
+    if listen.startswith("unix"):
+        return "the socket cannot be created"
+    host, port = address.split(listen)
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(where)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return "the address is already in use"
+
+
+def _channel_options(config: ServerConfig) -> list[tuple[str, int]]:
+    milliseconds = 1_000
+    return [
+        # Otherwise a second server shares the port silently, and each gets some of the connections.
+        ("grpc.so_reuseport", 0),
+        # Above our own limit, so that a message that is too large is refused by us, with a reason.
+        ("grpc.max_receive_message_length", 2 * config.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.keepalive_time_ms", round(config.keepalive_time * milliseconds)),
+        ("grpc.keepalive_timeout_ms", round(config.keepalive_timeout * milliseconds)),
+        # Without this a peer that hangs is noticed only after a minute, whatever the keepalive says.
+        ("grpc.http2.ping_timeout_ms", round(config.keepalive_timeout * milliseconds)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        # Clients may ping often: it is how they notice a dead server.
+        ("grpc.http2.min_ping_interval_without_data_ms", milliseconds),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", milliseconds),
+    ]
+
+
+async def serve(config: ServerConfig, *, started: asyncio.Future[Server] | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, then drains; a second signal stops at once. Raises ConfigError, ServeError."""
+    logs.configure(config)
+    server = Server(config)
+    await server.start()
+    if started is not None:
+        started.set_result(server)
+    loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+    hurried = asyncio.Event()
+
+    def on_signal() -> None:
+        (hurried if signalled.is_set() else signalled).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        await signalled.wait()
+        draining = asyncio.create_task(server.stop())
+        hurry = asyncio.create_task(hurried.wait())
+        await asyncio.wait((draining, hurry), return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, hurry):
+            if not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+__all__ = ["ConfigError", "ServeError", "Server", "ServerConfig", "serve"]

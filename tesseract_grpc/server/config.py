@@ -1,0 +1,208 @@
+"""The server's configuration: one frozen value, every option described where it is declared.
+
+`ServerConfig(...)` is the plain value, as tests and embedding programs make it. `load` is what the command uses: flags
+over environment (`TESSERACT_LISTEN`) over TOML file over defaults. An option that does not exist is refused wherever
+it is written, so a typing error cannot silently leave a default in place.
+
+docs/CONFIGURATION.md lists the same options for people; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from tesseract_grpc.engine.data.schema import NAME_PATTERN
+
+ENV_PREFIX = "TESSERACT_"
+FILE_VARIABLE = "TESSERACT_CONFIG"
+"""The environment variable that names the TOML file when no flag does."""
+
+OTHER_VARIABLES = frozenset({FILE_VARIABLE, "TESSERACT_ADDRESS", "TESSERACT_TARGET", "TESSERACT_TOKEN", "TESSERACT_CA"})
+"""Variables with our prefix that are not options of the server: those of clients."""
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the message says which option and why."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _check_hubs(hubs: tuple[str, ...]) -> tuple[str, ...]:
+    if not hubs:
+        raise ValueError("at least one hub is needed")
+    for name in hubs:
+        if not NAME_PATTERN.match(name):
+            raise ValueError(f"'{name}' is not a valid hub id: 1 to 128 characters of [A-Za-z0-9_.-]")
+    if len(set(hubs)) != len(hubs):
+        raise ValueError("a hub is named twice")
+    return hubs
+
+
+HubNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_hubs)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Count = Annotated[int, Field(ge=1, le=2_147_483_647)]
+
+
+class ServerConfig(BaseModel):
+    """Everything that can be set. Times are in seconds, sizes in bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    listen: str = Field(
+        default="127.0.0.1:50051", description="Address to serve on: host:port, or unix:/path. Port 0 takes a free one."
+    )
+    insecure: bool = Field(default=False, description="Allow a public address without TLS and tokens.")
+    tls_cert: Path | None = Field(
+        default=None, description="PEM file with the server's certificate chain. Turns TLS on."
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file with the private key of tls_cert.")
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="PEM file with the authorities that client certificates must be signed by. Turns mutual TLS on.",
+    )
+    token_file: Path | None = Field(
+        default=None, description="TOML file with bearer tokens and their roles. Turns tokens on."
+    )
+    hubs: HubNames = Field(default=("default",), description="Ids of the hubs to serve, separated by commas.")
+
+    progress_interval: Seconds = Field(default=5.0, description="Longest silence of a watch before it sends Progress.")
+    idle_timeout: Seconds = Field(
+        default=30.0,
+        description="How long an anonymous session lives without a watcher; the most that a client can ask for.",
+    )
+    max_version_wait: Seconds = Field(default=10.0, description="Longest wait of a read for its min_version.")
+    drain_timeout: Seconds = Field(default=10.0, description="Longest time that a shutdown waits for open calls.")
+    keepalive_time: Seconds = Field(
+        default=20.0, description="Silence of a connection before the server pings the peer."
+    )
+    keepalive_timeout: Seconds = Field(
+        default=10.0, description="How long a ping may stay unanswered before the connection is closed."
+    )
+    request_id_memory: int = Field(
+        default=10_000, ge=0, le=10_000_000, description="Request ids remembered for retries, for each hub."
+    )
+    piece_bytes: int = Field(
+        default=1_048_576, ge=1_024, le=3_145_728, description="Size at which results and changes are cut into pieces."
+    )
+
+    max_message_bytes: int = Field(
+        default=16_777_216, ge=65_536, le=1_073_741_824, description="Largest request message."
+    )
+    max_rows_per_write: Count = Field(default=100_000, description="Most rows in one write request.")
+    max_rows_per_table: Count = Field(default=50_000_000, description="Most rows in a table.")
+    max_tables: Count = Field(default=1_000, description="Most tables in a hub.")
+    max_sessions: Count = Field(default=100_000, description="Most sessions in a hub.")
+    max_watchers: Count = Field(default=20_000, description="Most open watches on the server.")
+    max_string_bytes: Count = Field(
+        default=1_048_576, description="Longest text in a STRING or JSON value, in bytes of UTF-8."
+    )
+    max_columns: Count = Field(default=1_000, description="Most columns in a table.")
+    # A filter node is two messages deep, and protobuf reads at most 100 messages deep.
+    max_filter_depth: int = Field(default=32, ge=1, le=40, description="Deepest nesting of a filter.")
+    max_filter_nodes: Count = Field(default=10_000, description="Most nodes in a filter.")
+
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="Form of the log: console for people, json for machines."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severity that is logged."
+    )
+
+
+class _Settings(ServerConfig, BaseSettings):
+    """The same options, read from flags, environment and file."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> ServerConfig:
+    """The configuration from flags, environment and file. A flag that is None was not given. Raises ConfigError."""
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    unknown = sorted(
+        name
+        for name in os.environ
+        if name.startswith(ENV_PREFIX)
+        and name not in OTHER_VARIABLES
+        and name.removeprefix(ENV_PREFIX).lower() not in ServerConfig.model_fields
+    )
+    if unknown:
+        raise ConfigError(f"unknown environment variable {', '.join(unknown)}; docs/CONFIGURATION.md lists the options")
+    if file is None and os.environ.get(FILE_VARIABLE):
+        file = Path(os.environ[FILE_VARIABLE])
+    if file is not None and not file.is_file():
+        raise ConfigError(f"there is no configuration file {file}")
+
+    class Settings(_Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        found = Settings(**given)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from None
+    return ServerConfig.model_validate(found.model_dump())
+
+
+def _explain(problem: Any) -> str:
+    option = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown option '{option}'; docs/CONFIGURATION.md lists the options"
+    return f"option '{option}': {problem['msg'].removeprefix('Value error, ')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option, as a command line or a document shows it."""
+
+    name: str
+    flag: str
+    variable: str
+    default: Any
+    is_switch: bool
+    choices: tuple[str, ...]
+    description: str
+
+
+def options() -> tuple[Option, ...]:
+    """Every option, in the order of the declaration."""
+    return tuple(
+        Option(
+            name=name,
+            flag="--" + name.replace("_", "-"),
+            variable=ENV_PREFIX + name.upper(),
+            default=field.default,
+            is_switch=field.annotation is bool,
+            choices=tuple(str(choice) for choice in get_args(field.annotation)) if "log" in name else (),
+            description=field.description or "",
+        )
+        for name, field in ServerConfig.model_fields.items()
+    )

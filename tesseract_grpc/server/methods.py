@@ -1,0 +1,183 @@
+"""From the services of the protos to gRPC handlers: parsing, answering, refusing.
+
+Handlers are found by name: `CreateTable` of the proto is `create_table` of the object that serves it, a coroutine for
+a unary response and an asynchronous generator for a stream. A method without a handler stops the server from starting.
+
+Bytes are parsed and serialized here and not by gRPC, for three reasons: a message that cannot be parsed or is too
+large is refused with a reason like any other; requests are read into the twin messages; and a stream may yield bytes
+that were encoded once for many readers. Whatever a handler raises becomes a status in one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from tesseract_grpc.engine.data.errors import EngineError, Reason
+from tesseract_grpc.server.call import Call
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.errors import Refusal, ServerReason, limit_exceeded, of_engine
+from tesseract_grpc.server.gate import Gate, shutting_down
+from tesseract_grpc.server.logs import logger
+from tesseract_grpc.server.status import status_of, trailing
+
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def build_handlers(
+    services: Mapping[str, Sequence[object]], gate: Gate, max_message_bytes: int
+) -> list[grpc.GenericRpcHandler]:
+    """The handlers of all services; `services` gives the objects that serve each of them."""
+    found: list[grpc.GenericRpcHandler] = []
+    for service in twin.SERVICES:
+        objects = services[service.full_name]
+        methods = {
+            method.name: _handler(method, _behaviour(method.name, objects), gate, max_message_bytes)
+            for method in service.methods
+        }
+        found.append(grpc.method_handlers_generic_handler(service.full_name, methods))
+    return found
+
+
+def _behaviour(method: str, objects: Iterable[object]) -> Callable[..., Any]:
+    name = _WORD.sub("_", method).lower()
+    for candidate in objects:
+        behaviour: Callable[..., Any] | None = getattr(candidate, name, None)
+        if behaviour is not None:
+            return behaviour
+    raise NotImplementedError(f"nothing serves {method}")
+
+
+def _handler(
+    method: MethodDescriptor, behaviour: Callable[..., Any], gate: Gate, limit: int
+) -> grpc.RpcMethodHandler[Any, Any]:
+    guard = _Guard(method, behaviour, gate, limit)
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(guard.stream_stream)
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(guard.unary_stream)
+    return grpc.unary_unary_rpc_method_handler(guard.unary_unary)
+
+
+class _Guard:
+    """Stands around one handler."""
+
+    def __init__(self, method: MethodDescriptor, behaviour: Callable[..., Any], gate: Gate, limit: int) -> None:
+        assert method.containing_service is not None
+        self.name = f"/{method.containing_service.full_name}/{method.name}"
+        self.request_class: Any = twin.message_class(method.input_type.full_name)
+        self.behaviour = behaviour
+        self.gate = gate
+        self.limit = limit
+
+    async def unary_unary(self, raw: bytes, context: Any) -> bytes:
+        """One request, one response."""
+        try:
+            with self.gate.enter():
+                return _serialize(await self.behaviour(self.parse(raw), Call(self.name, context)))
+        except Exception as error:
+            await self.end(context, error)
+            raise
+
+    async def unary_stream(self, raw: bytes, context: Any) -> None:
+        """One request, many responses."""
+        try:
+            with self.gate.enter():
+                async with aclosing(self.behaviour(self.parse(raw), Call(self.name, context))) as responses:
+                    async for response in responses:
+                        await context.write(_serialize(response))
+        except Exception as error:
+            await self.end(context, error)
+            raise
+
+    async def stream_stream(self, raws: AsyncIterator[bytes], context: Any) -> None:
+        """Many requests, many responses."""
+
+        async def requests() -> AsyncGenerator[Message, None]:
+            while (raw := await self._next(raws)) is not None:
+                yield self.parse(raw)
+
+        try:
+            with self.gate.enter():
+                async with (
+                    aclosing(requests()) as parsed,
+                    aclosing(self.behaviour(parsed, Call(self.name, context))) as responses,
+                ):
+                    async for response in responses:
+                        await context.write(_serialize(response))
+        except Exception as error:
+            await self.end(context, error)
+            raise
+
+    async def _next(self, raws: AsyncIterator[bytes]) -> bytes | None:
+        """The next request of a stream; None at its end. Raises Refusal when the server closes meanwhile, for a client
+        that says nothing would otherwise hold the server up."""
+        reading = asyncio.ensure_future(anext(raws, None))
+        await asyncio.wait((reading, self.gate.closing), return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            return reading.result()
+        reading.cancel()
+        raise shutting_down()
+
+    def parse(self, raw: bytes) -> Message:
+        """The request in `raw`. Raises Refusal when there is none, or when it is too large."""
+        if len(raw) > self.limit:
+            raise limit_exceeded("max_message_bytes", self.limit, f"the request has {len(raw)} bytes")
+        try:
+            request: Message = self.request_class.FromString(raw)
+        except DecodeError:
+            raise Refusal(
+                Reason.MALFORMED_REQUEST,
+                f"the bytes are not a {self.request_class.DESCRIPTOR.full_name}: broken, not UTF-8, or nested too deep",
+            ) from None
+        return request
+
+    async def end(self, context: Any, error: Exception) -> None:
+        """Ends the call with the status that says what went wrong."""
+        refusal = to_refusal(error, self.name)
+        status = status_of(refusal)
+        await context.abort(refusal.code, status.message, trailing(status))
+
+
+def to_refusal(error: Exception, method: str) -> Refusal:
+    """What a client is told about an exception. An unexpected one is logged under an id, and the client gets the id."""
+    match error:
+        case Refusal():
+            refusal = error
+        case EngineError():
+            refusal = of_engine(error)
+        case _:
+            return _internal(error, method)
+    logger().debug("call.refused", method=method, reason=str(refusal.reason))
+    return refusal
+
+
+def _internal(error: Exception, method: str) -> Refusal:
+    error_id = secrets.token_hex(8)
+    frames = traceback.extract_tb(error.__traceback__)
+    # The message of the exception is left out: it may hold the value of a row.
+    logger().error(
+        "call.failed",
+        method=method,
+        error_id=error_id,
+        error=type(error).__name__,
+        trace=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    )
+    return Refusal(
+        ServerReason.INTERNAL,
+        f"the server failed to answer; its log has the cause under the id {error_id}",
+        metadata={"error_id": error_id},
+    )
+
+
+def _serialize(response: Message | bytes) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()

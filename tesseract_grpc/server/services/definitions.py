@@ -1,0 +1,146 @@
+"""TableService: creating, reading, changing and deleting tables."""
+
+from __future__ import annotations
+
+from tesseract_grpc.engine.data.schema import check_name
+from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.server.call import Call
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.schemas import (
+    check_description,
+    decode_indexes,
+    decode_schema,
+    encode_columns,
+    encode_indexes,
+)
+from tesseract_grpc.server.codec.values import encode_time
+from tesseract_grpc.server.errors import fields_under, invalid
+from tesseract_grpc.server.host import Host, Hosts, Note
+from tesseract_grpc.server.names import hub_id, of_table, table_name
+from tesseract_grpc.server.paging import page
+from tesseract_grpc.server.services.lookup import find_table, naming
+
+pb = twin.table_service
+_PATHS = ("description", "indexes")
+
+
+class Definitions:
+    """The definitions of tables."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+
+    async def create_table(self, request: pb.CreateTableRequest, call: Call) -> pb.CreateTableResponse:
+        """Creates a table."""
+        host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
+        return host.memory.once(request, lambda: self._create(host, request), dry=request.validate_only)
+
+    def _create(self, host: Host, request: pb.CreateTableRequest) -> pb.CreateTableResponse:
+        table_id, definition = request.table_id, request.table
+        check_name(table_id, "table", "table_id")
+        check_description(definition.description, "table.description")
+        schema = decode_schema(definition.columns, "table", self._hosts.config.max_columns)
+        indexes = decode_indexes(definition.indexes, "table")
+        with naming(of_table(host.name, table_id), "table_id"), fields_under("table"):
+            table = host.hub.create_table(table_id, schema, indexes, validate_only=request.validate_only)
+        note = Note(definition.description)
+        if request.validate_only:
+            return pb.CreateTableResponse(table=encode_table(host, table, note))
+        host.table_notes[table_id] = note
+        host.defined()
+        return pb.CreateTableResponse(table=encode_table(host, table), version=host.hub.version)
+
+    async def get_table(self, request: pb.GetTableRequest, call: Call) -> pb.GetTableResponse:
+        """Returns one table."""
+        host, table = find_table(self._hosts, request.name, "name")
+        return pb.GetTableResponse(table=encode_table(host, table))
+
+    async def list_tables(self, request: pb.ListTablesRequest, call: Call) -> pb.ListTablesResponse:
+        """Returns a page of tables."""
+        host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
+        ids, token = page(host.hub.tables, request.page_size, request.page_token)
+        return pb.ListTablesResponse(
+            tables=[encode_table(host, host.table(each)) for each in ids], next_page_token=token
+        )
+
+    async def update_table(self, request: pb.UpdateTableRequest, call: Call) -> pb.UpdateTableResponse:
+        """Changes a table's description or indexes."""
+        name = table_name(request.table.name, "table.name")
+        host = self._hosts.find(name.hub, "table.name")
+        return host.memory.once(request, lambda: self._update(host, name.id, request), dry=request.validate_only)
+
+    def _update(self, host: Host, id: str, request: pb.UpdateTableRequest) -> pb.UpdateTableResponse:
+        paths = list(request.update_mask.paths)
+        if not paths:
+            raise invalid(f"update_mask is empty; name what to change: {', '.join(_PATHS)}", "update_mask")
+        for path in paths:
+            if path not in _PATHS:
+                raise invalid(f"'{path[:140]}' cannot be changed; {', '.join(_PATHS)} can", "update_mask")
+        with naming(of_table(host.name, id), "table.name"):
+            table = host.table(id)
+        check_description(request.table.description, "table.description")
+        indexes = decode_indexes(request.table.indexes, "table")
+        note = host.table_notes.setdefault(id, Note())
+        if request.validate_only:
+            message = encode_table(host, table)
+            if "indexes" in paths:
+                with fields_under("table"):
+                    host.hub.set_indexes(id, indexes, validate_only=True)
+                del message.indexes[:]
+                message.indexes.extend(encode_indexes(index.resolved(table.schema) for index in indexes))
+            if "description" in paths:
+                message.description = request.table.description
+            return pb.UpdateTableResponse(table=message)
+        if "indexes" in paths:
+            with fields_under("table"):
+                host.hub.set_indexes(id, indexes)
+            host.defined()
+        if "description" in paths:
+            note.description = request.table.description
+        return pb.UpdateTableResponse(table=encode_table(host, table), version=host.hub.version)
+
+    async def rename_table(self, request: pb.RenameTableRequest, call: Call) -> pb.RenameTableResponse:
+        """Renames a table."""
+        name = table_name(request.name, "name")
+        host = self._hosts.find(name.hub, "name")
+        return host.memory.once(request, lambda: self._rename(host, name.id, request.new_table_id))
+
+    def _rename(self, host: Host, old: str, new: str) -> pb.RenameTableResponse:
+        check_name(new, "table", "new_table_id")
+        with naming(of_table(host.name, old), "name"):
+            host.table(old)
+        with naming(of_table(host.name, new), "new_table_id"):
+            host.hub.rename_table(old, new)
+        host.table_notes[new] = host.table_notes.pop(old, Note())
+        host.defined()
+        return pb.RenameTableResponse(table=encode_table(host, host.hub.table(new)), version=host.hub.version)
+
+    async def delete_table(self, request: pb.DeleteTableRequest, call: Call) -> pb.DeleteTableResponse:
+        """Deletes a table."""
+        name = table_name(request.name, "name")
+        host = self._hosts.find(name.hub, "name")
+        return host.memory.once(request, lambda: self._delete(host, name.id, request.allow_missing))
+
+    def _delete(self, host: Host, id: str, allow_missing: bool) -> pb.DeleteTableResponse:
+        if allow_missing and id not in host.hub.tables:
+            return pb.DeleteTableResponse()
+        with naming(of_table(host.name, id), "name"):
+            host.drop_table(id)
+        return pb.DeleteTableResponse(version=host.hub.version)
+
+
+def encode_table(host: Host, table: Table, note: Note | None = None) -> twin.schema.Table:
+    """A table as a message. `note` stands in for that of a table which is not created yet."""
+    note = note or host.table_notes.setdefault(table.name, Note())
+    message = twin.schema.Table(
+        name=of_table(host.name, table.name),
+        columns=encode_columns(table.schema.columns),
+        indexes=encode_indexes(index.schema for index in table.indexes.values()),
+        row_count=table.row_count,
+        memory_bytes=table.memory_bytes(),
+        create_version=table.create_version,
+        update_version=table.update_version,
+        description=note.description,
+    )
+    encode_time(note.create_time, message.create_time)
+    return message

@@ -1,0 +1,75 @@
+"""HubService: what the server is and holds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from tesseract_grpc import __version__
+from tesseract_grpc.server.call import Call
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.values import encode_duration, encode_time
+from tesseract_grpc.server.config import ServerConfig
+from tesseract_grpc.server.host import Host, Hosts
+from tesseract_grpc.server.limits import server_limits
+from tesseract_grpc.server.names import hub_id, of_hub
+from tesseract_grpc.server.paging import page
+
+pb = twin.hub_service
+
+FEATURES = ("min_version", "request_id", "validate_only", "watch_session", "watch_table", "write_stream")
+"""The optional features of this server. What a request may also ask for and is not here (`resume`, `edit`, `on_lag`,
+`every_commit`, `expressions`) is refused with FEATURE_NOT_AVAILABLE."""
+
+
+class Hubs:
+    """The hubs of the server."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+
+    async def get_server_info(self, request: pb.GetServerInfoRequest, call: Call) -> pb.GetServerInfoResponse:
+        """Returns what the server is and can do."""
+        return server_info(self._hosts.config)
+
+    async def get_hub(self, request: pb.GetHubRequest, call: Call) -> pb.GetHubResponse:
+        """Returns one hub."""
+        return pb.GetHubResponse(hub=_encode(self._hosts.find(hub_id(request.name, "name"), "name")))
+
+    async def list_hubs(self, request: pb.ListHubsRequest, call: Call) -> pb.ListHubsResponse:
+        """Returns a page of hubs."""
+        ids, token = page(self._hosts.by_name, request.page_size, request.page_token)
+        return pb.ListHubsResponse(hubs=[_encode(self._hosts.by_name[each]) for each in ids], next_page_token=token)
+
+    async def check_hub(self, request: pb.CheckHubRequest, call: Call) -> pb.CheckHubResponse:
+        """Verifies every structure of a hub."""
+        host = self._hosts.find(hub_id(request.name, "name"), "name")
+        try:
+            return pb.CheckHubResponse(checked=host.hub.check())
+        except AssertionError as error:
+            return pb.CheckHubResponse(violations=[str(error) or "an invariant does not hold"])
+
+
+def server_info(config: ServerConfig) -> pb.GetServerInfoResponse:
+    """What a server with this configuration says of itself."""
+    message = pb.GetServerInfoResponse(software_version=__version__, features=FEATURES, limits=server_limits(config))
+    encode_duration(config.progress_interval, message.progress_interval)
+    encode_time(time.time(), message.server_time)
+    return message
+
+
+def _encode(host: Host) -> pb.Hub:
+    hub = host.hub
+    counters = {name: int(value) for name, value in asdict(hub.counters).items()}
+    return pb.Hub(
+        name=of_hub(host.name),
+        version=hub.version,
+        epoch=hub.epoch,
+        table_count=len(hub.tables),
+        session_count=len(hub.sessions),
+        watcher_count=host.audience.count,
+        memory_bytes=sum(table.memory_bytes() for table in hub.tables.values()),
+        durability=twin.table_service.DURABILITY_MEMORY,
+        request_id_memory=host.memory.capacity,
+        counters=counters,
+    )

@@ -1,0 +1,86 @@
+"""TableService: one-shot queries and rows by key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+from tesseract_grpc.engine.live.session import QueryResult
+from tesseract_grpc.engine.query.query import Window
+from tesseract_grpc.server.call import Call
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.decode import decode_batch
+from tesseract_grpc.server.codec.encode import encode_batch
+from tesseract_grpc.server.codec.pieces import row_pieces
+from tesseract_grpc.server.codec.queries import decode_page, decode_query, decode_window
+from tesseract_grpc.server.codec.schemas import encode_columns
+from tesseract_grpc.server.errors import limit_exceeded
+from tesseract_grpc.server.host import Hosts
+from tesseract_grpc.server.names import hub_id
+from tesseract_grpc.server.services.lookup import existing_table, find_table
+
+pb = twin.table_service
+
+
+class Reads:
+    """Reads of tables."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+
+    async def query(self, request: pb.QueryRequest, call: Call) -> pb.QueryResponse:
+        """Returns a page of a query."""
+        window = decode_page(request.window)
+        result = await self._run(request, window, call)
+        return pb.QueryResponse(
+            columns=encode_columns(result.columns),
+            rows=encode_batch(result.rows),
+            total_count=result.total_count,
+            version=result.version,
+        )
+
+    async def query_stream(self, request: pb.QueryStreamRequest, call: Call) -> AsyncIterator[pb.QueryStreamResponse]:
+        """Streams all rows of a query."""
+        result = await self._run(request, decode_window(request.window), call)
+        first = pb.QueryStreamResponse(
+            columns=encode_columns(result.columns), total_count=result.total_count, version=result.version
+        )
+        async for response in in_pieces(first, result, self._hosts.config.piece_bytes):
+            yield response
+
+    async def _run(self, request: pb.QueryRequest | pb.QueryStreamRequest, window: Window, call: Call) -> QueryResult:
+        host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
+        await host.versions.wait(request.min_version, call.remaining())
+        table = existing_table(host, request.query.table, "query.table")
+        return host.hub.query(decode_query(request.query, table, host.filter_limits), window)
+
+    async def get_rows(self, request: pb.GetRowsRequest, call: Call) -> pb.GetRowsResponse:
+        """Returns rows by their keys."""
+        host, _ = find_table(self._hosts, request.table, "table")
+        most = self._hosts.config.max_rows_per_write
+        if request.keys.row_count > most:
+            raise limit_exceeded(
+                "max_rows_per_write", most, f"the request asks for {request.keys.row_count} rows", field="keys"
+            )
+        await host.versions.wait(request.min_version, call.remaining())
+        _, table = find_table(self._hosts, request.table, "table")
+        keys = decode_batch(request.keys, "keys", host.types_of(table.name))
+        rows, versions = host.hub.get_rows(table.name, keys, tuple(request.columns))
+        return pb.GetRowsResponse(rows=encode_batch(rows), row_versions=versions.tolist(), version=host.hub.version)
+
+
+R = TypeVar("R", pb.QueryStreamResponse, twin.session_service.QuerySessionStreamResponse)
+
+
+async def in_pieces(first: R, result: QueryResult, piece_bytes: int) -> AsyncIterator[R]:
+    """A result in pieces. Between two of them others run; a slow reader holds the rows, but no more than one piece."""
+    response = first
+    for start, piece in row_pieces(result.rows, piece_bytes):
+        if start:
+            await asyncio.sleep(0)
+            response = type(first)(total_count=result.total_count, version=result.version)
+        response.rows.CopyFrom(piece)
+        yield response
+    if not result.rows.length:
+        yield first

@@ -1,0 +1,145 @@
+"""SessionService: creating, finding and deleting sessions."""
+
+from __future__ import annotations
+
+import secrets
+
+from tesseract_grpc.engine.data.errors import Reason
+from tesseract_grpc.engine.data.schema import check_name
+from tesseract_grpc.engine.live.session import Session
+from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.server.call import Call
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.queries import decode_query, encode_query
+from tesseract_grpc.server.codec.schemas import check_description, encode_columns
+from tesseract_grpc.server.codec.values import decode_duration, encode_duration, encode_time
+from tesseract_grpc.server.errors import Refusal, fields_under, invalid, limit_exceeded, not_available
+from tesseract_grpc.server.host import Host, Hosts, Note
+from tesseract_grpc.server.names import hub_id, of_session, of_table, session_name
+from tesseract_grpc.server.paging import page
+from tesseract_grpc.server.services.lookup import existing_table, find_session, naming
+from tesseract_grpc.server.tokens import Role
+
+pb = twin.session_service
+
+_ANONYMOUS_PREFIX = "anonymous-"
+
+
+class Sessions:
+    """The definitions of sessions."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+
+    async def create_session(self, request: pb.CreateSessionRequest, call: Call) -> pb.CreateSessionResponse:
+        """Creates a session, named or anonymous."""
+        if request.session_id:
+            call.require(Role.WRITE)
+        host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
+        return host.memory.once(request, lambda: self._create(host, request), dry=request.validate_only)
+
+    def _create(self, host: Host, request: pb.CreateSessionRequest) -> pb.CreateSessionResponse:
+        definition = request.session
+        idle_timeout = self._idle_timeout(request)
+        check_description(definition.description, "session.description")
+        table = existing_table(host, definition.query.table, "session.query.table")
+        query = decode_query(definition.query, table, host.filter_limits, "session.query")
+        name = request.session_id or _ANONYMOUS_PREFIX + secrets.token_hex(8)
+        check_name(name, "session", "session_id")
+        note = Note(definition.description)
+        if request.validate_only:
+            return self._checked(host, request, name, query, note)
+        resource = of_session(host.name, name)
+        if request.session_id and host.lifetimes.idle_timeout(name) is not None:
+            raise Refusal(
+                Reason.SESSION_EXISTS, f"'{name}' is an anonymous session", field="session_id", resource=resource
+            )
+        with naming(resource, "session_id"), fields_under("session"):
+            session = host.hub.open_session(query, name)
+        host.session_notes.setdefault(name, note)
+        if not request.session_id:
+            host.lifetimes.begin(name, idle_timeout)
+        return pb.CreateSessionResponse(session=encode_session(host, session), version=host.hub.version)
+
+    def _checked(
+        self, host: Host, request: pb.CreateSessionRequest, name: str, query: Query, note: Note
+    ) -> pb.CreateSessionResponse:
+        """The session that would be created; nothing is."""
+        with naming(of_session(host.name, name), "session_id"), fields_under("session"):
+            session = host.hub.open_session(query, name, validate_only=True)
+        if name in host.hub.sessions:
+            return pb.CreateSessionResponse(session=encode_session(host, session))
+        message = pb.Session(
+            name=of_session(host.name, name),
+            query=encode_query(query, of_table(host.name, query.table)),
+            anonymous=not request.session_id,
+            columns=encode_columns(session.columns),
+            generation=session.generation,
+            total_count=host.hub.query(query, Window(0, 0)).total_count,
+            description=note.description,
+        )
+        encode_time(note.create_time, message.create_time)
+        return pb.CreateSessionResponse(session=message)
+
+    def _idle_timeout(self, request: pb.CreateSessionRequest) -> float:
+        most = self._hosts.config.idle_timeout
+        if not request.session.HasField("idle_timeout"):
+            return most
+        field = "session.idle_timeout"
+        if request.session_id:
+            raise invalid("a session with an id lives until it is deleted; idle_timeout is for anonymous ones", field)
+        asked = decode_duration(request.session.idle_timeout, field)
+        if asked > most:
+            raise limit_exceeded("idle_timeout", round(most), f"idle_timeout is {asked:g} s", field=field)
+        if asked <= 0:
+            raise invalid("idle_timeout must be more than 0", field)
+        return asked
+
+    async def get_session(self, request: pb.GetSessionRequest, call: Call) -> pb.GetSessionResponse:
+        """Returns one session."""
+        host, session = find_session(self._hosts, request.name, "name")
+        return pb.GetSessionResponse(session=encode_session(host, session))
+
+    async def list_sessions(self, request: pb.ListSessionsRequest, call: Call) -> pb.ListSessionsResponse:
+        """Returns a page of sessions."""
+        host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
+        ids, token = page(host.hub.sessions, request.page_size, request.page_token)
+        return pb.ListSessionsResponse(
+            sessions=[encode_session(host, host.session(each)) for each in ids], next_page_token=token
+        )
+
+    async def update_session(self, request: pb.UpdateSessionRequest, call: Call) -> pb.UpdateSessionResponse:
+        """Editing comes with the feature "edit"."""
+        raise not_available("edit", "editing a live session", "session")
+
+    async def delete_session(self, request: pb.DeleteSessionRequest, call: Call) -> pb.DeleteSessionResponse:
+        """Deletes a session."""
+        name = session_name(request.name, "name")
+        host = self._hosts.find(name.hub, "name")
+        if host.lifetimes.idle_timeout(name.id) is None:
+            call.require(Role.WRITE)
+        if request.allow_missing and name.id not in host.hub.sessions:
+            return pb.DeleteSessionResponse()
+        with naming(of_session(name.hub, name.id), "name"):
+            host.close_session(name.id)
+        return pb.DeleteSessionResponse()
+
+
+def encode_session(host: Host, session: Session) -> pb.Session:
+    """A session as a message."""
+    note = host.session_notes.setdefault(session.name, Note())
+    idle_timeout = host.lifetimes.idle_timeout(session.name)
+    message = pb.Session(
+        name=of_session(host.name, session.name),
+        query=encode_query(session.query, of_table(host.name, session.query.table)),
+        anonymous=idle_timeout is not None,
+        columns=encode_columns(session.columns),
+        generation=session.generation,
+        total_count=session.total_count,
+        watcher_count=host.audience.of(session),
+        description=note.description,
+    )
+    if idle_timeout is not None:
+        encode_duration(idle_timeout, message.idle_timeout)
+    encode_time(note.create_time, message.create_time)
+    return message
