@@ -1,0 +1,93 @@
+"""The Python client: a hub of tables and live queries on a server, over gRPC.
+
+    EventHorizon (a hub) -> Tesseract (a table)  -> writes, reads, events
+                         -> Session (a live query) -> reads, watches, mirrors
+
+Every class exists twice, for threads and for asyncio (`AsyncEventHorizon`, ...), with the same names and arguments.
+They are one source: `client/aio` is written by hand, `client/sync` is generated from it, and everything that needs
+neither (encoding, filters, the state machines of a stream and of a mirror) is in `client/core` and does no input or
+output.
+"""
+
+from .aio.hub import AsyncEventHorizon
+from .aio.mirror import AsyncMirror
+from .aio.session import AsyncSession
+from .aio.tesseract import AsyncTesseract
+from .aio.watch import AsyncWatch, ConnectionState
+from .core.connection import Retry, Tls
+from .core.errors import (
+    AlreadyExists,
+    Cancelled,
+    Closed,
+    DeadlineExceeded,
+    FeatureNotAvailable,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    OutOfRange,
+    PermissionDenied,
+    PreconditionFailed,
+    RowError,
+    ServerFailure,
+    TesseractError,
+    Unauthenticated,
+    Unavailable,
+)
+from .core.events import Change, Delta, Event, Gap, Progress, Snapshot
+from .core.info import HubInfo, Limits, ServerInfo, TableInfo
+from .core.rows import Row, Rows
+from .core.writes import Condition, IngestResult, WriteBatch, WriteCounts, WriteResult
+from .sync.hub import EventHorizon
+from .sync.mirror import Mirror
+from .sync.session import Session
+from .sync.tesseract import Tesseract
+from .sync.watch import Watch
+
+__all__ = [
+    "AlreadyExists",
+    "AsyncEventHorizon",
+    "AsyncMirror",
+    "AsyncSession",
+    "AsyncTesseract",
+    "AsyncWatch",
+    "Cancelled",
+    "Change",
+    "Closed",
+    "Condition",
+    "ConnectionState",
+    "DeadlineExceeded",
+    "Delta",
+    "Event",
+    "EventHorizon",
+    "FeatureNotAvailable",
+    "Gap",
+    "HubInfo",
+    "IngestResult",
+    "InvalidRequest",
+    "LimitExceeded",
+    "Limits",
+    "Mirror",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
+    "PreconditionFailed",
+    "Progress",
+    "Retry",
+    "Row",
+    "RowError",
+    "Rows",
+    "ServerFailure",
+    "ServerInfo",
+    "Session",
+    "Snapshot",
+    "Tesseract",
+    "TesseractError",
+    "TableInfo",
+    "Tls",
+    "Unauthenticated",
+    "Unavailable",
+    "Watch",
+    "WriteBatch",
+    "WriteCounts",
+    "WriteResult",
+]

@@ -1,0 +1,218 @@
+"""A hub, as its users handle it: the connection, the tables and the sessions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Self
+
+from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, schema_pb2, session_service_pb2, table_service_pb2
+
+from ..core.arguments import duration_of
+from ..core.connection import MAX_MESSAGE_BYTES, Connection, Retry, Tls
+from ..core.filters import FilterLike, SortLike
+from ..core.info import HubInfo, ServerInfo
+from ..core.names import hub_name, session_name, table_name
+from ..core.reads import query_of
+from ..core.request_id import new_request_id
+from ..core.schema import ColumnDict, columns_of
+from ..core.writes import TableLike, WriteBatch, WriteResult
+from .rpc import AsyncRpc
+from .session import AsyncSession
+from .tesseract import AsyncTesseract
+from .write import write
+
+
+class AsyncEventHorizon:
+    """A hub of a server. Made by `connect`; use it as a context manager, or close it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._rpc = AsyncRpc(connection)
+        self._hub = connection.hub
+
+    @classmethod
+    def connect(
+        cls,
+        address: str = "localhost:50051",
+        *,
+        tls: Tls | None = None,
+        token: str | None = None,
+        timeout: float = 30.0,
+        keepalive: float = 20.0,
+        keepalive_timeout: float = 10.0,
+        retry: Retry | None = None,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        hub: str = "default",
+    ) -> Self:
+        """A hub of the server at `address`. Nothing is sent before the first call.
+
+        `timeout` is that of every call, in seconds; `token` goes with every call; `keepalive` is how often a quiet
+        connection is probed, and `keepalive_timeout` how long the answer may take."""
+        return cls(
+            Connection(
+                address,
+                tls=tls,
+                token=token,
+                timeout=timeout,
+                keepalive=keepalive,
+                keepalive_timeout=keepalive_timeout,
+                retry=retry or Retry(),
+                max_message_bytes=max_message_bytes,
+                hub=hub,
+            )
+        )
+
+    @property
+    def name(self) -> str:
+        """The id of the hub."""
+        return self._hub
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends all watches and mirrors, and the connection."""
+        await self._rpc.close()
+
+    # --- tables
+
+    async def create_tesseract(
+        self, id: str, columns: Sequence[ColumnDict], *, description: str = ""
+    ) -> AsyncTesseract:
+        """Creates a table. A column is a dict: name, type, primary_key, index (True, "hash" or "sorted"), required,
+        default, enum (the names), expression, description."""
+        messages, indexes = columns_of(columns)
+        request = table_service_pb2.CreateTableRequest(
+            parent=hub_name(self._hub),
+            table_id=id,
+            table=schema_pb2.Table(columns=messages, indexes=indexes, description=description),
+            request_id=new_request_id(),
+        )
+        return AsyncTesseract(self._rpc, (await self._rpc.call(self._rpc.tables.CreateTable, request)).table)
+
+    async def get_tesseract(self, id: str) -> AsyncTesseract:
+        """The table with this id."""
+        request = table_service_pb2.GetTableRequest(name=table_name(self._hub, id))
+        return AsyncTesseract(self._rpc, (await self._rpc.call(self._rpc.tables.GetTable, request)).table)
+
+    async def list_tesseracts(self) -> list[AsyncTesseract]:
+        """All tables, by rising id."""
+
+        def request(token: str) -> table_service_pb2.ListTablesRequest:
+            return table_service_pb2.ListTablesRequest(parent=hub_name(self._hub), page_size=1000, page_token=token)
+
+        pages = self._pages(self._rpc.tables.ListTables, request)
+        return [AsyncTesseract(self._rpc, table) async for page in pages for table in page.tables]
+
+    async def remove_tesseract(self, id: TableLike, *, allow_missing: bool = False) -> int:
+        """Deletes a table with its rows and sessions; returns the version of the commit."""
+        request = table_service_pb2.DeleteTableRequest(
+            name=table_name(self._hub, _name_of(id)), allow_missing=allow_missing, request_id=new_request_id()
+        )
+        return (await self._rpc.call(self._rpc.tables.DeleteTable, request)).version
+
+    async def rename_tesseract(self, id: TableLike, new_id: str) -> AsyncTesseract:
+        """Renames a table; its sessions follow."""
+        request = table_service_pb2.RenameTableRequest(
+            name=table_name(self._hub, _name_of(id)), new_table_id=new_id, request_id=new_request_id()
+        )
+        return AsyncTesseract(self._rpc, (await self._rpc.call(self._rpc.tables.RenameTable, request)).table)
+
+    async def write(
+        self, batch: WriteBatch, *, request_id: str | None = None, validate_only: bool = False
+    ) -> WriteResult:
+        """Commits a batch of operations on one table or several: all or nothing. `request_id` names the commit, so that
+        sending it again cannot commit twice; without one, it gets a name of its own."""
+        asked = {name: (await self.get_tesseract(name)).schema for name in batch.unknown_tables}
+        return await write(
+            self._rpc, batch, {**batch.schemas, **asked}, request_id=request_id, validate_only=validate_only
+        )
+
+    # --- sessions
+
+    async def create_session(
+        self,
+        id: str | None = None,
+        *,
+        table: TableLike,
+        filter: FilterLike | None = None,
+        columns: Sequence[str] | None = None,
+        sort: SortLike | None = None,
+        idle_timeout: float | None = None,
+        description: str = "",
+    ) -> AsyncSession:
+        """Creates a live query. With an id, it lives until it is removed, and creating it again with the same query
+        returns it; without one, it ends `idle_timeout` seconds after its last watcher."""
+        definition = session_service_pb2.Session(
+            query=query_of(self._hub, table, filter, columns, sort),
+            idle_timeout=duration_of(idle_timeout, "idle_timeout"),
+            description=description,
+        )
+        request = session_service_pb2.CreateSessionRequest(
+            parent=hub_name(self._hub), session_id=id or "", session=definition, request_id=new_request_id()
+        )
+        return AsyncSession(self._rpc, (await self._rpc.call(self._rpc.sessions.CreateSession, request)).session)
+
+    async def get_session(self, id: str) -> AsyncSession:
+        """The session with this id."""
+        request = session_service_pb2.GetSessionRequest(name=session_name(self._hub, id))
+        return AsyncSession(self._rpc, (await self._rpc.call(self._rpc.sessions.GetSession, request)).session)
+
+    async def list_sessions(self) -> list[AsyncSession]:
+        """All sessions, by rising id."""
+
+        def request(token: str) -> session_service_pb2.ListSessionsRequest:
+            return session_service_pb2.ListSessionsRequest(parent=hub_name(self._hub), page_size=1000, page_token=token)
+
+        pages = self._pages(self._rpc.sessions.ListSessions, request)
+        return [AsyncSession(self._rpc, session) async for page in pages for session in page.sessions]
+
+    async def remove_session(self, id: str | AsyncSession, *, allow_missing: bool = False) -> None:
+        """Deletes a session; everybody who watches it is told so."""
+        name = id if isinstance(id, str) else id.name
+        request = session_service_pb2.DeleteSessionRequest(
+            name=session_name(self._hub, name), allow_missing=allow_missing
+        )
+        await self._rpc.call(self._rpc.sessions.DeleteSession, request)
+
+    # --- the hub and its server
+
+    async def info(self) -> HubInfo:
+        """The hub: its version, its size, the work that it did."""
+        request = hub_service_pb2.GetHubRequest(name=hub_name(self._hub))
+        return HubInfo.of((await self._rpc.call(self._rpc.hubs.GetHub, request)).hub)
+
+    async def list_hubs(self) -> list[HubInfo]:
+        """All hubs of the server, by rising id."""
+
+        def request(token: str) -> hub_service_pb2.ListHubsRequest:
+            return hub_service_pb2.ListHubsRequest(page_size=1000, page_token=token)
+
+        pages = self._pages(self._rpc.hubs.ListHubs, request)
+        return [HubInfo.of(found) async for page in pages for found in page.hubs]
+
+    async def server_info(self) -> ServerInfo:
+        """The server: its version, features and limits."""
+        request = hub_service_pb2.GetServerInfoRequest()
+        return ServerInfo.of(await self._rpc.call(self._rpc.hubs.GetServerInfo, request))
+
+    async def check(self) -> list[str]:
+        """Has the server verify all its structures; returns what it found, which should be nothing."""
+        request = hub_service_pb2.CheckHubRequest(name=hub_name(self._hub))
+        return list((await self._rpc.call(self._rpc.hubs.CheckHub, request)).violations)
+
+    async def _pages(self, method: Callable[..., Any], request: Callable[[str], Any]) -> AsyncIterator[Any]:
+        """The pages of a list."""
+        token = ""
+        while True:
+            page = await self._rpc.call(method, request(token))
+            yield page
+            token = page.next_page_token
+            if not token:
+                return
+
+
+def _name_of(table: TableLike) -> str:
+    return table if isinstance(table, str) else table.name

@@ -1,0 +1,155 @@
+"""A mirror: the rows of a window, kept current in the background.
+
+It changes only at consistent points, so whoever reads it sees the result as it was at one version. While the
+connection is broken it keeps its rows and says `stale`; it heals by itself and says `live` again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Self
+
+from ..core.errors import Closed, DeadlineExceeded, TesseractError
+from ..core.events import Event, Progress
+from ..core.feed import StreamBroken
+from ..core.replica import Replica
+from ..core.rows import Row
+from .handlers import AsyncHandlers, Handler
+from .runtime import Background, Gate, Lock
+from .watch import AsyncWatch, ConnectionState
+
+logger = logging.getLogger("tesseract_grpc.client")
+
+
+class AsyncMirror:
+    """The current rows of one window. It starts at once; `ready` waits for its first snapshot."""
+
+    def __init__(self, watch: AsyncWatch, timeout: float) -> None:
+        self._watch, self._timeout = watch, timeout
+        self._replica = Replica()
+        self._lock = Lock()
+        self._gate = Gate()
+        self._handlers = AsyncHandlers("data", "change", "state")
+        self._error: TesseractError | None = None
+        self._ended = False
+        self._background = Background(self._run, "tesseract-mirror")
+
+    def rows(self, start: int = 0, limit: int | None = None) -> list[Row]:
+        """The rows of the window, or a part of them, in order. The dicts are never changed afterwards."""
+        with self._lock:
+            return self._replica.rows(start, limit)
+
+    def __len__(self) -> int:
+        return len(self._replica)
+
+    @property
+    def total_count(self) -> int:
+        """The number of rows of the whole result, of which the window is a part."""
+        return self._replica.total_count
+
+    @property
+    def version(self) -> int:
+        """The version up to which the rows are exact."""
+        return self._replica.version
+
+    @property
+    def epoch(self) -> str:
+        """The identity of the line of versions."""
+        return self._replica.epoch
+
+    @property
+    def state(self) -> ConnectionState:
+        """connecting, live, stale or closed."""
+        return "closed" if self._ended else self._watch.state
+
+    @property
+    def error(self) -> TesseractError | None:
+        """Why it ended, when it was not closed on this side."""
+        return self._error
+
+    def on(self, event: str, handler: Handler) -> Callable[[], None]:
+        """Calls `handler` with the rows ("data") or with the Snapshot or Delta ("change") at every consistent point
+        with changes, or with the state when the mirror changed it ("state"). Returns the function to stop it."""
+        return self._handlers.add(event, handler)
+
+    @property
+    def has_handlers(self) -> bool:
+        """Whether anybody listens."""
+        return self._handlers.any
+
+    async def ready(self, timeout: float | None = None) -> Self:
+        """Waits for the first snapshot."""
+        await self._wait(lambda: self._replica.loaded, timeout, "the first snapshot")
+        return self
+
+    async def wait_for(self, version: int, timeout: float | None = None) -> Self:
+        """Waits until the rows are exact up to `version`, for example that of a write."""
+        await self._wait(lambda: self._replica.version >= version, timeout, f"version {version}")
+        return self
+
+    async def close(self) -> None:
+        """Ends the stream; the rows stay readable."""
+        self._watch.cancel()
+        await self._background.join()
+
+    def cancel(self) -> None:
+        """The same, without waiting for the end."""
+        self._watch.cancel()
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await self.ready()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _wait(self, predicate: Callable[[], bool], timeout: float | None, what: str) -> None:
+        seconds = self._timeout if timeout is None else timeout
+        await self._gate.wait_for(lambda: predicate() or self._ended, seconds)
+        if predicate():
+            return
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            raise Closed(f"the mirror was closed before {what}")
+        why = f" ({self._watch.last_failure})" if self._watch.last_failure else ""
+        raise DeadlineExceeded(f"{what} did not come within {seconds} s; the mirror is {self.state}{why}")
+
+    async def _run(self) -> None:
+        """The background: applies what comes, and tells the handlers."""
+        self._watch.on_state = self._entered
+        try:
+            async for event in self._watch:
+                if self._apply(event) and not isinstance(event, Progress):
+                    await self._tell(event)
+        except TesseractError as error:
+            self._error = error
+            logger.warning("a mirror ends: %s", error)
+        finally:
+            self._ended = True
+            self._gate.notify()
+        await self._handlers.emit("state", "closed")
+
+    async def _entered(self, state: ConnectionState) -> None:
+        self._gate.notify()
+        await self._handlers.emit("state", state)
+
+    def _apply(self, event: Event) -> bool:
+        """Applies one event. What does not fit is loud, and healed by a new snapshot."""
+        try:
+            with self._lock:
+                self._replica.apply(event)
+        except StreamBroken as broken:
+            self._watch.restart(broken)
+            return False
+        self._gate.notify()
+        return True
+
+    async def _tell(self, event: Event) -> None:
+        await self._handlers.emit("change", event)
+        if self._handlers.wants("data"):
+            await self._handlers.emit("data", self.rows())

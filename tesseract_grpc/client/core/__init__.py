@@ -1,0 +1,1 @@
+"""The client without its input and output: pure functions and state machines, shared by the sync and asyncio shells."""

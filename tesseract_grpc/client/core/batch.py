@@ -1,0 +1,142 @@
+"""Rows as columns on the wire: `RowBatch` from vectors, and vectors from `RowBatch`.
+
+A `Block` is the decoded form: some rows as named vectors of one length. Dicts are made from it only when somebody asks
+for dicts, so a reader who wants Arrow or arrays never pays for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tesseract_grpc._proto.tesseract.v1 import value_pb2
+
+from .datatype import BOOL, FLOAT64, INT64, STRING, TEXT_TYPES, TIMESTAMP, UNSPECIFIED, DataType
+from .errors import invalid
+from .twin import TwinBatch
+from .vector import Array, Mask, Vector
+
+DICTIONARY_FROM = 32
+"""From this many rows on, texts travel as a dictionary; below, one by one."""
+
+Types = Mapping[str, DataType]
+
+_CASES: dict[DataType, str] = {BOOL: "bools", INT64: "int64s", FLOAT64: "float64s", TIMESTAMP: "timestamps"}
+_TYPE_OF_CASE: dict[str, DataType] = {case: type for type, case in _CASES.items()}
+_WIRE: dict[str, np.dtype[Any]] = {
+    "bools": np.dtype(np.bool_),
+    "int64s": np.dtype("<i8"),
+    "float64s": np.dtype("<f8"),
+    "timestamps": np.dtype("<i8"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some rows, column by column."""
+
+    length: int
+    columns: Mapping[str, Vector]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def slice(self, start: int, stop: int) -> Block:
+        """The rows from `start` up to `stop`, without a copy."""
+        stop = min(stop, self.length)
+        return Block(max(stop - start, 0), {name: vector.slice(start, stop) for name, vector in self.columns.items()})
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict a row, with values for people."""
+        names = tuple(self.columns)
+        if not names:
+            return [{} for _ in range(self.length)]
+        values = [vector.to_list() for vector in self.columns.values()]
+        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+    def keys(self, names: tuple[str, ...]) -> list[Any]:
+        """What names each row in a lookup: the raw key value, or a tuple of them."""
+        if len(names) == 1:
+            return self.columns[names[0]].raw()
+        return list(zip(*(self.columns[name].raw() for name in names), strict=True))
+
+
+def encode(block: Block) -> value_pb2.RowBatch:
+    """The wire form of some rows."""
+    twin = TwinBatch(row_count=block.length)
+    for name, vector in block.columns.items():
+        if len(vector) != block.length:
+            message = f"column {name!r} has {len(vector)} values in a batch of {block.length} rows"
+            raise invalid("ROW_COUNT_MISMATCH", message, name)
+        try:
+            _encode_column(twin.columns.add(name=name), vector)
+        except UnicodeEncodeError as error:
+            raise invalid("WRONG_TYPE", f"column {name!r} has a text that is not Unicode: {error}", name) from None
+    return value_pb2.RowBatch.FromString(twin.SerializeToString())
+
+
+def _encode_column(column: Any, vector: Vector) -> None:
+    if vector.valid is not None and not vector.valid.all():
+        column.validity = np.packbits(vector.valid, bitorder="little").tobytes()
+        if vector.type == UNSPECIFIED or not vector.valid.any():
+            return
+    if vector.type not in TEXT_TYPES:
+        case = _CASES[vector.type]
+        getattr(column, case).values = vector.values.astype(_WIRE[case], copy=False).tobytes()
+    elif len(vector) < DICTIONARY_FROM:
+        texts = vector.texts
+        column.strings.SetInParent()
+        column.strings.values.extend([texts[code] for code in vector.values.tolist()])
+    else:
+        codes, texts = _compact(vector)
+        column.dictionary.SetInParent()
+        column.dictionary.dictionary.extend(texts)
+        column.dictionary.codes = codes.astype("<u4", copy=False).tobytes()
+
+
+def _compact(vector: Vector) -> tuple[Array, list[str]]:
+    """Codes and the texts that they use; a slice of a large column does not carry the dictionary of the whole."""
+    codes = vector.values
+    if vector.valid is not None:
+        codes = np.where(vector.valid, codes, codes[np.argmax(vector.valid)])
+    if len(vector.texts) <= len(codes):
+        return codes, list(vector.texts)
+    used, compacted = np.unique(codes, return_inverse=True)
+    return compacted, [vector.texts[code] for code in used.tolist()]
+
+
+def decode(batch: value_pb2.RowBatch, types: Types) -> Block:
+    """The rows of a batch. `types` tells texts from JSON; a column that it does not know is read as what it holds."""
+    count = batch.row_count
+    return Block(
+        count, {column.name: _decode_column(column, count, types.get(column.name)) for column in batch.columns}
+    )
+
+
+def _decode_column(column: value_pb2.ColumnData, count: int, type: DataType | None) -> Vector:
+    case = column.WhichOneof("values")
+    if case is None:
+        return Vector.nulls(UNSPECIFIED if type is None else type, count)
+    valid = _decode_validity(column.validity, count)
+    if case == "dictionary":
+        codes = np.array(column.dictionary.codes, dtype=np.uint32)
+        vector = Vector(type or STRING, codes, valid, list(column.dictionary.dictionary))
+    elif case == "strings":
+        texts = list(column.strings.values)
+        vector = Vector(type or STRING, np.arange(len(texts), dtype=np.uint32), valid, texts)
+    else:
+        values = np.array(getattr(column, case).values, dtype=_WIRE[case])
+        vector = Vector(_TYPE_OF_CASE[case], values, valid)
+    if len(vector) != count:
+        raise ValueError(f"column {column.name!r} has {len(vector)} values in a batch of {count} rows")
+    return vector
+
+
+def _decode_validity(bitmap: bytes, count: int) -> Mask | None:
+    if not bitmap:
+        return None
+    bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=count, bitorder="little")
+    return bits.view(np.bool_)

@@ -1,0 +1,223 @@
+"""One watch stream as a pure state machine: responses in, events out.
+
+    opening --Begin--> loading --SnapshotRows*, SnapshotEnd--> live --Changes, Progress, Lagged--> live
+                                                               live --Reset--> opening
+    opening --Begin (a table watch without snapshot)--> live
+
+The feed trusts nothing. Every response must begin at the version where the one before ended, pieces must follow one
+another without a hole, and a message must be one that its state allows. Whatever else happens raises `StreamBroken`,
+and the watch starts again with a new feed: a mirror is then late, but never wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from tesseract_grpc._proto.tesseract.v1 import change_pb2, session_service_pb2, table_service_pb2
+
+from .batch import Block, decode
+from .events import Delta, Event, Gap, Placed, Progress, Removed, Snapshot, Updated
+from .rows import Rows
+from .schema import Schema
+
+Response: TypeAlias = "session_service_pb2.WatchSessionResponse | table_service_pb2.WatchTableResponse"
+
+DEFAULT_PROGRESS_SECONDS = 5.0
+"""What is assumed when Begin does not say how often Progress comes."""
+
+
+class StreamBroken(Exception):
+    """The stream cannot be trusted any more. `reason` is one word, for the snapshot that will heal it."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Bookmark:
+    """Where a watch has been, over all its streams; a resume token will stand here too."""
+
+    epoch: str = ""
+    version: int = 0
+    began: bool = False
+
+
+@dataclass(slots=True)
+class Feed:
+    """One stream. `reason` says why it was opened; `bookmark` outlives it."""
+
+    bookmark: Bookmark
+    reason: str = "first"
+    snapshot: bool = True
+    """Whether a snapshot comes after Begin."""
+    state: str = "opening"
+    progress_seconds: float = DEFAULT_PROGRESS_SECONDS
+    schema: Schema = field(default_factory=lambda: Schema.of(()))
+    version: int = 0
+    _snapshot_version: int | None = None
+    _blocks: list[Block] = field(default_factory=list)
+    _loaded: int = 0
+    _pieces: list[change_pb2.Changes] = field(default_factory=list)
+    _pieces_version: int = 0
+    _skipped: int = 0
+
+    def receive(self, response: Response) -> Event | None:
+        """Takes one response; returns an event when a consistent point was reached that its reader should see."""
+        kind = response.WhichOneof("event")
+        if kind is None:  # of a later version of the protocol
+            raise StreamBroken("unknown_event", "the server sent an event that this client does not know")
+        if self._pieces and kind != "changes":
+            raise StreamBroken("disorder", f"{kind} came between two pieces of one change")
+        taker = _TAKERS[self.state].get(kind)
+        if taker is None:
+            raise StreamBroken("disorder", f"{kind} is not allowed while the stream is {self.state}")
+        if self.state == "live":
+            self._check_line(response, kind)
+        try:
+            event = taker(self, response)
+        except (ValueError, KeyError, IndexError) as error:
+            raise StreamBroken("malformed", f"{kind} cannot be read: {error}") from error
+        if self.state == "live" and not self._pieces:
+            self.version = self.bookmark.version = response.to_version
+        return event
+
+    def _check_line(self, response: Response, kind: str) -> None:
+        if response.from_version != self.version:
+            raise StreamBroken("gap", f"{kind} begins at version {response.from_version} and not at {self.version}")
+        if response.to_version < response.from_version:
+            raise StreamBroken("disorder", f"{kind} goes back to version {response.to_version}")
+        if self._pieces and response.to_version != self._pieces_version:
+            message = f"a piece of a change is of version {response.to_version} and not {self._pieces_version}"
+            raise StreamBroken("disorder", message)
+
+    def _begin(self, response: Response) -> Event | None:
+        begin = response.begin
+        if begin.resumed:
+            raise StreamBroken("disorder", "the server resumed a stream that gave no token")
+        self.schema = Schema.of(begin.columns)
+        if not self.schema.key:
+            raise StreamBroken("malformed", "no column is marked as key")
+        if begin.progress_interval_ms:
+            self.progress_seconds = begin.progress_interval_ms / 1000
+        before = Bookmark(self.bookmark.epoch, self.bookmark.version, self.bookmark.began)
+        self.bookmark.epoch, self.bookmark.began = begin.epoch, True
+        if self.snapshot:
+            self.state, self._snapshot_version, self._blocks, self._loaded = "loading", None, [], 0
+            return None
+        self.state = "live"
+        if not before.began or (before.epoch == begin.epoch and before.version == response.to_version):
+            return None
+        same_line = before.epoch == begin.epoch
+        return Gap(before.version if same_line else 0, response.to_version, self.reason)
+
+    def _snapshot_rows(self, response: Response) -> None:
+        self._same_snapshot(response)
+        piece = response.snapshot_rows
+        if piece.start_index != self._loaded:
+            raise StreamBroken("gap", f"a piece of the snapshot starts at {piece.start_index} and not {self._loaded}")
+        block = decode(piece.rows, self.schema.types)
+        self._complete(block)
+        self._blocks.append(block)
+        self._loaded += len(block)
+
+    def _snapshot_end(self, response: Response) -> Snapshot:
+        self._same_snapshot(response)
+        end = response.snapshot_end
+        if end.row_count != self._loaded:
+            raise StreamBroken("gap", f"the snapshot has {self._loaded} rows and should have {end.row_count}")
+        version = response.to_version
+        rows = Rows(self._blocks, self.schema.types, total_count=end.total_count, version=version)
+        self._blocks, self.state = [], "live"
+        return Snapshot(version, rows, end.total_count, self.bookmark.epoch, self.schema.key, self.reason)
+
+    def _same_snapshot(self, response: Response) -> None:
+        if self._snapshot_version is None:
+            self._snapshot_version = response.to_version
+        if response.to_version != self._snapshot_version:
+            message = f"a piece of the snapshot is of version {response.to_version} and not {self._snapshot_version}"
+            raise StreamBroken("disorder", message)
+
+    def _changes(self, response: Response) -> Delta | None:
+        self._pieces.append(response.changes)
+        self._pieces_version = response.to_version
+        if response.continued:
+            return None
+        pieces, self._pieces = self._pieces, []
+        skipped, self._skipped = self._skipped, 0
+        return Delta(
+            response.from_version,
+            response.to_version,
+            pieces[-1].total_count,
+            self.schema.key,
+            tuple(self._removed(removes) for piece in pieces for removes in piece.removes if removes.keys.row_count),
+            tuple(self._updated(updates) for piece in pieces for updates in piece.updates if updates.rows.row_count),
+            tuple(self._moved(piece.moves) for piece in pieces if piece.moves.keys.row_count),
+            tuple(self._inserted(piece.inserts) for piece in pieces if piece.inserts.rows.row_count),
+            skipped,
+        )
+
+    def _progress(self, response: Response) -> Progress:
+        return Progress(response.to_version)
+
+    def _lagged(self, response: Response) -> None:
+        self._skipped += response.lagged.skipped_commits
+
+    def _reset(self, response: Response) -> None:
+        name = change_pb2.ResetReason.Name(response.reset.reason)
+        self.reason = name.removeprefix("RESET_REASON_").lower()
+        self.state = "opening"
+
+    def _session_changed(self, response: Response) -> None:
+        raise StreamBroken("definition_changed", "the session's definition was edited")
+
+    def _removed(self, removes: change_pb2.Removes) -> Removed:
+        reason = change_pb2.RemoveReason.Name(removes.reason).removeprefix("REMOVE_REASON_").lower()
+        old = decode(removes.old_rows, self.schema.types) if removes.HasField("old_rows") else None
+        return Removed(reason, self._keyed(removes.keys), old)
+
+    def _updated(self, updates: change_pb2.Updates) -> Updated:
+        old = decode(updates.old_values, self.schema.types) if updates.HasField("old_values") else None
+        return Updated(self._keyed(updates.rows), old)
+
+    def _moved(self, moves: change_pb2.Moves) -> Placed:
+        return Placed(self._keyed(moves.keys), tuple(moves.indexes))
+
+    def _inserted(self, inserts: change_pb2.Inserts) -> Placed:
+        block = self._keyed(inserts.rows)
+        self._complete(block)
+        return Placed(block, tuple(inserts.indexes))
+
+    def _keyed(self, batch: Any) -> Block:
+        block = decode(batch, self.schema.types)
+        missing = [name for name in self.schema.key if name not in block.columns]
+        if missing and len(block):
+            raise ValueError(f"rows without their key column {missing[0]!r}")
+        return block
+
+    def _complete(self, block: Block) -> None:
+        if len(block) and block.columns.keys() != self.schema.types.keys():
+            wrong = block.columns.keys() ^ self.schema.types.keys()
+            raise ValueError(f"complete rows have other columns than the stream: {', '.join(sorted(wrong))}")
+
+
+_Taker = Callable[[Feed, Any], Event | None]
+
+_TAKERS: dict[str, dict[str, _Taker]] = {
+    "opening": {"begin": Feed._begin},
+    "loading": {
+        "snapshot_rows": Feed._snapshot_rows,
+        "snapshot_end": Feed._snapshot_end,
+        "reset": Feed._reset,
+    },
+    "live": {
+        "changes": Feed._changes,
+        "progress": Feed._progress,
+        "lagged": Feed._lagged,
+        "reset": Feed._reset,
+        "session_changed": Feed._session_changed,
+    },
+}
+"""What each state takes."""

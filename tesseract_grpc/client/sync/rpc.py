@@ -1,0 +1,80 @@
+# Generated from client/aio/rpc.py by tools/generate_sync_client.py: edit that file and run it.
+"""One channel and its calls: metadata, deadlines, and errors as this client's exceptions."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
+
+import grpc
+
+from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2_grpc, session_service_pb2_grpc, table_service_pb2_grpc
+
+from ..core.connection import Connection
+from ..core.errors import Closed, error_of_call
+from .runtime import CallCancelled, open_channel, receive
+
+Response = TypeVar("Response")
+
+
+class Closable(Protocol):
+    """Something that is open on a channel and has to end before it."""
+
+    def close(self) -> None: ...
+
+
+class Rpc:
+    """The services of one server, and what is open on them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._channel = open_channel(connection)
+        self.tables = table_service_pb2_grpc.TableServiceStub(self._channel)
+        self.sessions = session_service_pb2_grpc.SessionServiceStub(self._channel)
+        self.hubs = hub_service_pb2_grpc.HubServiceStub(self._channel)
+        self._open: weakref.WeakSet[Closable] = weakref.WeakSet()
+        self.closed = False
+
+    def call(self, method: Callable[..., Response], request: Any, *, timeout: float | None = None) -> Response:
+        """One request, one response."""
+        self.check_open()
+        seconds = self.connection.timeout if timeout is None else timeout
+        try:
+            return method(request, timeout=seconds, metadata=self.connection.metadata)
+        except grpc.RpcError as error:
+            raise error_of_call(error) from error
+
+    def stream(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        """One request, many responses."""
+        call = self.start(method, request)
+        try:
+            while (response := receive(call)) is not None:
+                yield response
+        except grpc.RpcError as error:
+            raise error_of_call(error) from error
+        except CallCancelled:
+            raise Closed("the hub was closed during a read") from None
+        finally:
+            call.cancel()
+
+    def start(self, method: Callable[..., Any], request: Any) -> Any:
+        """A stream that the caller reads; it has no deadline."""
+        self.check_open()
+        return method(request, metadata=self.connection.metadata)
+
+    def check_open(self) -> None:
+        """Refuses calls on a closed hub, which the channel would refuse less kindly."""
+        if self.closed:
+            raise Closed("the hub was closed")
+
+    def owns(self, closable: Closable) -> None:
+        """Ends `closable` before the channel."""
+        self._open.add(closable)
+
+    def close(self) -> None:
+        """Ends everything that is open, and the channel."""
+        self.closed = True
+        for closable in list(self._open):
+            closable.close()
+        self._channel.close()

@@ -1,0 +1,241 @@
+# Generated from client/aio/tesseract.py by tools/generate_sync_client.py: edit that file and run it.
+"""A table, as its users handle it: writes, reads, events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from tesseract_grpc._proto.tesseract.v1 import schema_pb2, table_service_pb2
+
+from ..core.arguments import duration_of
+from ..core.batch import encode
+from ..core.errors import invalid
+from ..core.filters import FilterLike, SortLike
+from ..core.info import TableInfo
+from ..core.names import hub_name, id_of
+from ..core.reads import PAGE_ROWS, Pages, query_of, rows_by_key, window_of
+from ..core.rows import Row, Rows
+from ..core.schema import Schema, index_of
+from ..core.tabulate import RowsLike, block_of_keys
+from ..core.writes import Condition, IngestResult, WriteBatch, WriteResult
+from .handlers import Handler
+from .ingest import DEFAULT_BATCH_ROWS, DEFAULT_IN_FLIGHT, Ingest, IngestKind
+from .rpc import Rpc
+from .table_events import TableEvents
+from .watch import Watch
+from .write import write
+
+
+class Tesseract:
+    """A table of a hub. Made by `create_tesseract` and `get_tesseract`; keeps the table's columns, not its rows."""
+
+    def __init__(self, rpc: Rpc, table: schema_pb2.Table) -> None:
+        self._rpc = rpc
+        self._hub = rpc.connection.hub
+        self._table = table
+        self._schema = Schema.of(table.columns, table.indexes)
+        self._events = TableEvents(rpc, table.name)
+
+    @property
+    def name(self) -> str:
+        """The id of the table."""
+        return id_of(self._table.name)
+
+    @property
+    def schema(self) -> Schema:
+        """Its columns, as they were when this handle was made or last asked."""
+        return self._schema
+
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """Its columns, in the form that `create_tesseract` takes."""
+        return self._schema.to_dicts()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The names of its key columns."""
+        return self._schema.key
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, columns={', '.join(self._schema.types)})"
+
+    def info(self) -> TableInfo:
+        """How large it is now. Reads its columns anew, too."""
+        request = table_service_pb2.GetTableRequest(name=self._table.name)
+        self._remember((self._rpc.call(self._rpc.tables.GetTable, request)).table)
+        table = self._table
+        return TableInfo(
+            self.name,
+            table.row_count,
+            table.memory_bytes,
+            table.create_version,
+            table.update_version,
+            table.description,
+        )
+
+    # --- writes
+
+    def add(self, rows: RowsLike, *, condition: Condition | None = None) -> WriteResult:
+        """Adds new rows; a key that exists refuses all of them. One atomic commit."""
+        return self._write(WriteBatch().add(self, rows, condition=condition))
+
+    def upsert(self, rows: RowsLike, *, condition: Condition | None = None) -> WriteResult:
+        """Adds the rows whose key is new and replaces the given columns of the others. One atomic commit."""
+        return self._write(WriteBatch().upsert(self, rows, condition=condition))
+
+    def update(
+        self, rows: RowsLike, *, ignore_missing: bool = False, condition: Condition | None = None
+    ) -> WriteResult:
+        """Replaces the given columns of rows that exist. One atomic commit."""
+        return self._write(WriteBatch().update(self, rows, ignore_missing=ignore_missing, condition=condition))
+
+    def increment(
+        self, rows: RowsLike, *, ignore_missing: bool = False, condition: Condition | None = None
+    ) -> WriteResult:
+        """Adds the given numbers to the columns of rows that exist. One atomic commit."""
+        return self._write(WriteBatch().increment(self, rows, ignore_missing=ignore_missing, condition=condition))
+
+    def remove(
+        self,
+        keys: Any = None,
+        *,
+        filter: FilterLike | None = None,
+        must_exist: bool = False,
+        condition: Condition | None = None,
+    ) -> WriteResult:
+        """Deletes the rows with these keys, or all rows for which the filter is true. One atomic commit."""
+        return self._write(WriteBatch().remove(self, keys, filter=filter, must_exist=must_exist, condition=condition))
+
+    def ingest(
+        self,
+        data: Any,
+        *,
+        kind: IngestKind = "upsert",
+        batch_rows: int = DEFAULT_BATCH_ROWS,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+    ) -> IngestResult:
+        """Writes many rows over one stream, a commit for each batch of at most `batch_rows` rows; `data` is rows in any
+        form, or an iterator of such pieces. At most `in_flight` batches wait for their answer. A refused batch ends
+        it: the error says so, and the batches before it stay."""
+        return Ingest(self._rpc, self._table.name, self._schema, kind, batch_rows, in_flight).run(data)
+
+    def _write(self, batch: WriteBatch) -> WriteResult:
+        return write(self._rpc, batch, batch.schemas)
+
+    # --- reads
+
+    def get(self, key: Any, *, columns: Sequence[str] | None = None, min_version: int = 0) -> Row | None:
+        """The row with this key; None when there is none. A composite key is a tuple or a dict."""
+        rows = self.get_many([key], columns=columns, min_version=min_version)
+        return rows[0] if rows else None
+
+    def get_many(self, keys: Any, *, columns: Sequence[str] | None = None, min_version: int = 0) -> Rows:
+        """The rows with these keys, in this order; keys that do not exist are left out. `row_versions` goes with
+        them."""
+        request = table_service_pb2.GetRowsRequest(
+            table=self._table.name,
+            keys=encode(block_of_keys(keys, self._schema)),
+            columns=columns,
+            min_version=min_version,
+        )
+        response = self._rpc.call(self._rpc.tables.GetRows, request)
+        return rows_by_key(response, self._schema, columns or ())
+
+    def get_data(self, start: int = 0, limit: int | None = None, *, min_version: int = 0) -> Rows:
+        """The rows of the table, in the order in which they came."""
+        return self.query(start=start, limit=limit, min_version=min_version)
+
+    def query(
+        self,
+        filter: FilterLike | None = None,
+        columns: Sequence[str] | None = None,
+        sort: SortLike | None = None,
+        start: int = 0,
+        limit: int | None = None,
+        *,
+        min_version: int = 0,
+    ) -> Rows:
+        """The rows that a query has now, all of one version."""
+        query = query_of(self._hub, self, filter, columns, sort)
+        window = window_of(start, limit)
+        pages = Pages()
+        if limit is not None and limit <= PAGE_ROWS:
+            request = table_service_pb2.QueryRequest(
+                parent=hub_name(self._hub), query=query, window=window, min_version=min_version
+            )
+            pages.take(self._rpc.call(self._rpc.tables.Query, request))
+            return pages.rows()
+        many = table_service_pb2.QueryStreamRequest(
+            parent=hub_name(self._hub), query=query, window=window, min_version=min_version
+        )
+        for page in self._rpc.stream(self._rpc.tables.QueryStream, many):
+            pages.take(page)
+        return pages.rows()
+
+    def count(self, filter: FilterLike | None = None, *, min_version: int = 0) -> int:
+        """How many rows satisfy a filter."""
+        return (self.query(filter, list(self.key), limit=0, min_version=min_version)).total_count
+
+    # --- events
+
+    def on(self, event: str, handler: Handler) -> Callable[[], None]:
+        """Calls `handler` with a list of rows for every commit: "add" (complete rows), "update" (the key and the
+        changed columns) or "remove" (the rows as they last were); with a Gap when the connection broke and events
+        were lost ("gap"). When it returns, nothing is missed any more. Returns the function to stop it."""
+        return self._events.on(event, handler)
+
+    def watch(
+        self,
+        *,
+        snapshot: bool = False,
+        old_values: bool = False,
+        progress: bool = False,
+        min_interval: float = 0.0,
+        min_version: int = 0,
+    ) -> Watch:
+        """Iterates over the changes of the table: a Delta for each consistent point, before them a Snapshot when asked
+        for; without one, a Gap after every interruption that lost something."""
+        request = table_service_pb2.WatchTableRequest(
+            table=self._table.name,
+            include_snapshot=snapshot,
+            include_old_values=old_values,
+            min_interval=duration_of(min_interval, "min_interval"),
+            min_version=min_version,
+        )
+        call = self._rpc.tables.WatchTable
+        return Watch(
+            self._rpc,
+            self._table.name,
+            lambda: self._rpc.start(call, request),
+            snapshot=snapshot,
+            progress=progress,
+        )
+
+    # --- definition
+
+    def create_index(self, column: str, kind: str | bool = True) -> None:
+        """Adds an index over a column, or changes its kind: True, "hash" or "sorted"."""
+        added = index_of(column, kind)
+        self.info()
+        self._set_indexes([index for index in self._schema.indexes if index.column != column] + [added])
+
+    def drop_index(self, column: str) -> None:
+        """Takes the index of a column away."""
+        self.info()
+        left = [index for index in self._schema.indexes if index.column != column]
+        if len(left) == len(self._schema.indexes):
+            raise invalid("UNKNOWN_COLUMN", f"column {column!r} has no index", "column")
+        self._set_indexes(left)
+
+    def _set_indexes(self, indexes: Sequence[schema_pb2.Index]) -> None:
+        request = table_service_pb2.UpdateTableRequest(
+            table=schema_pb2.Table(name=self._table.name, indexes=indexes),
+            update_mask=FieldMask(paths=["indexes"]),
+        )
+        self._remember((self._rpc.call(self._rpc.tables.UpdateTable, request)).table)
+
+    def _remember(self, table: schema_pb2.Table) -> None:
+        self._table, self._schema = table, Schema.of(table.columns, table.indexes)
