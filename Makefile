@@ -46,14 +46,16 @@ check-protos: $(STAMP)
 
 check-generated: $(STAMP)
 	$(BIN)/python tools/generate_proto.py --check
+	$(BIN)/python tools/generate_sync_client.py --check
 
 check-breaking: $(STAMP)
 	tools/check_breaking.sh $(BIN)/buf
 
-fix: $(STAMP) ## Apply what lint and format can repair
+fix: $(STAMP) ## Apply what lint and format can repair; regenerate the sync client
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/buf format --write protos
+	$(BIN)/python tools/generate_sync_client.py
 
 proto: $(STAMP) ## Regenerate tesseract_grpc/_proto from protos/
 	$(BIN)/python tools/generate_proto.py

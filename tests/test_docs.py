@@ -11,9 +11,12 @@ import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import tesseract_grpc.client
+import tesseract_grpc.testing
 from tesseract_grpc import __version__
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, session_service_pb2, table_service_pb2
 from tesseract_grpc.cli.main import COMMANDS
@@ -78,7 +81,8 @@ def test_readme_example_runs_and_fits_a_screen() -> None:
 
 
 def test_marks_are_read() -> None:
-    text = "<!-- run -->\n```python\na\n```\n\n```python\nb\n```\n<!-- not run: a sketch -->\n```python\nc\n```\n```sh\nd\n```\n"
+    text = "<!-- run -->\n```python\na\n```\n\n```python\nb\n```\n<!-- not run: a sketch -->\n```python\nc\n```\n"
+    text += "```sh\nd\n```\n"
     found = [(block.language, block.line, block.mark) for block in blocks_of("x.md", text)]
     assert found == [("python", 2, "run"), ("python", 6, ""), ("python", 10, "not run: a sketch"), ("sh", 13, "")]
 
@@ -89,19 +93,19 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
+def leads_somewhere(link: str, path: Path, text: str) -> bool:
+    """Whether a link of a page leads to a file of ours, and its anchor to a heading there."""
+    name, _, anchor = link.partition("#")
+    target = (path.parent / name).resolve() if name else path
+    if not target.exists() or not target.is_relative_to(ROOT):
+        return False
+    return not anchor or target.suffix != ".md" or anchor in anchors(target.read_text() if name else text)
+
+
 def broken_links(path: Path, text: str) -> list[str]:
     """The links of a page that lead to no file, or to no heading of one."""
-    broken = []
-    for link in LINK.findall(FENCE.sub("", text)):
-        if "://" in link or link.startswith("mailto:"):
-            continue
-        name, _, anchor = link.partition("#")
-        target = (path.parent / name).resolve() if name else path
-        if not target.exists() or not target.is_relative_to(ROOT):
-            broken.append(link)
-        elif anchor and target.suffix == ".md" and anchor not in anchors(target.read_text() if name else text):
-            broken.append(link)
-    return broken
+    links = [link for link in LINK.findall(FENCE.sub("", text)) if "://" not in link]
+    return [link for link in links if not leads_somewhere(link, path, text)]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -144,6 +148,15 @@ def test_configuration_page_lists_the_options() -> None:
 def test_api_page_lists_the_commands() -> None:
     listed = set(re.findall(r"^\| `tesseract-grpc (\w+)", (DOCS / "API.md").read_text(), re.MULTILINE))
     assert listed == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "package", [tesseract_grpc.client, tesseract_grpc.testing], ids=lambda package: package.__name__
+)
+def test_api_page_names_the_client(package: ModuleType) -> None:
+    page = (DOCS / "API.md").read_text() + (DOCS / "GUARANTEES.md").read_text()
+    undocumented = [name for name in package.__all__ if not re.search(rf"\b{name}\b", page)]
+    assert undocumented == []
 
 
 def test_make_targets_exist() -> None:
