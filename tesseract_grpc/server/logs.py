@@ -14,25 +14,43 @@ from tesseract_grpc.server.config import ServerConfig
 
 Logger = structlog.typing.FilteringBoundLogger
 
-_NOTHING = 100
-"""A severity above all others."""
+
+class _Printer:
+    """Writes lines; to the standard error as it is at that moment, unless told where."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out
+
+    def write(self, line: str) -> None:
+        """One event."""
+        out = self._out or sys.stderr
+        out.write(line + "\n")
+        out.flush()
+
+    debug = info = warning = error = write
 
 
-def _make(level: int, processors: list[structlog.typing.Processor], out: TextIO) -> Logger:
+def _make(config: ServerConfig, out: TextIO | None = None) -> Logger:
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if config.log_format == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=(out or sys.stderr).isatty())
     # A logger of our own and not structlog's global configuration, which belongs to the program around us.
     made: Logger = structlog.wrap_logger(
-        structlog.PrintLogger(out),
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=False,
+        _Printer(out),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[config.log_level.upper()]),
     )
     return made.bind()
 
 
 class _Root:
-    """Where events go: nowhere, until a program that serves says otherwise."""
+    """Where events go: errors alone, until a program that serves says otherwise."""
 
-    logger: Logger = _make(_NOTHING, [], sys.stderr)
+    logger: Logger = _make(ServerConfig(log_level="error"))
 
 
 def logger() -> Logger:
@@ -41,17 +59,5 @@ def logger() -> Logger:
 
 
 def configure(config: ServerConfig, out: TextIO | None = None) -> None:
-    """Turns the logs on, for programs that serve. A server inside another program or a test logs nothing."""
-    out = out or sys.stderr
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
-    if config.log_format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=out.isatty())
-    _Root.logger = _make(
-        logging.getLevelNamesMapping()[config.log_level.upper()],
-        [
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        out,
-    )
+    """Turns the logs on, for programs that serve. A server inside another program or a test logs only errors."""
+    _Root.logger = _make(config, out)
