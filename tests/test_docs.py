@@ -8,18 +8,20 @@ speaks of one that does not exist, and every link between files leads somewhere.
 
 import re
 import runpy
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pytest
 
 import tesseract_grpc.client
 import tesseract_grpc.testing
 from tesseract_grpc import __version__
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, session_service_pb2, table_service_pb2
-from tesseract_grpc.cli.main import COMMANDS
+from tesseract_grpc.cli.main import COMMANDS, cli
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.server.config import options
 from tesseract_grpc.testing import running_server
@@ -157,6 +159,17 @@ def test_api_page_names_the_client(package: ModuleType) -> None:
     page = (DOCS / "API.md").read_text() + (DOCS / "GUARANTEES.md").read_text()
     undocumented = [name for name in package.__all__ if not re.search(rf"\b{name}\b", page)]
     assert undocumented == []
+
+
+def test_commands_in_shell_blocks_exist() -> None:
+    lines = [line for path in PAGES for code in code_spans(path.read_text()) for line in code.splitlines()]
+    used = [shlex.split(line, comments=True) for line in lines if line.startswith("tesseract-grpc ")]
+    assert len(used) >= 4
+    for _, name, *arguments in used:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None, name
+        known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word.partition("=")[0] for word in arguments if word.startswith("--")} <= known, name
 
 
 def test_make_targets_exist() -> None:
