@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from tesseract_grpc.cli.errors import BadArgument
 
@@ -25,6 +26,17 @@ class Columns:
     def __init__(self, table: str, columns: Iterable[Column]) -> None:
         self.table = table
         self._columns = {column.name: column for column in columns}
+
+    @classmethod
+    def of(cls, table: str, described: Iterable[Mapping[str, Any]]) -> Self:
+        """From the client's description of columns, as `Tesseract.columns` gives it."""
+        return cls(
+            table,
+            (
+                Column(each["name"], each["type"], each.get("primary_key", False), tuple(each.get("enum", ())))
+                for each in described
+            ),
+        )
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self._columns.values())

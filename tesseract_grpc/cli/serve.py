@@ -7,14 +7,18 @@ environment or the file.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tesseract_grpc.cli.errors import BadArgument
-from tesseract_grpc.server.config import ConfigError, Option, ServerConfig, load, options
+from tesseract_grpc.cli.errors import BadArgument, CommandFailed
+from tesseract_grpc.server import ConfigError, Option, ServeError, Server, ServerConfig, load, options
+from tesseract_grpc.server import serve as run_server
+from tesseract_grpc.server.config import FILE_VARIABLE
 
 Command = Callable[..., Any]
 
@@ -55,3 +59,39 @@ def configure(flags: dict[str, Any], file: Path | None) -> ServerConfig:
     except ConfigError as error:
         hint = "`tesseract-grpc serve --help` lists the options; flags go before the environment, then the file"
         raise BadArgument(str(error), reason="BAD_CONFIGURATION", hint=hint) from error
+
+
+@click.command()
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help=f"TOML file with the same options.  [env: {FILE_VARIABLE}]",
+)
+@_with_options
+def serve(file: Path | None, **flags: Any) -> None:
+    """Serve empty hubs until SIGTERM or Ctrl-C, then finish what is open and end.
+
+    The first line on stdout says where it listens; the log goes to stderr. Every option can also be set in the
+    environment, as TESSERACT_ and its name, and in the TOML file; a flag goes first, then the environment.
+    """
+    config = configure(flags, file)
+    try:
+        asyncio.run(_serve(config))
+    except ConfigError as error:
+        raise BadArgument(str(error), reason="BAD_CONFIGURATION") from error
+    except ServeError as error:
+        hint = "choose another address with --listen; port 0 takes a free one"
+        raise CommandFailed(str(error), reason="CANNOT_LISTEN", hint=hint) from error
+
+
+async def _serve(config: ServerConfig) -> None:
+    """Serves, and says so."""
+    started: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(run_server(config, started=started))
+    await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
+    if started.done():
+        with suppress(BrokenPipeError):  # Whoever started it may not care to read.
+            click.echo(f"listening on {started.result().address}")
+    await serving

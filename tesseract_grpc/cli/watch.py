@@ -1,0 +1,139 @@
+"""`tesseract-grpc watch`: a session or a table, live.
+
+On a terminal: a table that is always current, as tall as the screen. Anywhere else: a line for every change, or with
+--json an object for every change, for as long as the reader reads.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from tesseract_grpc.cli.columns import Columns
+from tesseract_grpc.cli.connection import Target, with_target
+from tesseract_grpc.cli.errors import CommandFailed
+from tesseract_grpc.cli.event_text import event_lines, event_objects
+from tesseract_grpc.cli.output import make_table
+from tesseract_grpc.cli.question import Question, with_question
+from tesseract_grpc.client import EventHorizon, Mirror, NotFound, Session, Snapshot
+
+SECONDS_BETWEEN_FRAMES = 0.1
+SECONDS_BETWEEN_LOOKS = 1.0
+"""How long the screen waits for a change before it looks whether the connection is still alive."""
+LINES_AROUND_TABLE = 4
+STATE_STYLES = {"live": "green", "stale": "red", "connecting": "yellow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A session to watch, what to call it, and the columns to show (empty: all)."""
+
+    session: Session
+    title: str
+    columns: tuple[str, ...]
+
+
+@click.command()
+@click.argument("name", metavar="SESSION-OR-TABLE")
+@with_question
+@click.option("--table", "insist", is_flag=True, help="The name is a table's, even if a session has it too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a change and line.")
+@click.option(
+    "--count", type=click.IntRange(min=1), help="End after this many deltas (a delta is what one message brings)."
+)
+@with_target
+def watch(target: Target, question: Question, name: str, insist: bool, as_json: bool, count: int | None) -> None:
+    """Show a session, or the rows of a table that satisfy the conditions, and every change from then on.
+
+    Ends with Ctrl-C, or after --count deltas.
+    """
+    with target.connect() as hub:
+        watched = _find(hub, name, question, insist)
+        if sys.stdout.isatty() and not as_json:
+            _show(watched, question, count)
+        else:
+            _stream(watched, question, as_json, count)
+
+
+def _find(hub: EventHorizon, name: str, question: Question, insist: bool) -> Watched:
+    """The session with this name; else a session without a name over the table with this name."""
+    if not insist:
+        try:
+            session = hub.get_session(name)
+        except NotFound:
+            pass
+        else:
+            if question.filters or question.sorts:
+                raise click.UsageError(
+                    f'"{name}" is a session and has its own filter and order; --table means the table "{name}"'
+                )
+            return Watched(session, f"session {name}", question.chosen(Columns.of(name, session.columns)))
+    try:
+        table = hub.get_tesseract(name)
+    except NotFound as error:
+        what = "table" if insist else "session or table"
+        raise CommandFailed(
+            f'there is no {what} "{name}"', reason=error.reason, hint="`tesseract-grpc tables` lists the tables"
+        ) from error
+    columns = Columns.of(name, table.columns)
+    session = hub.create_session(table=table, **question.query(columns))
+    return Watched(session, f"table {name}", question.chosen(columns))
+
+
+def _stream(watched: Watched, question: Question, as_json: bool, count: int | None) -> None:
+    """Every change as text."""
+    write = event_objects if as_json else event_lines
+    left = count
+    with watched.session.watch((question.offset, question.limit)) as events:
+        for event in events:
+            for line in write(event, watched.columns):
+                sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+            if left is not None and not isinstance(event, Snapshot):
+                left -= 1
+                if left == 0:
+                    return
+
+
+def _show(watched: Watched, question: Question, count: int | None) -> None:
+    """A table that is always current."""
+    console = Console(file=sys.stdout)
+    fits = max(console.height - LINES_AROUND_TABLE, 1)
+    window = (question.offset, fits if question.limit is None else min(question.limit, fits))
+    changed = threading.Event()
+    deltas = 0
+
+    def on_change(event: object) -> None:
+        nonlocal deltas
+        deltas += not isinstance(event, Snapshot)
+        changed.set()
+
+    with watched.session.mirror(window) as mirror:
+        mirror.on("change", on_change)
+        mirror.on("state", lambda _: changed.set())
+        with Live(_picture(watched, mirror), console=console, auto_refresh=False) as live:
+            while mirror.state != "closed" and (count is None or deltas < count):
+                changed.wait(SECONDS_BETWEEN_LOOKS)
+                changed.clear()
+                live.update(_picture(watched, mirror), refresh=True)
+                time.sleep(SECONDS_BETWEEN_FRAMES)
+        if mirror.error is not None:
+            raise mirror.error
+
+
+def _picture(watched: Watched, mirror: Mirror) -> RenderableType:
+    rows = mirror.rows()
+    names = watched.columns or tuple(column["name"] for column in watched.session.columns)
+    head = Text.assemble(
+        (watched.title, "bold"),
+        f"  {len(rows):,} of {mirror.total_count:,} rows  version {mirror.version}  ",
+        (mirror.state, STATE_STYLES.get(mirror.state, "")),
+    )
+    return Group(head, make_table(names, rows))
