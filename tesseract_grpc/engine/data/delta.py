@@ -61,6 +61,16 @@ def column_bit(position: int) -> int:
 
 
 @dataclass(slots=True)
+class Placement:
+    """Where the rows that a commit put into an ordered result stand after it, by rising position."""
+
+    came: Slots
+    came_places: NDArray[np.int64]
+    moved: Slots
+    moved_places: NDArray[np.int64]
+
+
+@dataclass(slots=True)
 class Delta:
     """All changes of one relation by one commit, or net by several."""
 
@@ -72,6 +82,7 @@ class Delta:
     changed: NDArray[np.uint64] = field(default_factory=lambda: NO_MASKS)
     before: Mapping[int, Stored] = field(default_factory=dict)
     removed_before: Mapping[int, Stored] = field(default_factory=dict)
+    placement: Placement | None = None  # in the history of an ordered result
 
     def __len__(self) -> int:
         return len(self.inserted) + len(self.removed) + len(self.updated)
@@ -102,6 +113,9 @@ class Delta:
         if image is None:
             return stored_at(relation.columns[position], self.removed)
         return image
+
+
+_NOTHING: Mapping[int, Scalar] = {}
 
 
 class ChangeKind(IntEnum):
@@ -135,7 +149,7 @@ class RowChange:
         self.kind = kind
         self.slot = slot
         self.changed = changed
-        self.before: Mapping[int, Scalar] = before or {}
+        self.before: Mapping[int, Scalar] = before or _NOTHING
         self.reason = reason
         self.place = place
 

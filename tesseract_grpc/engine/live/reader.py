@@ -98,16 +98,21 @@ def group_updates(
             mask |= column_bit(position)
     visible = changed & np.uint64(mask)
     groups: list[Updates] = []
-    for bits in np.unique(visible).tolist():
+    if len(visible) and (visible == visible[0]).all():
+        # The usual case by far: one kind of update.
+        kinds, alike = [int(visible[0])], True
+    else:
+        kinds, alike = np.unique(visible).tolist(), False
+    for bits in kinds:
         if not bits:
             continue
-        rows = np.flatnonzero(visible == np.uint64(bits))
+        rows = np.arange(len(visible)) if alike else (visible == np.uint64(bits)).nonzero()[0]
         columns = [p for p in shown if p not in table.schema.key and column_bit(p) & bits]
         old_values = None
         if old is not None:
             names = [table.columns[p].schema.name for p in columns]
             old_values = Batch(len(rows), {name: old.columns[name].take(rows) for name in names})
-        groups.append(Updates(table.batch(slots[rows], (*table.schema.key, *columns)), old_values))
+        groups.append(Updates(table.batch(slots if alike else slots[rows], (*table.schema.key, *columns)), old_values))
     return tuple(groups)
 
 
@@ -117,7 +122,7 @@ def group_removes(keys: Batch, reasons: AnyArray, old: Batch | None = None) -> t
         return ()
     groups: list[Removes] = []
     for reason in np.unique(reasons).tolist():
-        rows = np.flatnonzero(reasons == reason)
+        rows = (reasons == reason).nonzero()[0]
         every = len(rows) == keys.length
         groups.append(
             Removes(

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
-from tesseract_grpc.engine.data.delta import ChangeKind, Delta, RemoveReason, RowChange
+from tesseract_grpc.engine.data.delta import ChangeKind, Delta, Placement, RemoveReason, RowChange
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.operators.filter import FilterOperator
@@ -58,8 +58,8 @@ class Result:
         change = self.filter.apply(delta)
         if not len(change):
             return False
-        self.order.apply(change)
-        self._record(change)
+        placement = self.order.apply(change)
+        self._record(change, placement)
         return True
 
     def apply_one(self, change: RowChange) -> bool:
@@ -70,7 +70,7 @@ class Result:
             return False
         place = self.order.apply_one(kind, change)
         if not self.watches:
-            self.history.since = change.version
+            self.history.forget(change.version)
             return True
         reason = change.reason if change.kind is ChangeKind.REMOVED else RemoveReason.FILTERED
         self.history.append(RowChange(change.version, kind, change.slot, change.changed, None, reason, place))
@@ -78,14 +78,14 @@ class Result:
             self.forget(self.history.trimmed_since())
         return True
 
-    def _record(self, change: Delta) -> None:
+    def _record(self, change: Delta, placement: Placement | None) -> None:
         if not self.watches:
             self.history.forget(change.version)
             return
         # Readers of a result need no before-images: they are told new values, and the keys of rows that left.
-        self.history.append(
-            Delta(change.version, change.inserted, change.removed, change.reasons, change.updated, change.changed)
-        )
+        entry = Delta(change.version, change.inserted, change.removed, change.reasons, change.updated, change.changed)
+        entry.placement = placement
+        self.history.append(entry)
         if self.history.overfull:
             self.forget(self.history.trimmed_since())
 

@@ -45,10 +45,21 @@ class Session:
         for key in plan.sort:
             mask |= column_bit(result.table.schema.position(key.column))
         self.sort_mask = np.uint64(mask)
+        self._shown: dict[int, tuple[int, ...]] = {}
         self._snapshots: WeakValueDictionary[Window, Snapshot] = WeakValueDictionary()
         self._images: dict[Window, tuple[int, WindowImage]] = {}
         self._changes: dict[tuple[Window, int], Changes] = {}
         self._changes_version = -1
+
+    def shown(self, changed: int) -> tuple[int, ...]:
+        """The columns that an update of one row carries: the key and what changed; none when nothing shown did."""
+        shown = self._shown.get(changed)
+        if shown is None:
+            values = tuple(p for p in self.values if column_bit(p) & changed)
+            shown = self._shown[changed] = (*self.result.table.schema.key, *values) if values else ()
+            if len(self._shown) > 1_000:
+                self._shown = {}  # masks are few in practice; a client cannot make this grow
+        return shown
 
     @property
     def columns(self) -> tuple[ColumnSchema, ...]:
@@ -121,7 +132,7 @@ class Session:
     def shared_changes(self, watch: Watch) -> Changes:
         """The net change for a watch; the same object for all watches at the same place."""
         key = watch.sharing_key()
-        if key is None:
+        if key is None or len(self.watches) == 1:
             return watch.compute()
         version = self.result.line.current
         if self._changes_version != version:

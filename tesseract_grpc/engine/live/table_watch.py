@@ -15,6 +15,7 @@ from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.changes import Changes, Inserts, Snapshot
 from tesseract_grpc.engine.live.conflation import Debt
 from tesseract_grpc.engine.live.reader import Reader, WatchState, group_removes, group_updates
+from tesseract_grpc.engine.live.rebirth import join_reborn
 
 
 class TableWatch(Reader):
@@ -71,6 +72,7 @@ class TableWatch(Reader):
         changes.updates = group_updates(table, debt.slots[stayed], debt.changed[stayed], self._positions, old)
         if len(came):
             changes.inserts = Inserts(table.batch(debt.slots[came], self._positions), None)
+            join_reborn(changes, table, debt.slots[came])
 
     def close(self) -> None:
         """Ends the watch."""

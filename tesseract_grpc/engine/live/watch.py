@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesseract_grpc.engine.data.changelog import Changelog
-from tesseract_grpc.engine.data.delta import ChangeKind, Delta, RemoveReason, RowChange, Slots, column_bit
+from tesseract_grpc.engine.data.delta import ChangeKind, Delta, Placement, RemoveReason, RowChange, Slots
 from tesseract_grpc.engine.data.schema import ColumnSchema
-from tesseract_grpc.engine.data.vector import AnyArray, Batch
+from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, Removes, Snapshot, Updates
 from tesseract_grpc.engine.live.conflation import Debt
 from tesseract_grpc.engine.live.reader import Reader, WatchState, group_removes, group_updates
@@ -40,19 +40,6 @@ class WindowImage:
     keys: Batch | None = None  # read when slots may soon mean other rows
 
 
-@dataclass(slots=True)
-class _Owed:
-    """What a reader is owed, in one form whether it comes from history or from a debt; arrays by row."""
-
-    sequence: NDArray[np.int64]
-    slots: Slots
-    was: AnyArray
-    now: AnyArray
-    changed: NDArray[np.uint64]
-    reasons: NDArray[np.uint8]
-    keys: Batch | None
-
-
 class Watch(Reader):
     """One reader of a session, or of a window of it."""
 
@@ -62,7 +49,6 @@ class Watch(Reader):
         self.window = window
         self._sent: WindowImage | None = None
         self._total = -1
-        self._commits_taken = 0
 
     @property
     def columns(self) -> tuple[ColumnSchema, ...]:
@@ -108,12 +94,20 @@ class Watch(Reader):
 
     def compute(self) -> Changes:
         """The net change since the last take; moves nothing."""
-        if self._debt is None and self._sent is None:
+        whole = self._sent is None
+        if whole and self._debt is None:
             only = self.history.only_after(self.settled)
             if only is not None:
                 return self._one_change(only)
-        owed = self._owed_rows()
-        changes = self._window_changes(owed) if self._sent is not None else self._whole_changes(owed)
+        changes = Changes(self.cursor, self.line.current)
+        changes.commits = self.commits + self.history.count_after(self.settled)
+        owed = self.owed()
+        if not whole:
+            self._fill_window(changes, owed if isinstance(owed, Debt) else Debt.of(owed, self.table, self._image))
+        elif isinstance(owed, Debt):
+            self._fill_from_debt(changes, owed)
+        else:
+            self._fill_from_delta(changes, owed)
         changes.total_count = self.session.result.count
         changes.total_changed = changes.total_count != self._total
         return changes
@@ -122,120 +116,97 @@ class Watch(Reader):
         """The change of a single row, as a reader of the whole result sees it."""
         table, session, slot = self.table, self.session, change.slot
         count = session.result.count
-        changes = Changes(
-            self.cursor, self.line.current, total_count=count, total_changed=count != self._total, commits=1
-        )
-        key = table.schema.key
-        if change.kind is ChangeKind.REMOVED:
-            changes.removes = (Removes(change.reason, table.batch_of_one(slot, key)),)
-        elif change.kind is ChangeKind.INSERTED:
-            changes.inserts = Inserts(table.batch_of_one(slot, session.positions), np.array([change.place]))
-        else:
-            shown = [p for p in session.values if column_bit(p) & change.changed]
+        changes = Changes(self.cursor, self.line.current, (), (), None, None, count, count != self._total, 1)
+        if change.kind is ChangeKind.UPDATED:
+            shown = session.shown(change.changed)
             if shown:
-                changes.updates = (Updates(table.batch_of_one(slot, (*key, *shown))),)
+                changes.updates = (Updates(table.batch_of_one(slot, shown)),)
             if change.place >= 0:
-                changes.moves = Moves(table.batch_of_one(slot, key), np.array([change.place]))
+                changes.moves = Moves(table.batch_of_one(slot, table.schema.key), np.array((change.place,)))
+        elif change.kind is ChangeKind.REMOVED:
+            changes.removes = (Removes(change.reason, table.batch_of_one(slot, table.schema.key)),)
+        else:
+            changes.inserts = Inserts(table.batch_of_one(slot, session.positions), np.array((change.place,)))
         return changes
 
     def sharing_key(self) -> tuple[Window, int] | None:
         """What this watch's change can be shared by; None while it holds a debt of its own."""
         return None if self._debt is not None else (self.window, self.cursor)
 
-    def _owed_rows(self) -> _Owed:
-        commits = self.commits + self.history.count_after(self.settled)
-        owed = self.owed()
-        self._commits_taken = commits
-        if isinstance(owed, Debt):
-            return _Owed(owed.sequence, owed.slots, owed.was, owed.now, owed.changed, owed.reasons, owed.image)
-        return _owed_of(owed, self.table.sequence)
+    def _fill_from_delta(self, changes: Changes, delta: Delta) -> None:
+        """The changes of the whole result, from history."""
+        table, order = self.table, self.session.result.order
+        if len(delta.removed):
+            changes.removes = group_removes(table.batch(delta.removed, table.schema.key), delta.reasons)
+        if len(delta.updated):
+            changes.updates = group_updates(table, delta.updated, delta.changed, self.session.positions)
+        placement = delta.placement
+        if placement is None:
+            moved = delta.updated[(delta.changed & self.session.sort_mask).nonzero()[0]]
+            placement = order.placement(delta.inserted, moved)
+        self._fill_places(changes, placement)
 
-    def _whole_changes(self, owed: _Owed) -> Changes:
-        table, session = self.table, self.session
-        gone = np.flatnonzero(owed.was & ~owed.now)
-        stayed = np.flatnonzero(owed.was & owed.now)
-        came = np.flatnonzero(owed.now & ~owed.was)
-        keys = table.batch(owed.slots[gone], table.schema.key) if owed.keys is None else owed.keys.take(gone)
-        changes = Changes(self.cursor, self.line.current, commits=self._commits_taken)
-        changes.removes = group_removes(keys, owed.reasons[gone])
-        slots, changed = owed.slots[stayed], owed.changed[stayed]
-        if len(slots):
-            changes.updates = group_updates(table, slots, changed, session.positions)
-            moved = slots[(changed & session.sort_mask) != 0]
-            if len(moved):
-                places = session.result.order.locate(moved)
-                order = np.argsort(places)
-                changes.moves = Moves(table.batch(moved[order], table.schema.key), places[order])
-        if len(came):
-            slots = owed.slots[came]
-            places = session.result.order.locate(slots)
-            order = np.argsort(places)
-            changes.inserts = Inserts(table.batch(slots[order], session.positions), places[order])
-        return changes
+    def _fill_from_debt(self, changes: Changes, debt: Debt) -> None:
+        """The changes of the whole result, from what was folded."""
+        gone = (debt.was & ~debt.now).nonzero()[0]
+        stayed = (debt.was & debt.now).nonzero()[0]
+        came = (debt.now & ~debt.was).nonzero()[0]
+        slots, changed = debt.slots[stayed], debt.changed[stayed]
+        changes.removes = group_removes(debt.image.take(gone), debt.reasons[gone])
+        changes.updates = group_updates(self.table, slots, changed, self.session.positions)
+        moved = slots[(changed & self.session.sort_mask).nonzero()[0]]
+        self._fill_places(changes, self.session.result.order.placement(debt.slots[came], moved))
 
-    def _window_changes(self, owed: _Owed) -> Changes:
+    def _fill_places(self, changes: Changes, placement: Placement) -> None:
+        table = self.table
+        if len(placement.moved):
+            changes.moves = Moves(table.batch(placement.moved, table.schema.key), placement.moved_places)
+        if len(placement.came):
+            changes.inserts = Inserts(table.batch(placement.came, self.session.positions), placement.came_places)
+
+    def _fill_window(self, changes: Changes, owed: Debt) -> None:
+        """The changes of a window: what it showed against what it shows."""
         table, session = self.table, self.session
         assert self._sent is not None
         before, after = self._sent, session.image(self.window)
-        changes = Changes(self.cursor, self.line.current, commits=self._commits_taken)
         if np.array_equal(before.sequence, after.sequence):
             stayed_before = stayed_after = np.arange(len(after.sequence))
         else:
-            left = ~np.isin(before.sequence, after.sequence)
-            came = ~np.isin(after.sequence, before.sequence)
-            stayed_before, stayed_after = np.flatnonzero(~left), np.flatnonzero(~came)
-            if left.any():
-                changes.removes = self._left(before, np.flatnonzero(left), owed)
-            if came.any():
-                places = np.flatnonzero(came)
-                changes.inserts = Inserts(table.batch(after.slots[places], session.positions), places)
-        if not len(owed.sequence):
-            return changes
+            stays = np.isin(before.sequence, after.sequence)
+            known = np.isin(after.sequence, before.sequence)
+            left, came = (~stays).nonzero()[0], (~known).nonzero()[0]
+            stayed_before, stayed_after = stays.nonzero()[0], known.nonzero()[0]
+            if len(left):
+                changes.removes = self._left(before, left, owed)
+            if len(came):
+                changes.inserts = Inserts(table.batch(after.slots[came], session.positions), came)
+        if not len(owed):
+            return
         changed = _changed_of(after.sequence[stayed_after], owed)
         slots = after.slots[stayed_after]
-        if changed.any():
-            touched = np.flatnonzero(changed)
+        touched = changed.nonzero()[0]
+        if len(touched):
             changes.updates = group_updates(table, slots[touched], changed[touched], session.positions)
         if not np.array_equal(before.sequence[stayed_before], after.sequence[stayed_after]):
-            moved = np.flatnonzero(changed & session.sort_mask)
+            moved = (changed & session.sort_mask).nonzero()[0]
             changes.moves = Moves(table.batch(slots[moved], table.schema.key), stayed_after[moved])
-        return changes
 
-    def _left(self, image: WindowImage, rows: NDArray[np.intp], owed: _Owed) -> tuple[Removes, ...]:
+    def _left(self, image: WindowImage, rows: NDArray[np.intp], owed: Debt) -> tuple[Removes, ...]:
         """The removes of rows that the window showed: why they left the result, or that they only left the window."""
-        keys = (
-            self.table.batch(image.slots[rows], self.table.schema.key) if image.keys is None else image.keys.take(rows)
-        )
+        key = self.table.schema.key
+        keys = self.table.batch(image.slots[rows], key) if image.keys is None else image.keys.take(rows)
         reasons = np.full(len(rows), RemoveReason.WINDOW, np.uint8)
-        gone = np.flatnonzero(~owed.now)
+        gone = (~owed.now).nonzero()[0]
         if len(gone):
-            sequence = image.sequence[rows]
-            at = np.searchsorted(owed.sequence[gone], sequence)
-            at[at == len(gone)] = 0
-            known = owed.sequence[gone][at] == sequence
+            sequence, departed = image.sequence[rows], owed.sequence[gone]
+            at = departed.searchsorted(sequence)
+            known = departed.take(at, mode="clip") == sequence
             reasons[known] = owed.reasons[gone][at[known]]
         return group_removes(keys, reasons)
 
 
-def _owed_of(delta: Delta, sequence_of: NDArray[np.int64]) -> _Owed:
-    slots = np.concatenate((delta.inserted, delta.removed, delta.updated))
-    counts = (len(delta.inserted), len(delta.removed), len(delta.updated))
-    sequence = sequence_of[slots]
-    order = np.argsort(sequence)
-    return _Owed(
-        sequence[order],
-        slots[order],
-        np.repeat((False, True, True), counts)[order],
-        np.repeat((True, False, True), counts)[order],
-        np.concatenate((np.zeros(counts[0] + counts[1], np.uint64), delta.changed))[order],
-        np.concatenate((np.zeros(counts[0], np.uint8), delta.reasons, np.zeros(counts[2], np.uint8)))[order],
-        None,
-    )
-
-
-def _changed_of(sequence: NDArray[np.int64], owed: _Owed) -> NDArray[np.uint64]:
+def _changed_of(sequence: NDArray[np.int64], owed: Debt) -> NDArray[np.uint64]:
     """The masks of rows, 0 for those of which nothing is owed."""
-    at = np.searchsorted(owed.sequence, sequence)
-    at[at == len(owed.sequence)] = 0
+    at = np.minimum(owed.sequence.searchsorted(sequence), len(owed) - 1)
     known = (owed.sequence[at] == sequence) & owed.was[at] & owed.now[at]
     return np.where(known, owed.changed[at], np.uint64(0))

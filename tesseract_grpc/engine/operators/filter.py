@@ -7,8 +7,10 @@ before-image. So ten thousand filters over a million rows cost ten thousand pred
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tesseract_grpc.engine.data.delta import (
     ChangeKind,
@@ -26,6 +28,8 @@ from tesseract_grpc.engine.data.vector import BoolArray
 from tesseract_grpc.engine.operators.predicate import Predicate
 from tesseract_grpc.engine.operators.routing_keys import RoutingKey
 from tesseract_grpc.engine.operators.scan import scan
+
+_NONE: BoolArray = np.zeros(0, np.bool_)
 
 
 class FilterOperator:
@@ -55,44 +59,31 @@ class FilterOperator:
         now = self._mask(delta.updated, lambda p: stored_at(columns[p], delta.updated))
         if self._reads.isdisjoint(delta.before):
             # Nothing that the predicate reads has changed: whoever matches now has matched before.
-            return self._stayed(delta, came, went, now)
+            return _kept(delta, came, went, now)
         was = self._mask(delta.updated, lambda p: delta.old_updated(self.table, p))
-        entered, left, stayed = now & ~was, was & ~now, now & was
-        result = self._stayed(delta, came, went, stayed)
+        result = _kept(delta, came, went, now & was)
+        entered, left = now & ~was, (was & ~now).nonzero()[0]
         if entered.any():
             result.inserted = np.concatenate((result.inserted, delta.updated[entered]))
-        if left.any():
-            gone = np.flatnonzero(left)
-            filtered = np.full(len(gone), RemoveReason.FILTERED, np.uint8)
-            images = {
-                p: join_stored(
-                    take_stored(delta.old_removed(self.table, p), np.flatnonzero(went)),
-                    take_stored(delta.old_updated(self.table, p), gone),
-                )
-                for p in self._old_columns
-            }
-            result.removed = np.concatenate((result.removed, delta.updated[gone]))
-            result.reasons = np.concatenate((result.reasons, filtered))
-            result.removed_before = images
+        if len(left):
+            self._leave(delta, result, went, left)
         return result
 
-    def _stayed(self, delta: Delta, came: BoolArray, went: BoolArray, stayed: BoolArray) -> Delta:
-        if came.all() and went.all() and stayed.all():
-            return Delta(
-                delta.version,
-                delta.inserted,
-                delta.removed,
-                delta.reasons,
-                delta.updated,
-                delta.changed,
-                delta.before,
-                delta.removed_before,
+    def _leave(self, delta: Delta, result: Delta, went: BoolArray, left: NDArray[np.intp]) -> None:
+        """Adds the updated rows that no longer match to the removed ones, with their old values."""
+        gone = went.nonzero()[0]
+        result.removed = np.concatenate((result.removed, delta.updated[left]))
+        result.reasons = np.concatenate((result.reasons, np.full(len(left), RemoveReason.FILTERED, np.uint8)))
+        result.removed_before = {
+            p: join_stored(
+                take_stored(delta.old_removed(self.table, p), gone), take_stored(delta.old_updated(self.table, p), left)
             )
-        return delta.take(np.flatnonzero(came), np.flatnonzero(went), np.flatnonzero(stayed))
+            for p in self._old_columns
+        }
 
     def _mask(self, slots: Slots, read: Callable[[int], Stored]) -> BoolArray:
         if not len(slots):
-            return np.zeros(0, np.bool_)
+            return _NONE
         return self.predicate.mask(read, len(slots))
 
     def apply_one(self, change: RowChange) -> ChangeKind | None:
@@ -115,3 +106,10 @@ class FilterOperator:
         if self.predicate.test(former):
             return ChangeKind.UPDATED if now else ChangeKind.REMOVED
         return ChangeKind.INSERTED if now else None
+
+
+def _kept(delta: Delta, came: BoolArray, went: BoolArray, stayed: BoolArray) -> Delta:
+    """The part of a delta that concerns rows of the result, in a delta of its own."""
+    if came.all() and went.all() and stayed.all():
+        return replace(delta)
+    return delta.take(came.nonzero()[0], went.nonzero()[0], stayed.nonzero()[0])

@@ -14,7 +14,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tesseract_grpc.engine.data.delta import ChangeKind, Delta, RowChange, Slots, column_bit
+from tesseract_grpc.engine.data.delta import (
+    NO_SLOTS,
+    ChangeKind,
+    Delta,
+    Placement,
+    RowChange,
+    Slots,
+    column_bit,
+    take_stored,
+)
 from tesseract_grpc.engine.data.order import Words
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
@@ -22,6 +31,7 @@ from tesseract_grpc.engine.operators.sort_words import SortWords
 from tesseract_grpc.engine.query.query import SortKey
 
 Positions = NDArray[np.int64]
+_NO_ROWS: NDArray[np.intp] = np.empty(0, np.intp)
 _SEARCH_LIMIT = 64  # up to so many rows are searched one by one where first words tie; more are marked in one pass
 
 
@@ -56,75 +66,85 @@ class OrderOperator:
         self._count = len(slots)
         self._generation = self.words.generation
 
-    def apply(self, delta: Delta) -> None:
-        """Follows a change of the filter's result. O(result) memory moves, O(delta log result) comparisons."""
-        resorted = np.flatnonzero(delta.changed & self._mask) if self.sort_mask and len(delta.updated) else None
+    def apply(self, delta: Delta) -> Placement | None:
+        """Follows a change of the filter's result; tells where rows were put, None when no row was.
+
+        O(result) memory moves, O(delta log result) comparisons.
+        """
+        resorted = (delta.changed & self._mask).nonzero()[0] if self.sort_mask and len(delta.updated) else _NO_ROWS
         if self._generation != self.words.generation:
             self._relabel(delta, resorted)
-        moving = delta.updated[resorted] if resorted is not None and resorted.size else None
-        out = delta.removed if moving is None else np.concatenate((delta.removed, moving))
-        if len(out):
-            self._take_out(out, self._old_words(delta, resorted if moving is not None else None))
-        into = delta.inserted if moving is None else np.concatenate((delta.inserted, moving))
-        if len(into):
-            self._put_in(into)
+        moving = delta.updated if len(resorted) == len(delta.updated) else delta.updated[resorted]
+        if not len(moving):
+            if len(delta.removed):
+                self._take_out(delta.removed, self._removed_words(delta))
+            return self._put_in(delta.inserted, 0) if len(delta.inserted) else None
+        out, words = moving, self._updated_words(delta, resorted)
+        if len(delta.removed):
+            out = np.concatenate((delta.removed, out))
+            words = np.concatenate((self._removed_words(delta), words))
+        self._take_out(out, words)
+        return self._put_in(np.concatenate((moving, delta.inserted)) if len(delta.inserted) else moving, len(moving))
 
-    def _old_words(self, delta: Delta, resorted: NDArray[np.intp] | None) -> Words:
-        table = self.table
-        words = self.words.first(delta.removed, lambda p: delta.old_removed(table, p))
-        if resorted is None:
-            return words
-        first = self.words.keys[0][0]
-        values, valid = delta.old_updated(table, first)
-        image = (values[resorted], None if valid is None else valid[resorted])
-        return np.concatenate((words, self.words.first(delta.updated[resorted], lambda _: image)))
+    def _removed_words(self, delta: Delta) -> Words:
+        """The first words under which removed rows were put in."""
+        return self.words.first(delta.removed, lambda p: delta.old_removed(self.table, p))
+
+    def _updated_words(self, delta: Delta, rows: NDArray[np.intp]) -> Words:
+        """The first words under which rows of `updated` were put in."""
+        return self.words.first(delta.updated[rows], lambda p: take_stored(delta.old_updated(self.table, p), rows))
 
     def _take_out(self, slots: Slots, words: Words) -> None:
-        keep = np.ones(self._count, np.bool_)
-        places = self._find(slots, words)
-        keep[places] = False
-        self._first = self._first[: self._count][keep]
-        self._slots = self._slots[: self._count][keep]
-        self._count -= len(slots)
+        count = self._count
+        keep = np.ones(count, np.bool_)
+        keep[self._find(slots, words)] = False
+        self._first = self._first[:count][keep]
+        self._slots = self._slots[:count][keep]
+        self._count = count - len(slots)
         assert len(self._slots) == self._count, "a row that is taken out was not there"
 
     def _find(self, slots: Slots, words: Words) -> NDArray[np.intp]:
         """Where rows stand, given the first words under which they were put in."""
         first, held = self._first[: self._count], self._slots[: self._count]
-        places = np.searchsorted(first, words)
-        places[places == self._count] = self._count - 1
-        wrong = np.flatnonzero(held[places] != slots)
+        places = first.searchsorted(words)
+        wrong = (held.take(places, mode="clip") != slots).nonzero()[0]
         if wrong.size > _SEARCH_LIMIT:
-            return np.flatnonzero(np.isin(held, slots, kind="table"))
+            return np.isin(held, slots, kind="table").nonzero()[0]
         for row in wrong.tolist():  # few: the rows whose first word others share
             start = int(places[row])
-            stop = int(np.searchsorted(first, words[row], "right"))
-            places[row] = start + int(np.argmax(held[start:stop] == slots[row]))
+            stop = int(first.searchsorted(words[row], "right"))
+            places[row] = start + int((held[start:stop] == slots[row]).argmax())
         return places
 
-    def _put_in(self, slots: Slots) -> None:
+    def _put_in(self, slots: Slots, moved: int) -> Placement:
+        """Puts rows in, of which the first `moved` stood in the result before."""
         first = self.words.first_now(slots)
-        if len(slots) > 1:
-            order = self.words.sorted(slots, first)
-            slots, first = slots[order], first[order]
-        places = self._places(slots, first) + np.arange(len(slots))
-        total = self._count + len(slots)
+        order = self.words.sorted(slots, first)
+        slots, first = slots[order], first[order]
+        count = len(slots)
+        places = self._places(slots, first) + np.arange(count)
+        total = self._count + count
         old = np.ones(total, np.bool_)
         old[places] = False
         self._first = _merged(self._first[: self._count], first, places, old)
         self._slots = _merged(self._slots[: self._count], slots, places, old)
         self._count = total
+        if moved == count:
+            return Placement(NO_SLOTS, _NO_ROWS, slots, places)
+        if not moved:
+            return Placement(slots, places, NO_SLOTS, _NO_ROWS)
+        fresh = order >= moved
+        return Placement(slots[fresh], places[fresh], slots[~fresh], places[~fresh])
 
     def _places(self, slots: Slots, first: Words) -> NDArray[np.intp]:
         """Before which rows new rows belong, given their first words."""
         held = self._first[: self._count]
-        low = np.searchsorted(held, first, "left")
+        low = held.searchsorted(first)
         if self.words.by_insertion or not self._count:
             return low
-        clipped = np.minimum(low, self._count - 1)
-        tied = np.flatnonzero(held[clipped] == first)
+        tied = (held.take(low, mode="clip") == first).nonzero()[0]
         if tied.size:
-            high = np.searchsorted(held, first[tied], "right")
+            high = held.searchsorted(first[tied], "right")
             low[tied] = self._between(slots[tied], low[tied], high)
         return low
 
@@ -142,21 +162,28 @@ class OrderOperator:
 
     def locate(self, slots: Slots) -> Positions:
         """The positions of rows that are in the result. O(k log n), O(n) when many tie."""
+        if not len(slots):
+            return _NO_ROWS
         if self._generation != self.words.generation:
-            self._relabel(Delta(0), None)
+            self._relabel(Delta(0), _NO_ROWS)
         if len(slots) > max(_SEARCH_LIMIT, self._count >> 3):
             inverse = np.empty(self.table.high_water, np.int64)
             inverse[self.slots] = np.arange(self._count)
             return inverse[slots]
         words = self.words.first_now(slots)
         first, held = self._first[: self._count], self._slots[: self._count]
-        places = np.searchsorted(first, words)
-        places[places == self._count] = self._count - 1
-        wrong = np.flatnonzero(held[places] != slots)
+        places = first.searchsorted(words)
+        wrong = (held.take(places, mode="clip") != slots).nonzero()[0]
         if wrong.size:
-            high = np.searchsorted(first, words[wrong], "right")
+            high = first.searchsorted(words[wrong], "right")
             places[wrong] = self._between(slots[wrong], places[wrong], high)
         return places.astype(np.int64, copy=False)
+
+    def placement(self, came: Slots, moved: Slots) -> Placement:
+        """Where rows of the result stand, by rising position."""
+        came_places, moved_places = self.locate(came), self.locate(moved)
+        first, second = came_places.argsort(), moved_places.argsort()
+        return Placement(came[first], came_places[first], moved[second], moved_places[second])
 
     def apply_one(self, kind: ChangeKind, change: RowChange) -> int:
         """Follows the change of one row; returns where the row stands now, -1 if it did not move.
@@ -254,13 +281,13 @@ class OrderOperator:
             return Delta(change.version, removed=delta.updated, reasons=reasons, removed_before=delta.before)
         return delta
 
-    def _relabel(self, delta: Delta, resorted: NDArray[np.intp] | None) -> None:
+    def _relabel(self, delta: Delta, resorted: NDArray[np.intp]) -> None:
         """Reads the first words again, old values where this delta brings new ones."""
         held = self._slots[: self._count]
-        gone = np.concatenate((delta.removed, delta.updated if resorted is None else delta.updated[resorted]))
         first = self.words.first_now(held)
+        gone = np.concatenate((delta.removed, delta.updated[resorted]))
         if len(gone):
-            old = self._old_words(delta, resorted)
+            old = np.concatenate((self._removed_words(delta), self._updated_words(delta, resorted)))
             by_slot = np.argsort(gone, kind="stable")
             at = np.searchsorted(gone[by_slot], held)
             at[at == len(gone)] = 0
@@ -272,7 +299,7 @@ class OrderOperator:
     def check(self) -> None:
         """Proves that the order is the one that sorting from scratch would give."""
         if self._generation != self.words.generation:
-            self._relabel(Delta(0), None)
+            self._relabel(Delta(0), _NO_ROWS)
         slots = self.slots
         first = self.words.first_now(slots)
         assert np.array_equal(first, self._first[: self._count]), "a kept order word is not the row's"
