@@ -61,10 +61,6 @@ class Predicate:
             result[start:stop] = self._mask(_slice(whole, start, stop))
         return result
 
-    def select(self, read: Read, count: int | None = None) -> IntArray:
-        """The indexes of the candidate rows that are kept, ascending. O(rows x conditions)."""
-        return np.flatnonzero(self.mask(read, count))
-
 
 def compile_predicate(
     filter: Filter | None, schema: TableSchema, columns: Sequence[Column], *, intern: bool

@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType
 from tesseract_grpc.engine.data.timestamps import parse_timestamp
 
-__all__ = ["Literal", "Number", "Timestamp", "bind_literal", "bind_literals", "parse_timestamp", "parse_timestamps"]
+__all__ = ["Literal", "Number", "Timestamp", "bind_literal", "bind_literals", "parse_timestamp"]
 
 Literal: TypeAlias = bool | int | float | str | None
 """One value in a query. A point in time is a `Timestamp`, which is an int."""
@@ -33,21 +30,6 @@ class Timestamp(int):
 
     def __repr__(self) -> str:
         return f"Timestamp({int(self)})"
-
-
-def parse_timestamps(texts: Sequence[str]) -> NDArray[np.int64]:
-    """`parse_timestamp` of each text; the message of an error says which one is wrong. O(n)."""
-    known: dict[str, int] = {}
-    result = np.empty(len(texts), np.int64)
-    for index, text in enumerate(texts):
-        moment = known.get(text)
-        if moment is None:
-            try:
-                moment = known[text] = parse_timestamp(text)
-            except InvalidRequest as error:
-                raise InvalidRequest(error.reason, f"value {index}: {error.message}", hint=error.hint) from None
-        result[index] = moment
-    return result
 
 
 def bind_literal(column: ColumnSchema, value: Literal, field: str) -> Literal:
