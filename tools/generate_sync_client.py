@@ -1,10 +1,10 @@
-"""Generates the sync client (tesseract_grpc/client/sync) from the asyncio one (client/aio), or checks that it is fresh.
+"""Generates the sync client and its tests from the asyncio ones (each `sync` from the `aio` beside it), or checks them.
 
 The two differ in words only: `async def` and `await` go, `__aenter__` becomes `__enter__`, `AsyncSession` becomes
-`Session`. What threads and tasks really do differently stands in one module on each side, `runtime.py`, which is
-written by hand and not touched here.
+`Session`. What threads and tasks really do differently stands in a few modules on each side (`BY_HAND`), which are
+not touched here.
 
-    python tools/generate_sync_client.py            write client/sync
+    python tools/generate_sync_client.py            write them
     python tools/generate_sync_client.py --check    exit 1 and name the files that differ
 """
 
@@ -15,9 +15,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "tesseract_grpc" / "client" / "aio"
-TARGET = ROOT / "tesseract_grpc" / "client" / "sync"
-BY_HAND = {"__init__.py", "runtime.py"}
+PARENTS = (ROOT / "tesseract_grpc" / "client", ROOT / "tests" / "client")
+BY_HAND = {"__init__.py", "runtime.py", "conftest.py", "support.py"}
 
 # Applied in this order to every line.
 RULES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -28,18 +27,26 @@ RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b__anext__\b"), "__next__"),
     (re.compile(r"\bStopAsyncIteration\b"), "StopIteration"),
     (re.compile(r"\bAsync([A-Z]\w*)"), r"\1"),
+    (re.compile(r"\bclient\.aio\b"), "client.sync"),
 )
 
 # What the rules leave behind: imports that nobody needs, need twice or need in another order.
 TIDY = ("I001", "F401", "F811")
 
 
-def sync_of(text: str, name: str) -> str:
+def sync_of(source: Path) -> str:
     """The sync form of one module."""
+    text = source.read_text()
     for pattern, replacement in RULES:
         text = pattern.sub(replacement, text)
-    head = f"# Generated from client/aio/{name} by tools/generate_sync_client.py: edit that file and run it.\n"
-    return tidy(head + text, TARGET / name)
+    name = source.relative_to(ROOT)
+    head = f"# Generated from {name} by tools/generate_sync_client.py: edit that file and run it.\n"
+    return tidy(head + text, target_of(source))
+
+
+def target_of(source: Path) -> Path:
+    """Where the sync form of a module stands."""
+    return source.parent.parent / "sync" / source.name
 
 
 def tidy(text: str, path: Path) -> str:
@@ -58,15 +65,15 @@ def tidy(text: str, path: Path) -> str:
 
 def generate() -> dict[Path, str]:
     """Every generated file with its text."""
-    names = sorted(path.name for path in SOURCE.glob("*.py") if path.name not in BY_HAND)
-    return {TARGET / name: sync_of((SOURCE / name).read_text(), name) for name in names}
+    sources = (path for parent in PARENTS for path in sorted((parent / "aio").glob("*.py")))
+    return {target_of(path): sync_of(path) for path in sources if path.name not in BY_HAND}
 
 
 def stale(files: dict[Path, str]) -> list[Path]:
     """The files that are not as they would be generated, and those that would not be there."""
     different = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
-    extra = [path for path in TARGET.glob("*.py") if path.name not in BY_HAND and path not in files]
-    return different + extra
+    present = (path for parent in PARENTS for path in (parent / "sync").glob("*.py"))
+    return different + [path for path in present if path.name not in BY_HAND and path not in files]
 
 
 def main() -> int:

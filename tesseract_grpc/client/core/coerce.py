@@ -182,8 +182,8 @@ def _convert_all(type: DataType, values: Sequence[Any], name: str) -> list[Any]:
 def refused(type: DataType, name: str, problems: list[RowError]) -> InvalidRequest:
     """The error for a column with values that it cannot hold."""
     first = problems[0]
-    message = f"column {name!r} is {name_of_type(type).upper()}: {first.message} in row {first.row}"
-    more = f", and {len(problems) - 1} more rows" if len(problems) > 1 else ""
+    message = f"column {name!r} is {name_of_type(type).upper()}, row {first.row}: {first.message}"
+    more = f" (and {len(problems) - 1} more rows)" if len(problems) > 1 else ""
     return invalid(first.reason, message + more, name, problems[:100])
 
 

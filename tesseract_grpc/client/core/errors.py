@@ -168,6 +168,7 @@ def _details(raw: bytes | None) -> dict[str, Any]:
             found["reason"], found["metadata"] = info.reason, dict(info.metadata)
             line = info.metadata.get("line", "")
             found["line"] = int(line) if line.isdecimal() else None
+            found.setdefault("field", info.metadata.get("field", ""))
         elif detail.Unpack(request) and request.field_violations:
             found["field"] = request.field_violations[0].field
         elif detail.Unpack(retry):

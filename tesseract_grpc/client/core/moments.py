@@ -53,6 +53,6 @@ def moments_of(micros: npt.NDArray[np.int64]) -> list[Moment]:
     """The datetimes of many points in time. NumPy converts in C what `datetime` can hold and leaves numbers else."""
     naive = micros.astype(np.int64, copy=False).view(UNIT).tolist()
     return [
-        value.replace(tzinfo=UTC) if isinstance(value, datetime) else np.datetime64(micros[at], "us")
+        value.replace(tzinfo=UTC) if isinstance(value, datetime) else np.datetime64(int(micros[at]), "us")
         for at, value in enumerate(naive)
     ]

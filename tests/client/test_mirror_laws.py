@@ -1,0 +1,323 @@
+"""The mirror as a pure state machine: feed and replica against a naive list, and against the contract read literally.
+
+A history is a list of windows, each drawn freely. Between two of them the naive difference is taken: which rows left,
+changed, moved and came. The messages for it go through the wire into a feed and a replica, which must then hold exactly
+the next window.
+"""
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tesseract_grpc._proto.tesseract.v1 import change_pb2, session_service_pb2
+from tesseract_grpc.client import Delta, Progress, Snapshot
+from tesseract_grpc.client.core.feed import Bookmark, Feed, StreamBroken
+from tesseract_grpc.client.core.replica import Replica
+from tesseract_grpc.testing import Mirror as LiteralMirror
+from tests import wire
+
+Row = dict[str, Any]
+Response = session_service_pb2.WatchSessionResponse
+TYPES = {"k": "int64", "a": "string", "b": "float64"}
+COLUMNS = wire.columns(TYPES, ["k"])
+
+
+def begin(version: int, **extra: Any) -> Response:
+    return Response(
+        from_version=version, to_version=version, begin=change_pb2.Begin(epoch="e", columns=COLUMNS, **extra)
+    )
+
+
+def snapshot(version: int, rows: list[Row], total: int | None = None, piece: int = 3) -> list[Response]:
+    """Begin, the rows in pieces, the end."""
+    found = [begin(version)]
+    for start in range(0, len(rows), piece):
+        part = change_pb2.SnapshotRows(rows=wire.batch(rows[start : start + piece], TYPES), start_index=start)
+        found.append(Response(from_version=version, to_version=version, continued=True, snapshot_rows=part))
+    end = change_pb2.SnapshotEnd(row_count=len(rows), total_count=len(rows) if total is None else total)
+    return [*found, Response(from_version=version, to_version=version, snapshot_end=end)]
+
+
+def progress(start: int, end: int) -> Response:
+    return Response(from_version=start, to_version=end, progress=change_pb2.Progress())
+
+
+def changed(start: int, end: int, changes: change_pb2.Changes, *, continued: bool = False) -> Response:
+    return Response(from_version=start, to_version=end, changes=changes, continued=continued)
+
+
+def difference(old: list[Row], new: list[Row], total: int) -> list[change_pb2.Changes]:
+    """The change from one window to another, cut into one piece for each kind of event.
+
+    Which rows count as moved is free, as long as the others keep their order: here, every row that is not in the
+    longest run of rows which stay and rise.
+    """
+    before = {row["k"]: row for row in old}
+    after = {row["k"]: row for row in new}
+    places = {row["k"]: at for at, row in enumerate(new)}
+    stay = [row["k"] for row in old if row["k"] in after]
+    kept = longest_rise([places[key] for key in stay])
+    moved = [key for key in stay if places[key] not in kept]
+    gone = [{"k": row["k"]} for row in old if row["k"] not in after]
+    by_columns: dict[tuple[str, ...], list[Row]] = {}
+    for key in stay:
+        columns = tuple(name for name in TYPES if before[key][name] != after[key][name])
+        if columns:
+            by_columns.setdefault(columns, []).append({name: after[key][name] for name in ("k", *columns)})
+    pieces = [
+        wire.changes(TYPES, inserts=[(row, at) for at, row in enumerate(new) if row["k"] not in before], total=total),
+        wire.changes(TYPES, moves=[({"k": key}, places[key]) for key in moved], total=total),
+        wire.changes(TYPES, updates=list(by_columns.values()), total=total),
+        wire.changes(TYPES, removes={change_pb2.REMOVE_REASON_FILTERED: gone} if gone else None, total=total),
+    ]
+    return [piece for piece in pieces if piece.ByteSize()] or [wire.changes(TYPES, total=total)]
+
+
+def longest_rise(places: list[int]) -> set[int]:
+    best: list[list[int]] = []
+    for at, place in enumerate(places):
+        longest = max((best[i] for i in range(at) if places[i] < place), key=len, default=[])
+        best.append([*longest, place])
+    return set(max(best, key=len, default=[]))
+
+
+values = st.sampled_from([None, "x", "y"]), st.sampled_from([None, 0.0, 1.5])
+window = st.lists(st.integers(0, 7), unique=True, max_size=8).flatmap(
+    lambda keys: st.tuples(*(st.tuples(*values) for _ in keys)).map(
+        lambda drawn: [{"k": key, "a": a, "b": b} for key, (a, b) in zip(keys, drawn, strict=True)]
+    )
+)
+
+
+@pytest.mark.fuzz
+@given(st.lists(window, min_size=2, max_size=6))
+def test_mirror_is_the_window_after_every_change(windows: list[list[Row]]) -> None:
+    feed, replica, literal = Feed(Bookmark()), Replica(), LiteralMirror()
+    for response in snapshot(10, windows[0]):
+        event = feed.receive(response)
+        literal.apply(response)
+    assert isinstance(event, Snapshot)
+    replica.apply(event)
+    for version, (old, new) in enumerate(itertools.pairwise(windows), start=10):
+        pieces = difference(old, new, total=len(new) + 5)
+        for at, piece in enumerate(pieces):
+            response = changed(version, version + 1, piece, continued=at < len(pieces) - 1)
+            literal.apply(response)
+            event = feed.receive(response)
+            assert (event is None) == response.continued
+        assert isinstance(event, Delta)
+        replica.apply(event)
+        replica.check()
+        assert replica.rows() == new
+        assert (replica.version, replica.total_count) == (version + 1, len(new) + 5)
+        assert replica.rows(1, 2) == new[1:3]
+        assert literal.rows == new
+
+
+@pytest.mark.fuzz
+@given(st.lists(window, min_size=2, max_size=4))
+def test_changes_one_by_one_lead_to_the_same_rows(windows: list[list[Row]]) -> None:
+    """`Delta.changes` may be applied naively, in its order, by whoever keeps a list."""
+    for old, new in itertools.pairwise(windows):
+        feed = Feed(Bookmark())
+        for response in snapshot(1, old):
+            feed.receive(response)
+        merged = change_pb2.Changes()
+        for piece in difference(old, new, total=0):
+            merged.MergeFrom(piece)
+        delta = feed.receive(changed(1, 2, merged))
+        assert isinstance(delta, Delta)
+        rows = {row["k"]: dict(row) for row in old}
+        order = [row["k"] for row in old]
+        placed = []
+        for change in delta.changes:
+            key = change.key["k"]
+            if change.kind == "remove":
+                order.remove(key)
+                assert change.reason == "filtered"
+            elif change.kind == "update":
+                rows[key] |= change.row or {}
+            else:
+                if change.kind == "move":
+                    order.remove(key)
+                else:
+                    rows[key] = change.row or {}
+                placed.append((change.index, key))
+        for index, key in sorted(placed):
+            order.insert(index, key)
+        assert [rows[key] for key in order] == new
+        assert sum(delta.counts.values()) == len(delta.changes)
+
+
+def test_rows_that_were_handed_out_stay_what_they_were() -> None:
+    replica = Replica()
+    feed = fill(replica, [{"k": 1, "a": "x", "b": None}])
+    before = replica.rows()
+    apply(feed, replica, changed(1, 2, wire.changes(TYPES, updates=[[{"k": 1, "a": "y"}]], total=1)))
+    assert before == [{"k": 1, "a": "x", "b": None}]
+    assert replica.rows() == [{"k": 1, "a": "y", "b": None}]
+
+
+def fill(replica: Replica, rows: list[Row]) -> Feed:
+    feed = Feed(Bookmark())
+    for response in snapshot(1, rows):
+        event = feed.receive(response)
+    assert event is not None
+    replica.apply(event)
+    return feed
+
+
+def apply(feed: Feed, replica: Replica, response: Response) -> None:
+    event = feed.receive(response)
+    assert event is not None
+    replica.apply(event)
+
+
+A, B, C = ({"k": key, "a": "x", "b": 0.0} for key in (1, 2, 3))
+
+IMPOSSIBLE = {
+    "remove of a row that is not there": wire.changes(TYPES, removes={1: [{"k": 9}]}),
+    "remove of a row twice": wire.changes(TYPES, removes={1: [{"k": 1}, {"k": 1}]}),
+    "update of a row that is not there": wire.changes(TYPES, updates=[[{"k": 9, "a": "z"}]]),
+    "move of a row that is not there": wire.changes(TYPES, moves=[({"k": 9}, 0)]),
+    "move of a row twice": wire.changes(TYPES, moves=[({"k": 1}, 0), ({"k": 1}, 1)]),
+    "move of a row that leaves": wire.changes(TYPES, removes={1: [{"k": 1}]}, moves=[({"k": 1}, 0)]),
+    "insert of a row that is there": wire.changes(TYPES, inserts=[(A, 0)]),
+    "insert of a row twice": wire.changes(TYPES, inserts=[(C, 0), (C, 1)]),
+    "two rows at one position": wire.changes(TYPES, inserts=[(C, 0)], moves=[({"k": 1}, 0)]),
+    "position outside the window": wire.changes(TYPES, inserts=[(C, 3)]),
+    "rows without positions": change_pb2.Changes(inserts=change_pb2.Inserts(rows=wire.batch([C], TYPES))),
+}
+
+
+@pytest.mark.parametrize("what", IMPOSSIBLE)
+def test_what_cannot_be_applied_is_refused_and_changes_nothing(what: str) -> None:
+    replica = Replica()
+    feed = fill(replica, [A, B])
+    with pytest.raises(StreamBroken):
+        apply(feed, replica, changed(1, 2, IMPOSSIBLE[what]))
+    replica.check()
+    assert replica.rows() == [A, B]
+    assert replica.version == 1
+
+
+def test_a_key_twice_in_a_snapshot_is_refused() -> None:
+    with pytest.raises(StreamBroken):
+        fill(Replica(), [A, A])
+
+
+def test_progress_moves_the_version_alone() -> None:
+    replica = Replica()
+    feed = fill(replica, [A])
+    apply(feed, replica, progress(1, 7))
+    assert (replica.version, replica.rows()) == (7, [A])
+
+
+END = change_pb2.SnapshotEnd(row_count=0)
+NOTHING = change_pb2.Changes()
+GOOD = snapshot(5, [])
+
+BROKEN: dict[str, tuple[list[Response], str]] = {
+    "a change before the snapshot": ([begin(5), changed(5, 6, NOTHING)], "disorder"),
+    "a snapshot without begin": (GOOD[1:], "disorder"),
+    "begin twice": ([*GOOD, begin(5)], "disorder"),
+    "a snapshot twice": ([*GOOD, GOOD[-1]], "disorder"),
+    "a gap before a change": ([*GOOD, changed(6, 7, NOTHING)], "gap"),
+    "an overlap": ([*GOOD, changed(4, 6, NOTHING)], "gap"),
+    "a gap before progress": ([*GOOD, progress(6, 6)], "gap"),
+    "going back": ([*GOOD, changed(5, 4, NOTHING)], "disorder"),
+    "a lost piece of the snapshot": (
+        [*snapshot(5, [A, B, C], piece=1)[:2], snapshot(5, [A, B, C], piece=1)[3]],
+        "gap",
+    ),
+    "a lost last piece": ([*snapshot(5, [A])[:1], *snapshot(5, [A])[2:]], "gap"),
+    "pieces of two versions": ([*snapshot(5, [A])[:2], *snapshot(6, [A])[2:]], "disorder"),
+    "something between two pieces": ([*GOOD, changed(5, 6, NOTHING, continued=True), progress(5, 6)], "disorder"),
+    "two versions in one change": (
+        [*GOOD, changed(5, 6, NOTHING, continued=True), changed(5, 7, NOTHING)],
+        "disorder",
+    ),
+    "no event": ([*GOOD, Response(from_version=5, to_version=5)], "unknown_event"),
+    "resumed without a token": ([begin(5, resumed=True)], "disorder"),
+    "an edited definition": (
+        [*GOOD, Response(from_version=5, to_version=5, session_changed=change_pb2.SessionChanged(generation=2))],
+        "definition_changed",
+    ),
+    "rows without all columns": (
+        [
+            begin(5),
+            Response(to_version=5, snapshot_rows=change_pb2.SnapshotRows(rows=wire.batch([{"k": 1}], TYPES))),
+        ],
+        "malformed",
+    ),
+    "a change without keys": ([*GOOD, changed(5, 6, wire.changes(TYPES, updates=[[{"a": "x"}]]))], "malformed"),
+    "columns without a key": (
+        [Response(begin=change_pb2.Begin(columns=wire.columns(TYPES, [])))],
+        "malformed",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_stream_that_breaks_the_contract_is_given_up(what: str) -> None:
+    responses, reason = BROKEN[what]
+    feed = Feed(Bookmark())
+    for response in responses[:-1]:
+        feed.receive(response)
+    with pytest.raises(StreamBroken) as caught:
+        feed.receive(responses[-1])
+    assert caught.value.reason == reason
+
+
+def test_reset_is_answered_by_the_snapshot_that_follows() -> None:
+    feed, replica = Feed(Bookmark()), Replica()
+    for response in [*snapshot(5, [A]), Response(from_version=5, to_version=5)]:
+        if response.WhichOneof("event") is None:
+            response.reset.reason = change_pb2.RESET_REASON_LAGGED
+        event = feed.receive(response)
+        if event is not None:
+            replica.apply(event)
+    assert feed.state == "opening"
+    assert replica.rows() == [A]  # until the next consistent point
+    for response in snapshot(9, [B, C]):
+        event = feed.receive(response)
+    assert isinstance(event, Snapshot)
+    assert event.reason == "lagged"
+    replica.apply(event)
+    assert (replica.rows(), replica.version) == ([B, C], 9)
+
+
+def test_lagged_is_told_with_the_next_delta() -> None:
+    feed = Feed(Bookmark())
+    for response in GOOD:
+        feed.receive(response)
+    assert feed.receive(Response(from_version=5, to_version=5, lagged=change_pb2.Lagged(skipped_commits=40))) is None
+    delta = feed.receive(changed(5, 45, NOTHING))
+    assert isinstance(delta, Delta)
+    assert delta.skipped_commits == 40
+    following = feed.receive(changed(45, 46, NOTHING))
+    assert isinstance(following, Delta)
+    assert following.skipped_commits == 0
+
+
+def test_a_table_watch_without_snapshot_tells_what_it_lost() -> None:
+    bookmark = Bookmark()
+    first = Feed(bookmark, snapshot=False)
+    assert first.receive(begin(5)) is None
+    assert first.receive(progress(5, 8)) == Progress(8)
+    assert Feed(bookmark, snapshot=False).receive(begin(8)) is None
+    gap = Feed(bookmark, "reconnected", snapshot=False).receive(begin(11))
+    assert gap is not None
+    assert (gap.version, getattr(gap, "from_version", None)) == (11, 8)
+
+
+def test_another_epoch_is_a_gap_whatever_the_versions_say() -> None:
+    bookmark = Bookmark()
+    Feed(bookmark, snapshot=False).receive(begin(5))
+    other = Response(to_version=5, begin=change_pb2.Begin(epoch="other", columns=COLUMNS))
+    gap = Feed(bookmark, snapshot=False).receive(other)
+    assert gap is not None
+    assert getattr(gap, "from_version", None) == 0
