@@ -88,9 +88,10 @@ class Viewer(Recording):
         self.span = span
         self.begin()
 
-    def catch_up(self, version: int, whole: list[Row], model: Model, single: bool) -> None:
-        """Takes what is pending. `whole` is the true result, `single` whether at most one commit is pending."""
-        before = self.held()
+    def catch_up(self, version: int, whole: list[Row], model: Model, simple: bool) -> None:
+        """Takes what is pending. `whole` is the true result, `simple` whether every
+        value that was written once changed."""
+        before, begun = self.held(), self.mirror.version
         changes = self.take(version)
         if changes is None:
             return
@@ -99,9 +100,12 @@ class Viewer(Recording):
         for part in changes.removes:
             for row in part.keys.to_rows():
                 key = self.key(row)
-                true = "WINDOW" if key in result else "FILTERED" if key in table else "DELETED"
+                stayed = key in table and model.born[self.definition.name][key] <= begun
+                true = "DELETED" if not stayed else "WINDOW" if key in result else "FILTERED"
+                if begun < version - 1 and true == "DELETED" and part.reason.name == "FILTERED":
+                    continue  # it left the result first, and was deleted later
                 assert part.reason.name == true, f"{key} was removed as {part.reason.name}, and is {true}"
-        if single:
+        if simple:
             for part in changes.updates:
                 for row in part.rows.to_rows():
                     was = before[self.key(row)]

@@ -16,10 +16,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-import pytest
-
 from tesseract_grpc.engine.data.errors import AlreadyExists, EngineError, Reason
 from tesseract_grpc.engine.hub import Hub
+from tesseract_grpc.testing import Response
 from tests.engine import translate
 from tests.engine.viewer import TableViewer, Viewer, cut, same
 from tests.oracle.asks import Definition, Put, Question, Row, Span
@@ -31,12 +30,15 @@ SESSIONS = 20
 
 
 class World:
-    def __init__(self, **limits: Any) -> None:
+    def __init__(self, keys: writes.Keys = domain.KEYS, **limits: Any) -> None:
+        self.keys = keys
         self.hub = Hub("test", epoch="test", **limits)
         self.model = Model()
         self.questions: dict[str, Question] = {}
         self.viewers: list[Viewer] = []
         self.table_viewers: list[TableViewer] = []
+        self.streams: list[list[Response]] = []
+        self.touched: list[list[str]] = []
         self.names = 0
         self.commits = 0
         self.refused = 0
@@ -84,16 +86,18 @@ class World:
         question = self.questions[name]
         session, definition = self.hub.session(name), self.model.definitions[question.table]
         self.viewers.append(Viewer(session, question, definition, questions.span(rng)))
+        self.streams.append(self.viewers[-1].stream)
 
     def watch_table(self, definition: Definition) -> None:
         watch = self.hub.watch_table(definition.name, old_values=True)
         self.table_viewers.append(TableViewer(watch, definition))
+        self.streams.append(self.table_viewers[-1].stream)
 
     def close_watch(self, rng: Random) -> None:
         viewer = rng.choice(self.viewers)
         viewer.finish()
         viewer.watch.close()
-        assert viewer.watch.closed
+        assert viewer.watch not in viewer.session.watchers
         self.viewers.remove(viewer)
 
     def close_session(self, rng: Random) -> None:
@@ -118,9 +122,15 @@ class World:
         question = questions.question(rng, definition)
         mine = self.questions[name]
         if translate.query(question, definition) != translate.query(mine, self.model.definitions[mine.table]):
-            with pytest.raises(AlreadyExists) as caught:
-                self.hub.open_session(translate.query(question, definition), name)
-            assert caught.value.reason is Reason.SESSION_EXISTS
+            try:
+                session = self.hub.open_session(translate.query(question, definition), name)
+            except AlreadyExists as error:
+                reason = error.reason
+            else:  # two ways to say the same
+                assert session is self.hub.session(name)
+                assert self.whole(question) == self.whole(mine)
+                return
+            assert reason is Reason.SESSION_EXISTS
 
     def stall(self, rng: Random) -> None:
         """A reader that does not read for a while."""
@@ -134,7 +144,7 @@ class World:
     def wake(self, viewer: Viewer | TableViewer) -> None:
         viewer.stalled = False
         if isinstance(viewer, Viewer):
-            viewer.catch_up(self.hub.version, self.whole(viewer.question), self.model, single=False)
+            viewer.catch_up(self.hub.version, self.whole(viewer.question), self.model, simple=False)
         else:
             viewer.catch_up(self.hub.version)
 
@@ -144,7 +154,7 @@ class World:
         chosen = rng.sample(names, rng.randint(0, 4))
         indexes = [translate.index(name, rng.choice(("hash", "sorted", "unspecified"))) for name in chosen]
         self.hub.set_indexes(definition.name, indexes)
-        assert {index.column for index in self.hub.table(definition.name).indexes} == set(chosen)
+        assert set(self.hub.table(definition.name).indexes) == set(chosen)
 
     def recreate_table(self, rng: Random) -> None:
         definition = rng.choice(self.definitions())
@@ -162,7 +172,7 @@ class World:
         self.watch_table(definition)
 
     def commit(self, rng: Random) -> None:
-        puts = writes.commit(rng, self.definitions(), self.model.wrote)
+        puts = writes.commit(rng, self.definitions(), self.model.wrote, self.keys)
         self.write(puts, validate_only=rng.random() < 0.05)
 
     def write(self, puts: Sequence[Put], validate_only: bool = False) -> int:
@@ -170,19 +180,21 @@ class World:
         before = self.hub.version
         model = copy.copy(self.model) if validate_only else self.model
         if validate_only:
-            model.rows, model.wrote = copy.deepcopy((self.model.rows, self.model.wrote))
-        single = {id(viewer) for viewer in self.viewers if not viewer.stalled}
+            model.rows, model.wrote, model.born = copy.deepcopy((self.model.rows, self.model.wrote, self.model.born))
         refusal: Refused | None = None
         counts: list[dict[str, int]] = []
         try:
             counts = model.commit(puts, before + 1)
         except Refused as error:
             refusal = error
+        error: EngineError | None = None
         try:
             result = self.hub.commit(
                 [translate.write(put, self.model.definitions[put.table]) for put in puts], validate_only=validate_only
             )
-        except EngineError as error:
+        except EngineError as raised:
+            error = raised
+        if error is not None:
             assert refusal is not None, f"refused, and should not be: {error.reason} {error}"
             assert self.hub.version == before
             self.refused += 1
@@ -195,14 +207,16 @@ class World:
         assert result.version == self.hub.version
         assert self.hub.version in (before, before + 1)
         self.commits += 1
-        self.deliver({session.name for session in result.touched}, {table.name for table in result.tables}, single)
+        simple = len(puts) == 1 and puts[0].kind != "increment"  # no value can have changed and changed back
+        self.touched.append([session.name for session in result.touched])
+        self.deliver({session.name for session in result.touched}, {table.name for table in result.tables}, simple)
         return self.hub.version
 
-    def deliver(self, touched: set[str], tables: set[str], single: set[int]) -> None:
+    def deliver(self, touched: set[str], tables: set[str], simple: bool) -> None:
         """What the server does after a commit: wakes the readers of what was touched."""
         for viewer in self.viewers:
             if not viewer.stalled and viewer.session.name in touched:
-                viewer.catch_up(self.hub.version, self.whole(viewer.question), self.model, id(viewer) in single)
+                viewer.catch_up(self.hub.version, self.whole(viewer.question), self.model, simple)
         for table_viewer in self.table_viewers:
             if not table_viewer.stalled and table_viewer.definition.name in tables:
                 table_viewer.catch_up(self.hub.version)
@@ -239,7 +253,7 @@ class World:
 
     def verify_rows(self, definition: Definition) -> None:
         """Rows by key, and the versions that conditions look at."""
-        keys = domain.KEYS[definition.name]
+        keys = self.keys[definition.name]
         schema = translate.schema(definition)
         rows, versions = self.hub.get_rows(definition.name, translate.Batch.of_rows(schema.columns, keys))
         held = self.model.rows[definition.name]
@@ -282,10 +296,13 @@ STEPS: dict[Callable[[World, Random], None], int] = {
 """What a history is made of, and how often. (Recreating a table is rarer, see `play`.)"""
 
 
-def play(seed: int, steps: int = 30, also: Callable[[World, Random], None] = World.verify, **limits: Any) -> World:
+Also = Callable[[World, Random], None]
+
+
+def play(seed: int, steps: int = 30, also: Also = World.verify, **world_options: Any) -> World:
     """One seeded history; raises when the law is broken. `also` is asked after every step, the law at the end too."""
     rng = Random(seed)
-    world = World(**limits)
+    world = World(**world_options)
     world.start(rng)
     also(world, rng)
     for _ in range(steps):

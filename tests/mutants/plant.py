@@ -22,7 +22,7 @@ class Plant:
     """What a user would see."""
 
     def source(self) -> str:
-        """The file with the bug in it. Raises when the line is not there exactly once: then the plant is out of date."""
+        """The file with the bug in it. Raises when the line is not there exactly once: the plant is out of date."""
         text = (ROOT / PACKAGE / self.file).read_text()
         found = text.count(self.old)
         if found != 1:

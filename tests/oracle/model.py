@@ -17,27 +17,31 @@ class Refused(Exception):
 
 
 class Model:
-    """AllOf tables of a hub. A table is a dict in insertion order from key to row; `wrote` has each row's version."""
+    """All tables of a hub. A table is a dict in insertion order from key to row; `wrote` has each row's version,
+    `born` the version that last inserted a key: it tells a row from one of the same key before it."""
 
     def __init__(self) -> None:
         self.definitions: dict[str, Definition] = {}
         self.rows: dict[str, dict[Key, Row]] = {}
         self.wrote: dict[str, dict[Key, int]] = {}
+        self.born: dict[str, dict[Key, int]] = {}
 
     def create(self, table: Definition) -> None:
-        self.definitions[table.name], self.rows[table.name], self.wrote[table.name] = table, {}, {}
+        self.definitions[table.name] = table
+        self.rows[table.name], self.wrote[table.name], self.born[table.name] = {}, {}, {}
 
     def drop(self, table: str) -> None:
         del self.definitions[table], self.rows[table], self.wrote[table]
 
     def commit(self, puts: Sequence[Put], version: int) -> list[dict[str, int]]:
         """Applies all writes or raises Refused. `version` is what the rows written will say."""
-        before = {name: dict(rows) for name, rows in self.rows.items()}
-        before_wrote = {name: dict(wrote) for name, wrote in self.wrote.items()}
+        rows = {name: dict(part) for name, part in self.rows.items()}
+        wrote = {name: dict(part) for name, part in self.wrote.items()}
+        born = {name: dict(part) for name, part in self.born.items()}
         try:
             return [self.put(put, version) for put in puts]
         except Refused:
-            self.rows, self.wrote = before, before_wrote
+            self.rows, self.wrote, self.born = rows, wrote, born
             raise
 
     def put(self, put: Put, version: int) -> dict[str, int]:
@@ -52,6 +56,8 @@ class Model:
             key = tuple(new[name] for name in table.key)
             if None in key:
                 raise Refused("null in a key")
+            if put.kind != "increment" and any(f.required and new.get(f.name, 0) is None for f in table.fields):
+                raise Refused("null where a value is required")
             if put.kind == "insert" and key in seen:
                 raise Refused("two rows of one insert have one key")
             if not self.allowed(put, table, old.get(key), old_wrote.get(key)):
@@ -60,7 +66,7 @@ class Model:
             again = key in seen
             seen.add(key)
             if key not in old and put.kind not in ("insert", "upsert"):
-                if put.strict or (put.kind != "delete" and not put.lenient):
+                if put.strict if put.kind == "delete" else not put.lenient:
                     raise Refused("no such row")
                 counts["skipped"] += 1
             elif put.kind == "delete":
@@ -80,7 +86,7 @@ class Model:
             else:
                 rows.pop(key, None)  # of two upserts of one new key, the later stands, in its own place
                 rows[key] = changed(table, {field.name: field.default for field in table.fields}, new, False)
-                wrote[key] = version
+                wrote[key] = self.born[put.table][key] = version
                 counts["inserted"] += not again
         return counts
 

@@ -1,1 +1,1 @@
-"""The tiny world that all machines play in: two tables, few keys, few values, and random questions and writes over them."""
+"""The tiny world that all machines play in: two tables, few keys, few values, random questions and writes over them."""

@@ -1,5 +1,5 @@
-"""The tables and the values. Tiny on purpose: with eight keys and a handful of values, ties, nulls, NaN and rows that come
-back happen all the time."""
+"""The tables and the values. Tiny on purpose: with eight keys and a handful of values, ties, nulls, NaN and rows that
+come back happen all the time."""
 
 from __future__ import annotations
 
@@ -45,6 +45,12 @@ KEYS: dict[str, list[dict[str, Any]]] = {
     "pairs": [{"side": side, "part": part} for part in ("b", "a", "", "é") for side in ("buy", "sell")],
 }
 
+WIDE: dict[str, list[dict[str, Any]]] = {
+    "items": [{"id": key * 7 % 300 - 100} for key in range(300)],
+    "pairs": [{"side": side, "part": f"{key:03}"} for key in range(150) for side in ("buy", "sell")],
+}
+"""Many keys, for what engines do differently when batches and results are large."""
+
 VALUES: dict[str, tuple[Any, ...]] = {
     "int64": (-2, -1, 0, 1, 2),
     "float64": (-2.0, -1.0, -0.0, 0.0, 0.5, 1.0, 2.0, math.nan, math.inf),
@@ -61,6 +67,8 @@ def value(rng: Random, field: Field, nulls: float = 0.25) -> Any:
     """A value of the column, null every so often."""
     if rng.random() < nulls:
         return None
+    if field.type == "string" and rng.random() < 0.08:
+        return "".join(rng.choices("abé", k=rng.randint(2, 6)))  # dictionaries grow, in mid-order
     return rng.choice(field.names if field.type == "enum" else VALUES[field.type])
 
 

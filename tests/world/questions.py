@@ -43,9 +43,12 @@ def sort(rng: Random, table: Definition) -> tuple[By, ...]:
 
 
 def span(rng: Random) -> Span:
-    """Half of the watches see everything."""
-    if rng.random() < 0.4:
+    """Many watches see everything, some a page far down."""
+    form = rng.random()
+    if form < 0.4:
         return Span()
+    if form < 0.45:
+        return Span(rng.choice((20, 60)), rng.choice((None, 30)))
     return Span(rng.choice((0, 0, 0, 1, 2, 5)), rng.choice((None, 0, 1, 2, 3, 4)))
 
 

@@ -3,6 +3,7 @@ enough, writes that must be refused."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -10,37 +11,43 @@ from tests.oracle.asks import Definition, Only, Put, Row
 from tests.world.domain import HUGE, KEYS, value
 from tests.world.questions import condition
 
+Held = Mapping[str, Mapping[Any, int]]
+"""The version of each row that exists, by table and key."""
 
-def commit(rng: Random, tables: list[Definition], held: dict[str, dict[Any, int]]) -> list[Put]:
-    """One to three writes. `held` is the version of each row that exists, by table and key."""
-    return [put(rng, rng.choice(tables), held) for _ in range(rng.choice((1, 1, 1, 1, 2, 3)))]
+Keys = Mapping[str, Sequence[Row]]
+"""The keys that there are, by table."""
 
 
-def put(rng: Random, table: Definition, held: dict[str, dict[Any, int]]) -> Put:
+def commit(rng: Random, tables: Sequence[Definition], held: Held, keys: Keys = KEYS) -> list[Put]:
+    """One to three writes."""
+    return [put(rng, rng.choice(tables), held, keys) for _ in range(rng.choice((1, 1, 1, 1, 2, 3)))]
+
+
+def put(rng: Random, table: Definition, held: Held, keys: Keys) -> Put:
     kind = rng.choice(("insert", "upsert", "upsert", "upsert", "update", "update", "delete", "delete", "increment"))
     only = conditions(rng, table, kind, held) if rng.random() < 0.2 else None
     if kind == "delete" and rng.random() < 0.3:
         return Put(table.name, kind, filter=condition(rng, table, 1), only=only)
-    keys = some_keys(rng, table, kind, held)
+    chosen = some_keys(rng, table, kind, held, keys[table.name])
     names = some_columns(rng, table, kind)
-    rows = tuple(dict(key) | {name: cell(rng, table, kind, name) for name in names} for key in keys)
+    rows = tuple(dict(key) | {name: cell(rng, table, kind, name) for name in names} for key in chosen)
     return Put(table.name, kind, rows, lenient=rng.random() < 0.7, strict=rng.random() < 0.1, only=only)
 
 
-def some_keys(rng: Random, table: Definition, kind: str, held: dict[str, dict[Any, int]]) -> list[Row]:
+def some_keys(rng: Random, table: Definition, kind: str, held: Held, every: Sequence[Row]) -> list[Row]:
     """Mostly keys for which the write makes sense, so that most commits are made."""
-    present = [key for key in KEYS[table.name] if tuple(key[name] for name in table.key) in held[table.name]]
-    absent = [key for key in KEYS[table.name] if key not in present]
-    pool = absent if kind == "insert" else present if kind in ("update", "increment") else KEYS[table.name]
+    present = [key for key in every if tuple(key[name] for name in table.key) in held[table.name]]
+    absent = [key for key in every if key not in present] if kind == "insert" else []
+    pool = absent if kind == "insert" else present if kind in ("update", "increment") else every
     if not pool or rng.random() < 0.1:
-        pool = KEYS[table.name]
-    count = min(len(pool), rng.choice((1, 1, 1, 2, 3, 8)))
-    keys = rng.sample(pool, count)
+        pool = every
+    count = min(len(pool), rng.choice((1, 1, 1, 2, 3, max(8, len(every) // 2))))
+    chosen = rng.sample(list(pool), count)
     if rng.random() < 0.1:
-        keys.append(rng.choice(keys))
+        chosen.append(rng.choice(chosen))
     if rng.random() < 0.02:
-        keys.append(dict.fromkeys(table.key))
-    return keys
+        chosen.append(dict.fromkeys(table.key))
+    return chosen
 
 
 def some_columns(rng: Random, table: Definition, kind: str) -> list[str]:
@@ -64,7 +71,7 @@ def cell(rng: Random, table: Definition, kind: str, name: str) -> Any:
     return value(rng, field, 0.01 if field.required else 0.25)
 
 
-def conditions(rng: Random, table: Definition, kind: str, held: dict[str, dict[Any, int]]) -> Only:
+def conditions(rng: Random, table: Definition, kind: str, held: Held) -> Only:
     skip = rng.random() < 0.7
     if kind in ("insert", "upsert") and rng.random() < 0.4:
         return Only(if_absent=True, skip=skip)

@@ -25,6 +25,7 @@ from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, Removes, Snapshot, Updates
 from tesseract_grpc.engine.live.conflation import Debt
 from tesseract_grpc.engine.live.reader import Reader, WatchState, group_removes, group_updates
+from tesseract_grpc.engine.live.rebirth import join_reborn
 from tesseract_grpc.engine.query.query import WHOLE, Window
 
 if TYPE_CHECKING:
@@ -77,14 +78,14 @@ class Watch(Reader):
     def take(self) -> Changes:
         """The net change since the last take, False when there is none. O(changes + window)."""
         assert self.state is not WatchState.CATCHING_UP, "take the snapshot first"
-        session, version = self.session, self.line.current
-        if not self.pending:
-            changes = Changes(self.cursor, version, total_count=session.result.count)
-        else:
+        session = self.session
+        if self.pending:
             changes = session.shared_changes(self)
-        if not self.window.whole:
+        else:
+            changes = Changes(self.cursor, self.line.current, total_count=session.result.count)
+        if self._sent is not None:
             self._sent = session.image(self.window)
-        self._total = session.result.count
+        self._total = changes.total_count
         self.advance()
         return changes
 
@@ -163,6 +164,7 @@ class Watch(Reader):
             changes.moves = Moves(table.batch(placement.moved, table.schema.key), placement.moved_places)
         if len(placement.came):
             changes.inserts = Inserts(table.batch(placement.came, self.session.positions), placement.came_places)
+            join_reborn(changes, table, placement.came)
 
     def _fill_window(self, changes: Changes, owed: Debt) -> None:
         """The changes of a window: what it showed against what it shows."""
@@ -190,6 +192,8 @@ class Watch(Reader):
         if not np.array_equal(before.sequence[stayed_before], after.sequence[stayed_after]):
             moved = (changed & session.sort_mask).nonzero()[0]
             changes.moves = Moves(table.batch(slots[moved], table.schema.key), stayed_after[moved])
+        if changes.inserts is not None:
+            join_reborn(changes, table, after.slots[changes.inserts.indexes])
 
     def _left(self, image: WindowImage, rows: NDArray[np.intp], owed: Debt) -> tuple[Removes, ...]:
         """The removes of rows that the window showed: why they left the result, or that they only left the window."""

@@ -1,0 +1,83 @@
+"""Bugs that were found, each by the machine, as the shortest history that shows it."""
+
+from __future__ import annotations
+
+from tesseract_grpc.engine.data.commit import Write, WriteKind
+from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
+from tesseract_grpc.engine.data.vector import Batch
+from tesseract_grpc.engine.hub import Hub
+from tesseract_grpc.engine.query.query import Query, SortKey, Window
+
+COLUMNS = (ColumnSchema("id", DataType.INT64, primary_key=True), ColumnSchema("n", DataType.INT64))
+
+
+def hub_of(rows: int) -> Hub:
+    hub = Hub("test", epoch="test")
+    hub.create_table("t", TableSchema(COLUMNS))
+    if rows:
+        write(hub, WriteKind.INSERT, *({"id": key, "n": key} for key in range(rows)))
+    return hub
+
+
+def write(hub: Hub, kind: WriteKind, *rows: dict[str, int | None]) -> None:
+    hub.commit([Write("t", kind, rows=Batch.of_rows(COLUMNS, rows))])
+
+
+def test_history_is_forgotten_when_nobody_watches_any_more() -> None:
+    """What had been recorded for the last watch stayed for ever, older than the history said it was."""
+    for batch in (1, 2):
+        hub = hub_of(3)
+        session = hub.open_session(Query("t"), "s")
+        watch = session.watch()
+        watch.snapshot()
+        write(hub, WriteKind.UPDATE, *({"id": key, "n": 10} for key in range(batch)))
+        watch.close()
+        write(hub, WriteKind.UPDATE, *({"id": key, "n": 20} for key in range(batch)))
+        hub.check()
+        assert len(session.result.history) == 0
+
+
+def test_a_key_that_was_deleted_and_inserted_again_is_not_removed_and_inserted_by_one_change() -> None:
+    """Rows are known by key: a key that the reader has and that is there again is updated, and moved."""
+    for window in (Window(), Window(0, 2)):
+        hub = hub_of(3)
+        watch = hub.open_session(Query("t"), "s").watch(window)
+        watch.snapshot()
+        write(hub, WriteKind.DELETE, {"id": 0}, {"id": 1}, {"id": 2})
+        write(hub, WriteKind.INSERT, {"id": 1, "n": 7}, {"id": 0, "n": 0})
+        changes = watch.take()
+        removed = [row["id"] for part in changes.removes for row in part.keys.to_rows()]
+        assert removed == ([2] if window.whole else [])
+        assert changes.inserts is None
+        assert changes.moves is not None
+        assert [row["id"] for row in changes.moves.keys.to_rows()] == [1, 0]
+        assert changes.moves.indexes.tolist() == [0, 1]
+        assert {row["id"]: row["n"] for part in changes.updates for row in part.rows.to_rows()} == {0: 0, 1: 7}
+
+
+def test_a_table_watch_has_the_old_values_of_a_key_that_is_back() -> None:
+    hub = hub_of(1)
+    watch = hub.watch_table("t", old_values=True)
+    watch.snapshot()
+    write(hub, WriteKind.DELETE, {"id": 0})
+    write(hub, WriteKind.INSERT, {"id": 0, "n": 7})
+    changes = watch.take()
+    assert not changes.removes
+    assert changes.inserts is None
+    (update,) = changes.updates
+    assert update.rows.to_rows() == [{"id": 0, "n": 7}]
+    assert update.old_values is not None
+    assert update.old_values.to_rows() == [{"n": 0}]
+
+
+def test_a_key_that_is_back_but_not_in_the_result_was_removed() -> None:
+    hub = hub_of(2)
+    watch = hub.open_session(Query("t", sort=(SortKey("n", descending=True),)), "s").watch(Window(0, 1))
+    watch.snapshot()
+    write(hub, WriteKind.DELETE, {"id": 1})
+    write(hub, WriteKind.INSERT, {"id": 1, "n": -1})
+    changes = watch.take()
+    (removes,) = changes.removes
+    assert (removes.reason.name, removes.keys.to_rows()) == ("DELETED", [{"id": 1}])
+    assert changes.inserts is not None
+    assert changes.inserts.rows.to_rows() == [{"id": 0, "n": 0}]
