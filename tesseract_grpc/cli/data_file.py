@@ -7,7 +7,8 @@ progress bar honest.
 * **Parquet** says its types and its length in the footer.
 * **CSV** is read in blocks. pyarrow guesses the types from the first block and refuses a later value that does not fit;
   then the column's type is widened one step (int64 -> float64 -> string, date -> timestamp -> string) and the look
-  begins again. An empty field is null.
+  begins again. An empty field is null. NA, N/A, NULL and null are too where they cannot be a value, in columns of
+  numbers, times and truth values; in a column of texts they are texts.
 * **JSON lines** are read whole, because a field may appear for the first time in the last line; the memory of the
   Arrow table is the price.
 """
@@ -32,6 +33,7 @@ FORMATS = {
     ".pq": "parquet",
 }
 CSV_BLOCK_BYTES = 4 << 20
+CSV_NULLS = ["", "NA", "N/A", "NULL", "null"]
 
 
 @dataclass(slots=True)
@@ -92,8 +94,9 @@ class DataFile:
         else:
             with self._open_csv() as reader:
                 for block in reader:
+                    chosen = _with_nulls(block.select(columns))
                     for start in range(0, block.num_rows, rows):
-                        yield block.slice(start, rows).select(columns)
+                        yield chosen.slice(start, rows)
 
     def _look_parquet(self) -> None:
         from pyarrow import parquet
@@ -141,10 +144,21 @@ class DataFile:
             self.path,
             read_options=csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
             parse_options=csv.ParseOptions(delimiter="\t" if self.format == "tsv" else ",", newlines_in_values=True),
-            convert_options=csv.ConvertOptions(
-                column_types=self._csv_types, strings_can_be_null=True, quoted_strings_can_be_null=False
-            ),
+            convert_options=csv.ConvertOptions(column_types=self._csv_types, null_values=CSV_NULLS),
         )
+
+
+def _with_nulls(block: Any) -> Any:
+    """A block of a CSV file with nulls for the empty texts. pyarrow would make nulls of all CSV_NULLS, or of none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    null = pa.scalar(None, pa.string())
+    arrays = [
+        pc.if_else(pc.equal(array, ""), null, array) if pa.types.is_string(array.type) else array
+        for array in block.columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=block.schema.names)
 
 
 def _csv_type(name: str) -> Any:

@@ -31,7 +31,4 @@ def failure_of(error: Exception) -> CommandFailed | None:
         return None
     kind = type(error).__name__
     hint = error.metadata.get("hint") or HINTS.get(error.reason) or HINTS_BY_CLASS.get(kind, "")
-    lines = [error.message, *(f"  row {row.row}: {row.column}: {row.message}" for row in error.row_errors[:5])]
-    if error.row_error_count > 5:
-        lines.append(f"  and {error.row_error_count - 5} more rows")
-    return CommandFailed("\n".join(lines), reason=error.reason or kind, field=error.field, hint=hint)
+    return CommandFailed(error.message, reason=error.reason or kind, field=error.field, hint=hint)

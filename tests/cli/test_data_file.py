@@ -1,6 +1,7 @@
 """Files of rows: every format, the types that are told, the key that is chosen, and what is refused."""
 
 import json
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def test_csv_types_and_values(tmp_path: Path) -> None:
     text = (
         "id,name,x,ok,day,at,clock,nothing\n"
         '1,"Ada, \nL.",1.5,true,2013-03-08,2013-03-08T14:05:00Z,10:20:30,\n'
-        '2,,2,,,2013-03-08T14:05:00.5Z,10:20:31,\n3,"",NaN,false,2013-03-09,,,\n'
+        "2,,NA,,NULL,2013-03-08T14:05:00.5Z,10:20:31,\n3,NA,NaN,false,2013-03-09,,,\n"
     )
     file = look(write(tmp_path, "a.csv", text))
     assert file.row_count == 3
@@ -66,7 +67,10 @@ def test_csv_types_and_values(tmp_path: Path) -> None:
     assert first["clock"] == "10:20:30"
     assert second["name"] is None, "an empty field is null"
     assert second["at"] == datetime(2013, 3, 8, 14, 5, 0, 500_000, tzinfo=UTC)
-    assert third["name"] == "", "a quoted empty field is a text"
+    assert second["x"] is None
+    assert second["day"] is None
+    assert third["name"] == "NA", "a text stays what it is"
+    assert math.isnan(third["x"])
     assert third["nothing"] is None
 
 
