@@ -27,7 +27,7 @@ from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.schema import DataType, is_json
 from tesseract_grpc.engine.data.timestamps import parse_timestamp
-from tesseract_grpc.engine.data.vector import BoolArray, Vector
+from tesseract_grpc.engine.data.vector import AnyArray, BoolArray, Vector
 
 _EXACT_IN_DOUBLE = 2**53
 
@@ -78,6 +78,8 @@ def _rows(bad: BoolArray) -> tuple[int, ...]:
 def _float_to_int(column: Column, vector: Vector) -> Stored:
     present = _present(vector)
     values = np.where(present, vector.values, 0.0)
+    if column.schema.primary_key and np.isnan(values).any():
+        raise BadValues(_rows(np.isnan(values)), Reason.NAN_KEY, f"key column '{column.schema.name}' cannot hold NaN")
     outside = ~((values >= -(2.0**63)) & (values < 2.0**63))
     if outside.any():
         raise BadValues(
@@ -120,22 +122,18 @@ def _coerce_texts(column: Column, vector: Vector, *, intern: bool, max_text_byte
     """Texts, through the batch's own dictionary: each distinct text is judged and looked up once."""
     assert vector.texts is not None and column.dictionary is not None
     texts: list[str] = list(vector.texts)
-    codes = vector.values
+    codes: AnyArray = vector.values
     if len(texts) > 64 + 2 * len(vector):
-        # The batch shares a large dictionary: keep what it uses.
-        used, codes = np.unique(codes if vector.valid is None else codes[vector.valid], return_inverse=True)
-        texts = [texts[code] for code in used.tolist()]
-        if vector.valid is not None:
-            scattered = np.zeros(len(vector), np.int64)
-            scattered[vector.valid] = codes
-            codes = scattered
+        texts, codes = _in_use(texts, vector)  # the batch shares a large dictionary
     problem = _bad_text(column, texts, max_text_bytes) if intern else None
+    if problem is not None and len(texts) == len(vector.texts):
+        texts, codes = _in_use(texts, vector)  # a text that no row holds is no reason to refuse, and is not kept
+        problem = _bad_text(column, texts, max_text_bytes)
     if problem is not None:
         bad, reason, message = problem
         rows = _rows(_present(vector) & np.isin(codes, bad))
-        if rows:
-            raise BadValues(rows, reason, f"column '{column.schema.name}' {message}")
-    known = intern and not column.dictionary.fixed and problem is None
+        raise BadValues(rows, reason, f"column '{column.schema.name}' {message}")
+    known = intern and not column.dictionary.fixed
     stored = column.dictionary.encode(texts) if known else column.dictionary.find_many(texts)
     if not len(stored):
         return np.zeros(len(vector), np.int32), vector.valid
@@ -143,6 +141,17 @@ def _coerce_texts(column: Column, vector: Vector, *, intern: bool, max_text_byte
     if vector.valid is not None:
         result[~vector.valid] = 0
     return result, vector.valid
+
+
+def _in_use(texts: list[str], vector: Vector) -> tuple[list[str], AnyArray]:
+    """The texts that rows hold, and each row's code among them; 0 for null rows. O(n log n)."""
+    present = vector.values if vector.valid is None else vector.values[vector.valid]
+    used, codes = np.unique(present, return_inverse=True)
+    if vector.valid is not None:
+        scattered = np.zeros(len(vector), np.int64)
+        scattered[vector.valid] = codes
+        codes = scattered
+    return [texts[code] for code in used.tolist()], codes
 
 
 def _bad_text(column: Column, texts: list[str], limit: int) -> tuple[list[int], Reason, str] | None:
