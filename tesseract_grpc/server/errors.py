@@ -7,6 +7,7 @@ people, and a test compares the two. Handlers raise; `status.py` turns what was 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,17 +129,26 @@ class Refusal(Exception):
         return STATUS_OF[self.reason]
 
 
+_LIST_ITEM = re.compile(r"\b(all_of|any_of)\[")
+
+
 def of_engine(error: EngineError) -> Refusal:
     """The refusal that says what an engine error says."""
+    violations = error.violations if isinstance(error, InvalidRequest) else ()
     return Refusal(
         error.reason,
         error.message,
-        field=error.field,
+        field=_in_request(error.field),
         hint=error.hint,
-        violations=error.violations if isinstance(error, InvalidRequest) else (),
+        violations=[Violation(_in_request(v.field), v.reason, v.message) for v in violations],
         metadata=error.metadata,
         rows=RefusedRows(error.problems, error.total) if isinstance(error, CommitRefused) else None,
     )
+
+
+def _in_request(field: str) -> str:
+    """The engine's lists of filters are messages with a list in them on the wire."""
+    return _LIST_ITEM.sub(r"\1.filters[", field)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 from numpy.typing import NDArray
 
@@ -139,7 +140,12 @@ def _packed(
         return values
     if raw and len(UnknownFieldSet(message)):
         raise _malformed(f"column '{name[:140]}' mixes packed and unpacked values", where)
-    items = getattr(typed.FromString(message.SerializeToString()), field)
+    try:
+        items = getattr(typed.FromString(message.SerializeToString()), field)
+    except DecodeError:
+        raise _malformed(
+            f"column '{name[:140]}' has {len(raw)} bytes, {count} rows need another number", where
+        ) from None
     if len(items) != count:
         raise _ragged(name, len(items), count, where)
     return np.array(items, dtype)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
+from tesseract_grpc.engine.data.errors import InvalidRequest
 from tesseract_grpc.engine.live.session import QueryResult
 from tesseract_grpc.engine.query.query import Window
 from tesseract_grpc.server.call import Call
@@ -66,7 +67,12 @@ class Reads:
         await host.versions.wait(request.min_version, call.remaining())
         _, table = find_table(self._hosts, request.table, "table")
         keys = decode_batch(request.keys, "keys", host.types_of(table.name))
-        rows, versions = host.hub.get_rows(table.name, keys, tuple(request.columns))
+        try:
+            rows, versions = host.hub.get_rows(table.name, keys, tuple(request.columns))
+        except InvalidRequest as error:
+            error.field = error.field.replace("rows", "keys", 1).removeprefix("query.")
+            error.violations = ()
+            raise
         return pb.GetRowsResponse(rows=encode_batch(rows), row_versions=versions.tolist(), version=host.hub.version)
 
 

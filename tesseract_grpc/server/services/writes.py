@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 from tesseract_grpc.engine.data.commit import Write
+from tesseract_grpc.engine.data.errors import InvalidRequest, Violation
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.writes import decode_operation, encode_counts, row_count
-from tesseract_grpc.server.errors import invalid, limit_exceeded
+from tesseract_grpc.server.errors import Refusal, invalid, limit_exceeded, of_engine
 from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.methods import to_refusal
 from tesseract_grpc.server.names import hub_id
@@ -16,6 +18,9 @@ from tesseract_grpc.server.services.lookup import existing_table
 from tesseract_grpc.server.status import cut, row_errors
 
 pb = twin.table_service
+
+
+_OPERATION_FIELD = re.compile(r"operations\[(?P<index>\d+)\]\.(?P<rest>.+)")
 
 
 class Writes:
@@ -46,7 +51,10 @@ class Writes:
 
     def _commit(self, host: Host, request: pb.WriteRequest) -> pb.WriteResponse:
         writes = self._decode(host, request)
-        result = host.hub.commit(writes, validate_only=request.validate_only)
+        try:
+            result = host.hub.commit(writes, validate_only=request.validate_only)
+        except InvalidRequest as error:
+            raise _located(error, request) from None
         response = pb.WriteResponse(results=encode_counts(result.counts), durability=pb.DURABILITY_MEMORY)
         if not request.validate_only:
             response.version = result.version
@@ -69,6 +77,22 @@ class Writes:
             )
             for index, operation in enumerate(request.operations)
         ]
+
+
+def _located(error: InvalidRequest, request: pb.WriteRequest) -> Refusal:
+    """The refusal with its field as the request has it: the engine's `operations[0].rows` is
+    `operations[0].insert.rows` on the wire."""
+    refusal = of_engine(error)
+    found = _OPERATION_FIELD.match(refusal.field)
+    if found is not None and not found["rest"].startswith(("condition", "delete")):
+        operation = request.operations[int(found["index"])]
+        kind = operation.WhichOneof("operation")
+        rest = found["rest"] if found["rest"].startswith("rows") else f"rows.columns[{found['rest']}]"
+        if kind == "delete":
+            rest = "keys" + rest.removeprefix("rows")
+        refusal.field = f"operations[{found['index']}].{kind}.{rest}"
+        refusal.violations = (Violation(refusal.field, error.reason, error.message),)
+    return refusal
 
 
 def _put_refusal(error: Exception, method: str, message: pb.WriteRefusal) -> None:
