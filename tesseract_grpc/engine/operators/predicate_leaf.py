@@ -36,8 +36,8 @@ _EQ, _NE, _LT, _LE, _GT, _GE = CompareOp
 FEW = 8
 """Up to so many listed values are compared one by one; more are looked up."""
 
-WIDEST = 1 << 20
-"""Listed whole numbers whose span is below this are looked up in a table of flags; others by binary search."""
+SPREAD = 8
+"""Listed whole numbers and codes are looked up in flags while their span is below so many a row, else by bisection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +181,8 @@ def _membership(at: int, column: Column, stored: list[Scalar], node: In) -> Term
         return value is not None and value not in listed
 
     test = outside if negated else inside
-    if column.dictionary is not None and len(stored) > FEW:
-        names = frozenset(node.values)
-        by_table = _by_table(at, column, lambda text: (text in names) is not negated, 2.5)
-        return Term(2.5, by_table.columns, by_table.mask, test)
-    find = _find_few(stored) if len(stored) <= FEW else _find_many(np.array(stored))
+    few = len(stored) <= FEW
+    find = _find_few(stored) if few else _find_many(np.sort(np.array(stored, column.values.dtype)))
 
     def mask(read: Read) -> BoolArray:
         values, valid = read(at)
@@ -196,7 +193,7 @@ def _membership(at: int, column: Column, stored: list[Scalar], node: In) -> Term
             result &= valid
         return result
 
-    return Term(2.0 if len(stored) <= FEW else 6.0, frozenset((at,)), mask, test)
+    return Term(2.0 if few else 3.0, frozenset((at,)), mask, test)
 
 
 def _find_few(stored: list[Scalar]) -> Callable[[AnyArray], BoolArray]:
@@ -210,30 +207,25 @@ def _find_few(stored: list[Scalar]) -> Callable[[AnyArray], BoolArray]:
 
 
 def _find_many(ordered: AnyArray) -> Callable[[AnyArray], BoolArray]:
-    if ordered.dtype == np.int64 and int(ordered[-1]) - int(ordered[0]) < WIDEST:
-        return _find_in_span(ordered)
+    whole = ordered.dtype.kind == "i"
+    first = 0 if ordered.dtype == np.int32 else ordered.item(0)  # codes start at 0
+    span = ordered.item(-1) - first + 1 if whole else 0
 
     def find(values: AnyArray) -> BoolArray:
-        places = ordered.searchsorted(values)
-        places[places == len(ordered)] = 0
-        result: BoolArray = ordered.take(places) == values
-        return result
-
-    return find
-
-
-def _find_in_span(ordered: AnyArray) -> Callable[[AnyArray], BoolArray]:
-    """For whole numbers that lie close together: a flag for each number of their span."""
-    span = int(ordered[-1]) - int(ordered[0]) + 1
-    flags = np.zeros(span + 1, np.bool_)
-    flags[ordered - ordered[0]] = True
-    lowest, beyond = ordered[0].astype(np.uint64), np.uint64(span)
-
-    def find(values: AnyArray) -> BoolArray:
-        # Modulo 2**64 the distance is exact, and whatever lies outside of the span is beyond it.
-        distance = values.view(np.uint64) - lowest
-        np.minimum(distance, beyond, out=distance)
-        result: BoolArray = flags.take(distance.view(np.int64), mode="clip")
+        result: BoolArray
+        if not whole or span > SPREAD * len(values):
+            places = ordered.searchsorted(values)
+            places[places == len(ordered)] = 0
+            result = ordered.take(places) == values
+            return result
+        # The flags live as long as the call: kept, they would cost every open session a byte a number of the span.
+        flags = np.zeros(span + 1, np.bool_)
+        flags[ordered - first] = True
+        if values.dtype == np.int64:
+            # Modulo 2**64 the distance is exact, and whatever lies outside of the span is beyond it.
+            distance = values.view(np.uint64) - np.uint64(first % 2**64)
+            values = np.minimum(distance, np.uint64(span), out=distance).view(np.int64)
+        result = flags.take(values, mode="clip")
         return result
 
     return find

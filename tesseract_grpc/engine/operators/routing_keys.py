@@ -60,6 +60,32 @@ def routing_keys(
     return tuple(sorted(keys.values(), key=_rank))
 
 
+def usable(key: RoutingKey) -> bool:
+    """Whether commits can be looked up by the key: NaN cannot be found by value."""
+    return isinstance(key, RangeKey) or all(value == value for value in key.values)
+
+
+def unrouted_part(filter: Filter | None, key: RoutingKey | None, schema: TableSchema) -> Filter | None:
+    """What is left to be tested of a filter on rows that satisfy its routing key.
+
+    A conjunct falls away when it says no more than the key: one equality or list on the key's column.
+    """
+    if filter is None or not isinstance(key, EqualKey):
+        return filter
+    name = schema.columns[key.column].name
+    parts = filter.filters if isinstance(filter, AllOf) else (filter,)
+    mine = [part for part in parts if _equality_on(part, name)]
+    if len(mine) != 1:
+        return filter
+    return AllOf(tuple(part for part in parts if part is not mine[0]))
+
+
+def _equality_on(part: Filter, name: str) -> bool:
+    if isinstance(part, In):
+        return part.column == name and not part.negated
+    return isinstance(part, Compare) and part.column == name and part.op is CompareOp.EQUAL
+
+
 def _rank(key: RoutingKey) -> tuple[int, int, int]:
     if isinstance(key, EqualKey):
         return 0, len(key.values), key.column
