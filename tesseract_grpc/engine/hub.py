@@ -242,10 +242,14 @@ class Hub:
         counters.commits += 1
         counters.rows_written += 1
         touched: list[Session] = []
-        for result in self._routers[table.name].route_one(change):
-            counters.sessions_routed += 1
-            counters.rows_routed += 1
-            if result.apply_one(change):
+        router = self._routers[table.name]
+        routed = router.route_one(change)
+        offered = [(result, True) for result in routed]
+        offered.extend((result, False) for result in router.unrouted())
+        counters.sessions_routed += len(offered)
+        counters.rows_routed += len(offered)
+        for result, by_key in offered:
+            if result.apply_one(change, by_key):
                 counters.sessions_changed += 1
                 touched.extend(result.sessions.values())
         if table.changelog.overfull:
@@ -301,10 +305,10 @@ class Hub:
         self.counters.rows_written += len(delta)
         table.changelog.append(delta)
         changed: list[Result] = []
-        for result, part in self._routers[table.name].route(delta):
+        for result, part, by_key in self._routers[table.name].route(delta):
             self.counters.sessions_routed += 1
             self.counters.rows_routed += len(part)
-            if result.apply(part):
+            if result.apply(part, by_key):
                 changed.append(result)
         self.counters.sessions_changed += len(changed)
         if table.changelog.overfull:

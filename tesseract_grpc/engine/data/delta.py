@@ -116,6 +116,7 @@ class Delta:
 
 
 _NOTHING: Mapping[int, Scalar] = {}
+_NO_WORDS: dict[int, tuple[int, int]] = {}
 
 
 class ChangeKind(IntEnum):
@@ -133,7 +134,7 @@ class RowChange:
     history of an ordered result, `place` is where the row stands after the commit, -1 where it did not move.
     """
 
-    __slots__ = ("before", "changed", "kind", "place", "reason", "slot", "version")
+    __slots__ = ("before", "changed", "kind", "place", "reason", "slot", "version", "words")
 
     def __init__(
         self,
@@ -152,6 +153,7 @@ class RowChange:
         self.before: Mapping[int, Scalar] = before or _NOTHING
         self.reason = reason
         self.place = place
+        self.words: dict[int, tuple[int, int]] = _NO_WORDS  # order words before and after, by column, once asked for
 
     def __len__(self) -> int:
         return 1

@@ -80,7 +80,9 @@ def _erase(table: Table, slot: int, words: list[int], version: int) -> RowChange
     table.alive[slot] = False
     table.row_count -= 1
     table.retire(version, np.array([slot], np.int32))
-    return RowChange(version, ChangeKind.REMOVED, slot)
+    change = RowChange(version, ChangeKind.REMOVED, slot)
+    change.words = {}
+    return change
 
 
 def _update(table: Table, slot: int, values: dict[int, Scalar], version: int) -> RowChange | None:
@@ -100,4 +102,6 @@ def _update(table: Table, slot: int, values: dict[int, Scalar], version: int) ->
     for index in table.indexes.values():
         if index.position in before:
             index.note_one(slot)
-    return RowChange(version, ChangeKind.UPDATED, slot, mask, before)
+    change = RowChange(version, ChangeKind.UPDATED, slot, mask, before)
+    change.words = {}
+    return change

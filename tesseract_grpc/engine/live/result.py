@@ -16,7 +16,7 @@ from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.operators.filter import FilterOperator
 from tesseract_grpc.engine.operators.order import OrderOperator
 from tesseract_grpc.engine.operators.predicate import compile_predicate
-from tesseract_grpc.engine.operators.routing_keys import RoutingKey, routing_keys
+from tesseract_grpc.engine.operators.routing_keys import RoutingKey, routing_keys, unrouted_part, usable
 from tesseract_grpc.engine.operators.scan import scan
 from tesseract_grpc.engine.query.query import Plan
 
@@ -32,10 +32,17 @@ class Result:
         self.table = table
         self.fingerprint: Hashable = plan.fingerprint
         self.line = line
+        self.left = False  # whether it is no longer maintained
         predicate = compile_predicate(plan.filter, table.schema, table.columns, intern=True)
-        self.keys: tuple[RoutingKey, ...] = routing_keys(plan.filter, table.schema, table.columns, intern=True)
+        keys = routing_keys(plan.filter, table.schema, table.columns, intern=True)
+        self.route: RoutingKey | None = keys[0] if keys and usable(keys[0]) else None
+        rest = compile_predicate(
+            unrouted_part(plan.filter, self.route, table.schema), table.schema, table.columns, intern=True
+        )
         self.order = OrderOperator(table, plan.sort)
-        self.filter = FilterOperator(table, predicate, self.keys, self.order.words.positions)
+        self.filter = FilterOperator(table, predicate, keys, self.order.words.positions)
+        if self.route is not None:
+            self.filter.routed_by(self.route.column, rest)
         self.history = Changelog(history, line.current)
         self.sessions: dict[str, Session] = {}
         self.watches: set[Watch] = set()
@@ -52,20 +59,23 @@ class Result:
         """The number of rows."""
         return len(self.order)
 
-    def apply(self, delta: Delta) -> bool:
-        """Follows a commit, of which `delta` has at least the rows that matter; tells whether the result changed."""
+    def apply(self, delta: Delta, routed: bool) -> bool:
+        """Follows a commit; tells whether the result changed.
+
+        `delta` has at least the rows that matter; with `routed`, only rows that satisfied or satisfy the routing key.
+        """
         self.examined += len(delta)
-        change = self.filter.apply(delta)
+        change = self.filter.apply(delta, routed)
         if not len(change):
             return False
         placement = self.order.apply(change)
         self._record(change, placement)
         return True
 
-    def apply_one(self, change: RowChange) -> bool:
-        """Follows a commit of one row that may concern the result; tells whether the result changed."""
+    def apply_one(self, change: RowChange, routed: bool) -> bool:
+        """The same for a commit of one row."""
         self.examined += 1
-        kind = self.filter.apply_one(change)
+        kind = self.filter.apply_one(change, routed)
         if kind is None:
             return False
         place = self.order.apply_one(kind, change)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import ChangeKind, Delta, Relation, RowChange, Stored, stored_at
 from tesseract_grpc.engine.data.order import MAX_WORD, order_word, order_words
-from tesseract_grpc.engine.data.schema import DataType, Scalar
+from tesseract_grpc.engine.data.schema import Scalar
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.live.result import Result
@@ -31,6 +31,7 @@ from tesseract_grpc.engine.operators.routing_keys import EqualKey, RangeKey
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Results (by number) and rows, pair by pair."""
 _NO_PAIRS: Pairs = (np.empty(0, np.int64), np.empty(0, np.int64))
+_PATIENCE = 64  # so many results may be out of the index, whatever its size
 ReadOld = Callable[[Relation, int], Stored]
 _BLOCK = 1 << 20  # comparisons at once: the temporary of a block of ranges stays at a megabyte
 
@@ -126,45 +127,62 @@ class Router:
         self.table = table
         self.results: dict[object, Result] = {}
         self._numbered: list[Result] = []
-        self._stale = True
+        self._fresh: dict[object, Result] = {}  # joined since the index was built; offered everything until then
+        self._left = 0  # results that left since the index was built
         self._everything: list[Result] = []
         self._equal: dict[int, _EqualIndex] = {}
         self._range: dict[int, _RangeIndex] = {}
 
     def add(self, result: Result) -> None:
-        """A result joins. O(1); the index is built anew at the next commit."""
-        self.results[result.fingerprint] = result
-        self._stale = True
+        """A result joins. O(1) amortised: the index is built anew when enough has changed."""
+        self.results[result.fingerprint] = self._fresh[result.fingerprint] = result
 
     def remove(self, result: Result) -> None:
-        """A result leaves."""
+        """A result leaves; what the index still says of it is passed over. O(1) amortised."""
         del self.results[result.fingerprint]
-        self._stale = True
+        result.left = True
+        if self._fresh.pop(result.fingerprint, None) is None:
+            self._left += 1
+
+    def _settle(self) -> None:
+        """Builds the index anew when an eighth of it is out of date, so that joining and leaving stay cheap."""
+        if self._fresh or self._left:
+            outdated = len(self._fresh) + self._left
+            if outdated > _PATIENCE and outdated > len(self.results) >> 3:
+                self._build()
 
     def _build(self) -> None:
         self._numbered = list(self.results.values())
         self._everything = []
+        self._fresh = {}
+        self._left = 0
         equal: dict[int, list[tuple[int, EqualKey]]] = {}
         ranges: dict[int, list[tuple[int, RangeKey]]] = {}
         for number, result in enumerate(self._numbered):
-            key = result.keys[0] if result.keys else None
-            if isinstance(key, EqualKey) and all(value == value for value in key.values):  # NaN finds nothing by value
+            key = result.route
+            if isinstance(key, EqualKey):
                 equal.setdefault(key.column, []).append((number, key))
-            elif isinstance(key, RangeKey) and self.table.columns[key.column].type is not DataType.STRING:
+            elif isinstance(key, RangeKey):
                 ranges.setdefault(key.column, []).append((number, key))
             else:
                 self._everything.append(result)
         columns = self.table.columns
         self._equal = {position: _EqualIndex(columns[position], demands) for position, demands in equal.items()}
         self._range = {position: _RangeIndex(columns[position], demands) for position, demands in ranges.items()}
-        self._stale = False
 
-    def route(self, delta: Delta) -> Iterator[tuple[Result, Delta]]:
-        """The results that a commit may touch, each with the rows that may concern it. O(rows log values + matches)."""
-        if self._stale:
-            self._build()
-        for result in self._everything:
-            yield result, delta
+    def unrouted(self) -> list[Result]:
+        """The results that every commit is offered to, whole."""
+        results = list(self._fresh.values()) if self._fresh else []
+        results.extend(result for result in self._everything if not result.left)
+        return results
+
+    def route(self, delta: Delta) -> Iterator[tuple[Result, Delta, bool]]:
+        """The results that a commit may touch, each with the rows that may concern it, and whether these are chosen by
+        the routing key of the result. O(rows log values + matches).
+        """
+        self._settle()
+        for result in self.unrouted():
+            yield result, delta, False
         if not self._equal and not self._range:
             return
         inserted = self._matches(delta.inserted, None)
@@ -176,8 +194,8 @@ class Router:
             updated = _distinct(_concatenate([updated, old]), len(delta.updated))
         groups = [_Groups(pairs) for pairs in (inserted, removed, updated)]
         for number in np.unique(np.concatenate([group.numbers for group in groups])).tolist():
-            rows = [group.rows(number) for group in groups]
-            yield self._numbered[number], delta.take(*rows)
+            if not self._numbered[number].left:
+                yield self._numbered[number], delta.take(*[group.rows(number) for group in groups]), True
 
     def _matches(self, slots: AnyArray, read: ReadOld | None, positions: Iterable[int] | None = None) -> Pairs:
         """The results that rows may concern, by their present values, or by the old ones that `read` gives."""
@@ -193,9 +211,11 @@ class Router:
         return _concatenate(found)
 
     def route_one(self, change: RowChange) -> list[Result]:
-        """The results that the change of one row may touch. O(columns + matches)."""
-        if self._stale:
-            self._build()
+        """The results whose routing key the change of one row satisfies. O(columns + matches).
+
+        Call it before `unrouted`, which has the others that the change may touch.
+        """
+        self._settle()
         numbers: list[int] = []
         columns, slot, before = self.table.columns, change.slot, change.before
         updated = change.kind is ChangeKind.UPDATED
@@ -213,17 +233,16 @@ class Router:
             numbers.extend(bounds.of_one(columns[position].stored(slot)))
             if updated and position in before:
                 numbers.extend(bounds.of_one(before[position]))
-        if not numbers:
-            return self._everything
         numbered = self._numbered
         if len(numbers) > 1:
             numbers = list(dict.fromkeys(numbers))
-        return self._everything + [numbered[number] for number in numbers]
+        results = [numbered[number] for number in numbers]
+        return [result for result in results if not result.left] if self._left else results
 
     def check(self) -> None:
         """Proves that every result is reachable."""
-        if not self._stale:
-            assert set(map(id, self._numbered)) == set(map(id, self.results.values()))
+        known = {id(result) for result in (*self._numbered, *self._fresh.values()) if not result.left}
+        assert known == set(map(id, self.results.values())), "a result cannot be reached by commits, or has left"
 
 
 class _Groups:

@@ -6,7 +6,7 @@ before-image. So ten thousand filters over a million rows cost ten thousand pred
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from tesseract_grpc.engine.data.delta import (
     stored_at,
     take_stored,
 )
+from tesseract_grpc.engine.data.schema import Scalar
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import BoolArray
 from tesseract_grpc.engine.operators.predicate import Predicate
@@ -44,6 +45,16 @@ class FilterOperator:
         self.examined = 0  # rows looked at by the last hydration
         self._reads = frozenset(predicate.columns)
         self._old_columns = old_columns
+        self._route = -1
+        self._rest = predicate
+
+    def routed_by(self, position: int, rest: Predicate) -> None:
+        """Tells what is left to be tested of rows that satisfy the routing key, which is on the column at `position`."""
+        self._route, self._rest = position, rest
+
+    def _predicate(self, routed: bool, before: Container[int]) -> Predicate:
+        """What to test: routed rows satisfy the key, unless their old or their new value alone may have done so."""
+        return self._rest if routed and self._route not in before else self.predicate
 
     def hydrate(self) -> Slots:
         """The slots of the rows that match, ascending. O(n), or O(candidates) with an index that helps."""
@@ -51,16 +62,22 @@ class FilterOperator:
         self.examined = found.examined
         return found.slots
 
-    def apply(self, delta: Delta) -> Delta:
-        """The change of the result. O(delta)."""
+    def apply(self, delta: Delta, routed: bool = False) -> Delta:
+        """The change of the result. O(delta).
+
+        With `routed`, every inserted row satisfies the routing key, every removed row did, and every updated row did or
+        does.
+        """
         columns = self.table.columns
-        came = self._mask(delta.inserted, lambda p: stored_at(columns[p], delta.inserted))
-        went = self._mask(delta.removed, lambda p: delta.old_removed(self.table, p))
-        now = self._mask(delta.updated, lambda p: stored_at(columns[p], delta.updated))
+        rest = self._predicate(routed, ())
+        came = _mask(rest, delta.inserted, lambda p: stored_at(columns[p], delta.inserted))
+        went = _mask(rest, delta.removed, lambda p: delta.old_removed(self.table, p))
+        rest = self._predicate(routed, delta.before)
+        now = _mask(rest, delta.updated, lambda p: stored_at(columns[p], delta.updated))
         if self._reads.isdisjoint(delta.before):
             # Nothing that the predicate reads has changed: whoever matches now has matched before.
             return _kept(delta, came, went, now)
-        was = self._mask(delta.updated, lambda p: delta.old_updated(self.table, p))
+        was = _mask(rest, delta.updated, lambda p: delta.old_updated(self.table, p))
         result = _kept(delta, came, went, now & was)
         entered, left = now & ~was, (was & ~now).nonzero()[0]
         if entered.any():
@@ -81,31 +98,35 @@ class FilterOperator:
             for p in self._old_columns
         }
 
-    def _mask(self, slots: Slots, read: Callable[[int], Stored]) -> BoolArray:
-        if not len(slots):
-            return _NONE
-        return self.predicate.mask(read, len(slots))
-
-    def apply_one(self, change: RowChange) -> ChangeKind | None:
+    def apply_one(self, change: RowChange, routed: bool = False) -> ChangeKind | None:
         """What the change of one row is to the result: INSERTED, UPDATED, REMOVED, or None when it is nothing."""
         columns, slot = self.table.columns, change.slot
 
-        def present(position: int) -> bool | int | float | str | None:
-            return columns[position].stored(slot)
+        def present(position: int) -> Scalar:
+            column = columns[position]
+            if column.valid is None or column.valid[slot]:
+                value: Scalar = column.values.item(slot)
+                return value
+            return None
 
-        if change.kind is not ChangeKind.UPDATED:
-            return change.kind if self.predicate.test(present) else None
         before = change.before
-        now = self.predicate.test(present)
+        predicate = self._rest if routed and self._route not in before else self.predicate
+        now = predicate.always or predicate.test(present)
+        if change.kind is not ChangeKind.UPDATED:
+            return change.kind if now else None
         if self._reads.isdisjoint(before):
             return ChangeKind.UPDATED if now else None
 
-        def former(position: int) -> bool | int | float | str | None:
-            return before[position] if position in before else columns[position].stored(slot)
+        def former(position: int) -> Scalar:
+            return before[position] if position in before else present(position)
 
-        if self.predicate.test(former):
+        if predicate.test(former):
             return ChangeKind.UPDATED if now else ChangeKind.REMOVED
         return ChangeKind.INSERTED if now else None
+
+
+def _mask(predicate: Predicate, slots: Slots, read: Callable[[int], Stored]) -> BoolArray:
+    return predicate.mask(read, len(slots)) if len(slots) else _NONE
 
 
 def _kept(delta: Delta, came: BoolArray, went: BoolArray, stayed: BoolArray) -> Delta:

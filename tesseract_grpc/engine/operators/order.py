@@ -190,63 +190,61 @@ class OrderOperator:
 
         O(log n) comparisons and memory moves between the old and the new place.
         """
-        moved = kind is not ChangeKind.UPDATED or change.changed & self.sort_mask
-        if not moved:
+        if kind is ChangeKind.UPDATED and not change.changed & self.sort_mask:
             return -1
-        slot, count = change.slot, self._count
-        old_place = new_place = -1
-        if self._generation == self.words.generation:
-            if kind is not ChangeKind.INSERTED:
-                old_place = self._find_one(slot, self._word_of_one(slot, change))
-            if kind is not ChangeKind.REMOVED:
-                word = np.uint64(self._word_of_one(slot, None))
-                new_place = self._place_one(slot, word)
-        if (kind is ChangeKind.REMOVED) == (new_place < 0) and (kind is ChangeKind.INSERTED) == (old_place < 0):
-            if kind is ChangeKind.INSERTED:
-                self._open(new_place)
-            elif kind is ChangeKind.REMOVED:
-                self._close(old_place)
-                return -1
-            elif new_place > old_place:
-                new_place -= 1
-                self._shift(old_place, new_place, old_place + 1)
-            elif new_place < old_place:
-                self._shift(new_place + 1, old_place + 1, new_place)
-            self._first[new_place] = word
-            self._slots[new_place] = slot
-            return new_place
-        # First words tie, or labels were given anew: the batch path compares in full.
-        self.apply(self._as_delta(kind, change))
-        assert count + (kind is ChangeKind.INSERTED) - (kind is ChangeKind.REMOVED) == self._count
-        return -1 if kind is ChangeKind.REMOVED else int(self.locate(np.array([slot], np.int32))[0])
+        if self._generation != self.words.generation:
+            return self._apply_as_batch(kind, change)
+        slot = change.slot
+        was, now = self.words.first_of_one(change)
+        if kind is ChangeKind.REMOVED:
+            self._close(self._find_one(slot, np.uint64(was)))
+            return -1
+        word = np.uint64(now)
+        place = self._place_one(slot, word)
+        if place < 0:
+            return self._apply_as_batch(kind, change)
+        if kind is ChangeKind.INSERTED:
+            self._open(place)
+        else:
+            old = self._find_one(slot, np.uint64(was))
+            if place > old:
+                place -= 1
+                self._shift(old, place, old + 1)
+            elif place < old:
+                self._shift(place + 1, old + 1, place)
+        self._first[place] = word
+        self._slots[place] = slot
+        return place
 
-    def _word_of_one(self, slot: int, change: RowChange | None) -> int:
-        """The first word of a row: as it was before a change, or as it is."""
-        if self.words.by_insertion:
-            return self.words.first_of_one(slot, None)
-        position = self.words.keys[0][0]
-        if change is not None and position in change.before:
-            return self.words.first_of_one(slot, change.before[position])
-        return self.words.first_of_one(slot, self.table.columns[position].stored(slot))
+    def _apply_as_batch(self, kind: ChangeKind, change: RowChange) -> int:
+        """The same through the batch path, which compares in full: first words tie, or labels were given anew."""
+        delta = RowChange(change.version, ChangeKind.UPDATED, change.slot, change.changed, change.before).to_delta(
+            self.table
+        )
+        if kind is ChangeKind.INSERTED:
+            delta = Delta(change.version, inserted=delta.updated)
+        elif kind is ChangeKind.REMOVED:
+            reasons = np.array([change.reason], np.uint8)
+            delta = Delta(change.version, removed=delta.updated, reasons=reasons, removed_before=delta.before)
+        self.apply(delta)
+        return -1 if kind is ChangeKind.REMOVED else int(self.locate(np.array([change.slot], np.int32))[0])
 
-    def _find_one(self, slot: int, word: int) -> int:
+    def _find_one(self, slot: int, word: np.uint64) -> int:
         """Where one row stands."""
-        count = self._count
-        place = int(self._first[:count].searchsorted(np.uint64(word)))
+        first = self._first[: self._count]
+        place = int(first.searchsorted(word))
         if self._slots.item(place) != slot:
-            stop = int(self._first[:count].searchsorted(np.uint64(word), "right"))
-            place += int(np.argmax(self._slots[place:stop] == slot))
+            stop = int(first.searchsorted(word, "right"))
+            place += int((self._slots[place:stop] == slot).argmax())
         return place
 
     def _place_one(self, slot: int, word: np.uint64) -> int:
         """Before which row one row belongs, its own old place counted; -1 where another row has the same first word."""
         count = self._count
-        first = self._first[:count]
-        place = int(first.searchsorted(word))
-        after = place
-        if after < count and self._slots.item(after) == slot:
-            after += 1
-        if after < count and first[after] == word and not self.words.by_insertion:
+        first = self._first
+        place = int(first[:count].searchsorted(word))
+        after = place + 1 if place < count and self._slots.item(place) == slot else place
+        if after < count and first[after] == word:
             return -1
         return place
 
@@ -269,17 +267,6 @@ class OrderOperator:
         end = source + stop - start
         self._first[start:stop] = self._first[source:end]
         self._slots[start:stop] = self._slots[source:end]
-
-    def _as_delta(self, kind: ChangeKind, change: RowChange) -> Delta:
-        """The change of one row as the batch path wants it."""
-        update = RowChange(change.version, ChangeKind.UPDATED, change.slot, change.changed, change.before)
-        delta = update.to_delta(self.table)
-        if kind is ChangeKind.INSERTED:
-            return Delta(change.version, inserted=delta.updated)
-        if kind is ChangeKind.REMOVED:
-            reasons = np.array([change.reason], np.uint8)
-            return Delta(change.version, removed=delta.updated, reasons=reasons, removed_before=delta.before)
-        return delta
 
     def _relabel(self, delta: Delta, resorted: NDArray[np.intp]) -> None:
         """Reads the first words again, old values where this delta brings new ones."""

@@ -13,15 +13,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tesseract_grpc.engine.data.delta import Stored, stored_at
+from tesseract_grpc.engine.data.delta import RowChange, Stored, stored_at
 from tesseract_grpc.engine.data.order import MAX_WORD, Words, label_generation, order_word, order_words
-from tesseract_grpc.engine.data.schema import Scalar
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.query.query import SortKey
 
 ReadStored = Callable[[int], Stored]
 """From the position of a column to the stored values of the rows in question."""
+
+_NULL = -1  # stands for the word of a null until the order says where nulls go
 
 
 class SortWords:
@@ -39,7 +40,7 @@ class SortWords:
     @property
     def generation(self) -> int:
         """Rises when words that were made earlier are no longer true."""
-        return sum(label_generation(column) for column in self._labelled)
+        return sum([label_generation(column) for column in self._labelled]) if self._labelled else 0
 
     def first(self, slots: AnyArray, read: ReadStored) -> Words:
         """The first word of rows; `read` gives the values of sort columns, so that it serves old and new values."""
@@ -77,15 +78,30 @@ class SortWords:
             words = np.where(valid, words, np.uint64(0 if nulls_first else MAX_WORD))
         return words
 
-    def first_of_one(self, slot: int, value: Scalar) -> int:
-        """The first word of one row, given the stored value of its first sort column."""
+    def first_of_one(self, change: RowChange) -> tuple[int, int]:
+        """The first word of one row before and after its change.
+
+        All orders by one column ask for the same words, so the change keeps them.
+        """
         if self.by_insertion:
-            return self.table.sequence.item(slot)
+            word = self.table.sequence.item(change.slot)
+            return word, word
         position, descending, nulls_first = self.keys[0]
-        if value is None:
-            return 0 if nulls_first else MAX_WORD
-        word = order_word(self.table.columns[position], value)
-        return word ^ MAX_WORD if descending else word
+        words = change.words.get(position)
+        if words is None:
+            column = self.table.columns[position]
+            now = column.stored(change.slot)
+            was = change.before.get(position, now) if position in change.before else now
+            words = (
+                _NULL if was is None else order_word(column, was),
+                _NULL if now is None else order_word(column, now),
+            )
+            change.words[position] = words
+        old, new = words
+        null = 0 if nulls_first else MAX_WORD
+        if descending:
+            return null if old < 0 else old ^ MAX_WORD, null if new < 0 else new ^ MAX_WORD
+        return null if old < 0 else old, null if new < 0 else new
 
     def sorted(self, slots: AnyArray, first: Words) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
         """The permutation that puts rows as they are in order. O(n log n); ties alone are looked at more closely."""

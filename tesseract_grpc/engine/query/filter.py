@@ -6,7 +6,7 @@ the same object value for filters that mean the same, as far as the rules of `no
 
 from __future__ import annotations
 
-from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, Reason
+from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, LimitExceeded, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.query.combine import all_of, any_of, settled
 from tesseract_grpc.engine.query.filter_tree import (
@@ -75,7 +75,8 @@ def check_filter(
 ) -> Filter:
     """The normal form of a filter. None, which keeps every row, becomes TRUE.
 
-    Raises InvalidRequest with the path of the wrong field, and FeatureNotAvailable for custom filters. O(n log n).
+    Raises InvalidRequest with the path of the wrong field, LimitExceeded, and FeatureNotAvailable for custom filters.
+    O(n log n).
     """
     return TRUE if filter is None else _Check(schema, max_depth, max_nodes).normal(filter, False, field, 1)
 
@@ -94,13 +95,15 @@ class _Check:
         """The normal form of a part, or of its negation."""
         self.nodes += 1
         if depth > self.max_depth:
-            raise _limit(f"a filter may have at most {self.max_depth} levels", field)
+            raise _limit("max_filter_depth", self.max_depth, "levels", field)
         if self.nodes > self.max_nodes:
-            raise _limit(f"a filter may have at most {self.max_nodes} nodes", field)
+            raise _limit("max_filter_nodes", self.max_nodes, "nodes", field)
         if isinstance(node, (AllOf, AnyOf)):
             conjunction = isinstance(node, AllOf)
             name = "all_of" if conjunction else "any_of"
-            parts = [self.normal(f, negated, f"{field}.{name}[{i}]", depth + 1) for i, f in enumerate(node.filters)]
+            parts = [
+                self.normal(f, negated, f"{field}.{name}.filters[{i}]", depth + 1) for i, f in enumerate(node.filters)
+            ]
             # De Morgan: the negation of a conjunction is the disjunction of the negations, also where some are unknown.
             return (all_of if conjunction is not negated else any_of)(parts, self.schema)
         if isinstance(node, Negate):
@@ -155,7 +158,7 @@ class _Check:
         if column.type is DataType.JSON:
             bind_literal(column, "", f"{field}.column")  # refuses it, whatever the values are
         if len(node.values) > MAX_MEMBERS:
-            raise _limit(f"a membership test may have at most {MAX_MEMBERS} values", f"{field}.values")
+            raise _limit("max_membership_values", MAX_MEMBERS, "values in a list", f"{field}.values")
         bound = bind_literals(column, node.values, f"{field}.values")
         present = [value for value in bound if value is not None]
         negated = node.negated is not negated
@@ -187,7 +190,7 @@ class _Check:
             )
         self.patterns += 1
         if self.patterns > MAX_PATTERNS:
-            raise _limit(f"a filter may have at most {MAX_PATTERNS} patterns", field)
+            raise _limit("max_filter_patterns", MAX_PATTERNS, "patterns", field)
         test = text_test(node, field)
         negated = node.negated is not negated
         if column.type is DataType.ENUM:
@@ -206,5 +209,10 @@ class _Check:
         return settled(form, self.schema)
 
 
-def _limit(message: str, field: str) -> InvalidRequest:
-    return InvalidRequest(Reason.LIMIT_EXCEEDED, message, field=field)
+def _limit(name: str, most: int, what: str, field: str) -> LimitExceeded:
+    return LimitExceeded(
+        Reason.LIMIT_EXCEEDED,
+        f"a filter may have at most {most} {what}",
+        field=field,
+        metadata={"limit": name, "maximum": str(most)},
+    )

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import re2
 
-from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
+from tesseract_grpc.engine.data.errors import InvalidRequest, LimitExceeded, Reason
 from tesseract_grpc.engine.query.filter_tree import Like, Regex
 from tesseract_grpc.engine.query.like_pattern import LikePattern
 
@@ -30,12 +30,18 @@ _RE2_MEMORY = 1 << 20
 def text_test(node: Like | Regex, field: str) -> TextTest:
     """Whether a text matches, negation left aside.
 
-    Raises InvalidRequest with BAD_REGEX, MALFORMED_FILTER or LIMIT_EXCEEDED.
+    Raises InvalidRequest with BAD_REGEX or MALFORMED_FILTER, and LimitExceeded.
     """
     field = f"{field}.pattern"
     limit = MAX_LIKE if isinstance(node, Like) else MAX_REGEX
     if len(node.pattern) > limit:
-        raise InvalidRequest(Reason.LIMIT_EXCEEDED, f"the pattern has more than {limit} characters", field=field)
+        name = "max_like_length" if isinstance(node, Like) else "max_regex_length"
+        raise LimitExceeded(
+            Reason.LIMIT_EXCEEDED,
+            f"a pattern may have at most {limit} characters here",
+            field=field,
+            metadata={"limit": name, "maximum": str(limit)},
+        )
     if isinstance(node, Regex):
         try:
             return _search(node.pattern, node.case_insensitive)
