@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tesseract_grpc.engine.data.errors import EngineError, FeatureNotAvailable, InvalidRequest, Reason
+from tesseract_grpc.engine.data.errors import EngineError, FeatureNotAvailable, InvalidRequest, LimitExceeded, Reason
 from tesseract_grpc.engine.query import filter as f
 from tesseract_grpc.engine.query.filter import (
     MAX_DEPTH,
@@ -85,12 +85,15 @@ WRONG = [
     Wrong(
         AllOf((NullTest("whole"), AnyOf((Negate(Compare("whole", EQ, "x")),)))),
         Reason.WRONG_TYPE,
-        "filter.all_of[1].any_of[0].negate.comparison.value",
+        "filter.all_of.filters[1].any_of.filters[0].negate.comparison.value",
         "'whole'",
     ),
     # A part that cannot decide the result is judged all the same.
     Wrong(
-        AllOf((AnyOf(()), Compare("no", EQ, 1))), Reason.UNKNOWN_COLUMN, "filter.all_of[1].comparison.column", "'no'"
+        AllOf((AnyOf(()), Compare("no", EQ, 1))),
+        Reason.UNKNOWN_COLUMN,
+        "filter.all_of.filters[1].comparison.column",
+        "'no'",
     ),
     Wrong(In("whole", (None, "a"), negated=True), Reason.WRONG_TYPE, "filter.membership.values[1]", "'whole'"),
 ]
@@ -110,14 +113,14 @@ def test_refused(wrong: Wrong) -> None:
 def test_field_prefix() -> None:
     with pytest.raises(InvalidRequest) as refused:
         check_filter(AnyOf((Compare("whole", EQ, "x"),)), SCHEMA, field="query.filter")
-    assert refused.value.field == "query.filter.any_of[0].comparison.value"
+    assert refused.value.field == "query.filter.any_of.filters[0].comparison.value"
 
 
 def test_custom_is_not_available() -> None:
     with pytest.raises(FeatureNotAvailable) as refused:
         check_filter(AllOf((f.Custom("age > 18"),)), SCHEMA)
     assert refused.value.reason is Reason.FEATURE_NOT_AVAILABLE
-    assert refused.value.field == "filter.all_of[0].custom"
+    assert refused.value.field == "filter.all_of.filters[0].custom"
 
 
 # Limits
@@ -132,20 +135,21 @@ def deep(levels: int) -> f.Filter:
 
 def test_depth() -> None:
     assert check_filter(deep(MAX_DEPTH), SCHEMA) == NullTest("whole", negated=True)
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(LimitExceeded) as refused:
         check_filter(deep(MAX_DEPTH + 1), SCHEMA)
     assert refused.value.reason is Reason.LIMIT_EXCEEDED
-    with pytest.raises(InvalidRequest, match="at most 3 levels"):
+    assert refused.value.metadata == {"limit": "max_filter_depth", "maximum": str(MAX_DEPTH)}
+    with pytest.raises(LimitExceeded, match="at most 3 levels"):
         check_filter(deep(4), SCHEMA, max_depth=3)
 
 
 def test_nodes() -> None:
     leaf = NullTest("whole")
     assert check_filter(AllOf((leaf,) * (MAX_NODES - 1)), SCHEMA) == leaf
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(LimitExceeded) as refused:
         check_filter(AllOf((leaf,) * MAX_NODES), SCHEMA)
     assert refused.value.reason is Reason.LIMIT_EXCEEDED
-    with pytest.raises(InvalidRequest, match="at most 3 nodes"):
+    with pytest.raises(LimitExceeded, match="at most 3 nodes"):
         check_filter(AllOf((leaf,) * 3), SCHEMA, max_nodes=3)
 
 
@@ -153,7 +157,7 @@ def test_members() -> None:
     form = check_filter(In("whole", tuple(range(MAX_MEMBERS))), SCHEMA)
     assert isinstance(form, In)
     assert len(form.values) == MAX_MEMBERS
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(LimitExceeded) as refused:
         check_filter(In("whole", tuple(range(MAX_MEMBERS + 1))), SCHEMA)
     assert refused.value.reason is Reason.LIMIT_EXCEEDED
     assert refused.value.field == "filter.membership.values"
@@ -169,7 +173,7 @@ def test_pattern_lengths_and_number() -> None:
         AnyOf(tuple(Like("text", f"a{i}") for i in range(MAX_PATTERNS + 1))),
     ]
     for filter in too_much:
-        with pytest.raises(InvalidRequest) as refused:
+        with pytest.raises(LimitExceeded) as refused:
             check_filter(filter, SCHEMA)
         assert refused.value.reason is Reason.LIMIT_EXCEEDED
 
