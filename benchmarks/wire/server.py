@@ -29,8 +29,7 @@ class ServerProcess:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
 
     def __enter__(self) -> Self:
-        host, port = self.address.split(":")
-        command = [str(Path(sys.executable).with_name("tesseract-grpc")), "serve", "--host", host, "--port", port]
+        command = [str(Path(sys.executable).with_name("tesseract-grpc")), "serve", "--listen", self.address]
         self._process = subprocess.Popen(
             command, stdout=self._log, stderr=self._log, env={**os.environ, "NO_COLOR": "1"}
         )
