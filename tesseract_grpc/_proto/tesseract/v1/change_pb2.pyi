@@ -326,8 +326,9 @@ class Changes(_message.Message):
       2. write the new values of `updates` into their rows, by key;
       3. take the rows of `moves` out of their places, by key, keeping their values;
       4. put the rows of `moves` and `inserts` in at their positions, by rising position.
-    All other rows keep their relative order. A row may be in updates and in moves. A key that is in removes and in inserts
-    is a row that was deleted and added again. While `continued` is true, more pieces of the same change follow: join all pieces, then apply once.
+    All other rows keep their relative order. A key is in at most one of removes and inserts (a row that was deleted and
+    added again is an update and a move); a row may be in updates and in moves. While `continued` is true, more pieces of
+    the same change follow: join all pieces, then apply once.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
