@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.engine.limits import SHORT_HISTORY
 from tests.engine.world import SESSIONS, World, play
+from tests.world.domain import WIDE
 
 seeds = st.integers(0, 2**32 - 1).map(Random)
 """For what need not get smaller when an example shrinks: which sessions are open."""
@@ -119,3 +120,9 @@ def test_seeded_histories(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_seeded_histories_with_a_short_history(seed: int) -> None:
     play(seed, **SHORT_HISTORY)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_seeded_histories_with_many_keys(seed: int) -> None:
+    """What the engine does differently when batches and results are large."""
+    play(seed, keys=WIDE, **(SHORT_HISTORY if seed % 2 else {}))

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tesseract_grpc.engine.hub import Hub
+from tesseract_grpc.testing import rows_of
 from tests.engine import translate
 from tests.engine.viewer import Viewer
 from tests.oracle.asks import AllOf, Compare, Definition, Put
@@ -88,10 +89,25 @@ class Two:
         for mine, theirs in zip(*self.viewers, strict=True):
             mine.take(self.hubs[0].version)
             theirs.take(self.hubs[1].version)
-            one, other = (viewer.stream[-1] for viewer in (mine, theirs))
+            one, other = (said(viewer) for viewer in (mine, theirs))
             assert one == other, f"{mine.question} in {mine.span}: alone\n{one}\nand in a batch\n{other}"
         for hub in self.hubs:
             hub.check()
+
+
+def said(viewer: Viewer) -> dict[str, Any]:
+    """The last response, without what means nothing: the order of rows within removes and updates."""
+    response = viewer.stream[-1]
+    changes = response.changes
+    return {
+        "event": response.WhichOneof("event"),
+        "versions": (response.from_version, response.to_version),
+        "removes": {part.reason: sorted(map(repr, rows_of(part.keys))) for part in changes.removes},
+        "updates": sorted(sorted(map(repr, rows_of(part.rows))) for part in changes.updates),
+        "moves": list(zip(changes.moves.indexes, map(repr, rows_of(changes.moves.keys)), strict=True)),
+        "inserts": list(zip(changes.inserts.indexes, map(repr, rows_of(changes.inserts.rows)), strict=True)),
+        "total": changes.total_count,
+    }
 
 
 @pytest.mark.fuzz
