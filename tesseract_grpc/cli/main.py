@@ -52,9 +52,11 @@ class CommandGroup(click.Group):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
+        except KeyboardInterrupt:
+            # These two are answered here and not in `run`, because click has answers of its own and is not quiet.
+            raise click.exceptions.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # Here and not in `run`, because click has an answer of its own to this, with exit code 1. Python flushes
-            # stdout once more on its way out and would complain then, so stdout leads nowhere from here on.
+            # Python flushes stdout once more on its way out and would complain then: from here on it leads nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise click.exceptions.Exit(0) from None
         except Exception as error:

@@ -58,8 +58,14 @@ def test_csv_types_and_values(tmp_path: Path) -> None:
     file = look(write(tmp_path, "a.csv", text))
     assert file.row_count == 3
     assert types(file) == {
-        **{"id": "int64", "name": "string", "x": "float64", "ok": "bool"},
-        **{"day": "timestamp", "at": "timestamp", "clock": "string", "nothing": "string"},
+        "id": "int64",
+        "name": "string",
+        "x": "float64",
+        "ok": "bool",
+        "day": "timestamp",
+        "at": "timestamp",
+        "clock": "string",
+        "nothing": "string",
     }
     first, second, third = rows(file)
     assert first["name"] == "Ada, \nL."
@@ -103,7 +109,12 @@ def test_json_lines_with_late_fields_and_nested_values(tmp_path: Path) -> None:
     file = look(write(tmp_path, "a.jsonl", text))
     assert file.row_count == 4
     assert types(file) == {
-        **{"id": "int64", "name": "string", "x": "float64", "ok": "bool", "tags": "json", "late": "timestamp"}
+        "id": "int64",
+        "name": "string",
+        "x": "float64",
+        "ok": "bool",
+        "tags": "json",
+        "late": "timestamp",
     }
     found = rows(file)
     assert [row["tags"] for row in found] == ['["a", "b"]', "[]", None, None]

@@ -5,6 +5,7 @@ import io
 import json
 import math
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tesseract_grpc.cli.cell import as_csv, as_json, as_text, json_line
 from tesseract_grpc.cli.output import Format, print_rows
 
 MOMENT = datetime(2013, 3, 8, 14, 5, tzinfo=UTC)
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": 1, "name": "Ada, «Countess»\nof Lovelace", "at": MOMENT, "x": 1.5, "ok": True},
     {"id": 2**63 - 1, "name": None, "at": None, "x": None, "ok": None},
 ]

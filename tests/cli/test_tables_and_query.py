@@ -60,7 +60,10 @@ def ids(command: Command, *args: str) -> list[int]:
         (["--filter", "name ~ a"], [1, 2, 3]),
         (["--filter", "name like a%"], [1, 2]),
         (["--filter", "role != reader"], [2]),
-        (["--filter", '{"any": [{"field": "id", "value": 1}, {"field": "age", "comparison": ">", "value": 80}]}'], [1, 4]),
+        (
+            ["--filter", '{"any": [{"field": "id", "value": 1}, {"field": "age", "comparison": ">", "value": 80}]}'],
+            [1, 4],
+        ),
         (["--filter", '{"not": {"field": "id", "value": 1}}', "--filter", "age is_not_null"], [2, 4]),
         (["--sort", "-age"], [4, 1, 2, 3]),
         (["--sort", "age:nulls_first", "--limit", "2"], [3, 2]),

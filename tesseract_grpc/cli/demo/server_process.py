@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
-from tesseract_grpc.cli.errors import CommandFailed
+from tesseract_grpc.cli.errors import USAGE, CommandFailed
 
 PORTS = range(20_000, 32_768)
 ATTEMPTS = 5
@@ -40,6 +40,8 @@ def server_process(*flags: str) -> Iterator[str]:
                 if _listens(process, address):
                     yield address
                     return
+                if process.poll() == USAGE:  # It is not the port.
+                    break
         raise CommandFailed("the demo's server did not start", reason="SERVER_START", hint=_last_words(log))
 
 

@@ -18,14 +18,23 @@ def flight(number: int, **more: Any) -> dict[str, Any]:
     """A complete row of the board."""
     row: dict[str, Any] = dict.fromkeys(column["name"] for column in BOARD_TABLE)
     return row | {
-        **{"flight_id": number, "carrier": "UA", "flight": number, "origin": "EWR", "dest": "ORD"},
-        **{"sched_dep": MOMENT, "sched_arr": MOMENT, "status": "departed", **more},
+        "flight_id": number,
+        "carrier": "UA",
+        "flight": number,
+        "origin": "EWR",
+        "dest": "ORD",
+        "sched_dep": MOMENT,
+        "sched_arr": MOMENT,
+        "status": "departed",
+        **more,
     }
 
 
 def frame(rows: int) -> Frame:
     """A moment with this many rows on every board."""
-    views = [BoardView(board, [flight(100 + n, dep_delay=90 + n) for n in range(rows)], rows) for board in make_boards(10)]
+    views = [
+        BoardView(board, [flight(100 + n, dep_delay=90 + n) for n in range(rows)], rows) for board in make_boards(10)
+    ]
     return Frame(at=MOMENT, boards=views, commits=1234, deltas=5678, elapsed=2.0)
 
 
@@ -66,10 +75,23 @@ def test_what_a_board_shows_are_columns_of_the_table() -> None:
 def summary(**more: Any) -> Summary:
     """A summary of a run that went well."""
     values: dict[str, Any] = {
-        **{"tables": 5, "rows_loaded": 367_687, "load_seconds": 1.5, "rows_per_second": 245_124, "days": 3.0},
-        **{"commits": 5_000, "replay_seconds": 30.0, "commits_per_second": 166.7, "deltas": 9_000},
-        **{"deltas_per_second": 300.0, "latency_p50_ms": 1.25, "latency_p99_ms": 4.5, "latency_samples": 8_000},
-        **{"sessions": 4, "mirrors": "equal", "differences": (), "total_seconds": 40.0},
+        "tables": 5,
+        "rows_loaded": 367_687,
+        "load_seconds": 1.5,
+        "rows_per_second": 245_124,
+        "days": 3.0,
+        "commits": 5_000,
+        "replay_seconds": 30.0,
+        "commits_per_second": 166.7,
+        "deltas": 9_000,
+        "deltas_per_second": 300.0,
+        "latency_p50_ms": 1.25,
+        "latency_p99_ms": 4.5,
+        "latency_samples": 8_000,
+        "sessions": 4,
+        "mirrors": "equal",
+        "differences": (),
+        "total_seconds": 40.0,
     }
     return Summary(**values | more)
 

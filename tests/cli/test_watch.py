@@ -1,0 +1,158 @@
+"""`watch` against a real server: every change as a line, as an object, and on a terminal."""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import Popen
+from typing import Any
+
+import pytest
+
+from tesseract_grpc.cli.event_text import event_lines
+from tesseract_grpc.client import EventHorizon, Gap, Progress, Tesseract
+from tests.cli.conftest import Command, clean_environment
+from tests.cli.terminal import on_a_terminal
+
+
+@contextmanager
+def watching(command: Command, *args: str) -> Iterator[Popen[str]]:
+    """A `watch` that runs; killed when it is still there at the end."""
+    process = command.start("watch", *args)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def read(process: Popen[str], count: int) -> list[str]:
+    """The next lines."""
+    assert process.stdout is not None
+    return [process.stdout.readline().rstrip("\n") for _ in range(count)]
+
+
+def read_objects(process: Popen[str], count: int) -> list[dict[str, Any]]:
+    """The next JSON objects."""
+    return [json.loads(line) for line in read(process, count)]
+
+
+def test_every_change_of_a_query_is_an_object(command: Command, users: Tesseract) -> None:
+    with watching(command, users.name, "--filter", "age >= 18", "--sort", "-age", "--json") as process:
+        head, first, second = read_objects(process, 3)
+        assert (head["change"], head["rows"], head["total_count"], head["reason"]) == ("snapshot", 2, 2, "first")
+        assert (first["change"], first["key"], first["index"]) == ("insert", {"id": 4}, 0)
+        assert second["row"] == {"id": 1, "name": "Ada", "age": 36, "role": "reader"}
+
+        version = users.update({"id": 2, "age": 50}).version
+        (came,) = read_objects(process, 1)
+        assert came == {
+            "change": "insert",
+            "from_version": came["from_version"],
+            "version": version,
+            "total_count": 3,
+            "key": {"id": 2},
+            "row": {"id": 2, "name": "Alan", "age": 50, "role": "writer"},
+            "index": 1,
+        }
+        users.update({"id": 1, "age": 90})
+        changes = read_objects(process, 2)
+        assert [change["change"] for change in changes] == ["update", "move"]
+        assert changes[0]["row"] == {"age": 90}
+        assert changes[1]["index"] == 0
+        users.update({"id": 4, "age": 3})
+        users.remove([1])
+        gone = read_objects(process, 2)
+        assert [(change["change"], change["key"]["id"], change["reason"]) for change in gone] == [
+            ("remove", 4, "filtered"),
+            ("remove", 1, "deleted"),
+        ]
+
+
+def test_every_change_is_a_line(command: Command, users: Tesseract) -> None:
+    with watching(command, users.name, "--columns", "name,age", "--limit", "2", "--count", "2") as process:
+        head, first, second = read(process, 3)
+        assert head.endswith("snapshot of 2 rows, 4 in all")
+        assert first.endswith("+ 0: name=Ada age=36")
+        assert second.endswith("+ 1: name=Alan age=17")
+        version = users.update({"id": 2, "age": 18}).version
+        assert read(process, 1) == [f"@{version} ~ id=2: age=18"]
+        version = users.remove([1]).version
+        assert read(process, 2) == [f"@{version} - id=1 (deleted)", f"@{version} + 1: name=Grace, H. age=·"]
+        assert process.wait(10) == 0, "--count deltas have come"
+
+
+def test_a_session_is_watched_by_its_name(command: Command, hub: EventHorizon, users: Tesseract) -> None:
+    session = hub.create_session(f"of-{users.name}", table=users, filter=[{"field": "id", "value": 1}])
+    with watching(command, session.name, "--json") as process:
+        assert read_objects(process, 2)[1]["row"]["name"] == "Ada"
+    ended = command.invoke("watch", session.name, "--filter", "age > 3")
+    assert ended.exit_code == 2
+    assert "has its own filter" in ended.stderr
+    assert command.invoke("watch", session.name, "--table").exit_code == 1
+
+
+def test_what_is_not_there_is_said(command: Command) -> None:
+    ended = command.invoke("watch", "nowhere")
+    assert ended.exit_code == 1
+    assert 'no session or table "nowhere"' in ended.stderr
+    assert "hint:" in ended.stderr
+
+
+def test_a_table_that_is_deleted_ends_the_watch(command: Command, hub: EventHorizon, users: Tesseract) -> None:
+    with watching(command, users.name) as process:
+        read(process, 5)
+        hub.remove_tesseract(users)
+        assert process.wait(10) == 1
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert "TABLE_DELETED" in said
+        assert "Traceback" not in said
+
+
+def test_ctrl_c_is_quiet(command: Command, users: Tesseract) -> None:
+    with watching(command, users.name) as process:
+        read(process, 5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_a_reader_that_goes_away_ends_the_watch(command: Command, users: Tesseract) -> None:
+    with watching(command, users.name) as process:
+        read(process, 5)
+        assert process.stdout is not None
+        process.stdout.close()
+        users.update({"id": 1, "age": 37})
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("last_words", ["ctrl-c", "deleted"])
+def test_a_terminal_shows_a_table_that_is_always_current(
+    command: Command, hub: EventHorizon, users: Tesseract, last_words: str
+) -> None:
+    args = ("watch", users.name, "--filter", "age >= 18", "--sort", "-age")
+    with on_a_terminal(*args, env=clean_environment(command.address)) as terminal:
+        terminal.wait_for(f"table {users.name}", "2 of 2 rows", "live", "Ada", "36")
+        users.update({"id": 2, "age": 55})
+        terminal.wait_for("3 of 3 rows", "Alan", "55")
+        if last_words == "ctrl-c":
+            terminal.press_ctrl_c()
+            assert terminal.end() == 130
+        else:
+            hub.remove_tesseract(users)
+            assert terminal.end() == 1
+            assert "TABLE_DELETED" in terminal.seen
+        assert "Traceback" not in terminal.seen
+
+
+def test_progress_and_gaps_have_no_text() -> None:
+    assert list(event_lines(Progress(7), ())) == []
+    assert list(event_lines(Gap(7, 9, "reconnected"), ())) == []
