@@ -33,7 +33,7 @@ SCHEMA = Schema.of(
         ]
     )
 )
-PLAIN = {name: kind for name, kind in zip(SCHEMA.types, "int64 string float64 timestamp bool json enum".split())}
+PLAIN = dict(zip(SCHEMA.types, "int64 string float64 timestamp bool json enum".split(), strict=True))
 
 moments = st.datetimes(timezones=st.just(UTC))
 documents = st.recursive(

@@ -319,8 +319,12 @@ def test_one_operation_may_be_several_and_results_come_back_as_one() -> None:
     response = pb.WriteResponse(
         version=9,
         durability=pb.DURABILITY_FSYNC,
-        results=[pb.OperationResult(inserted=1), *[pb.OperationResult(updated=1)] * 3, pb.OperationResult(deleted=1)]
-        + [pb.OperationResult(updated=1)],
+        results=[
+            pb.OperationResult(inserted=1),
+            *(pb.OperationResult(updated=1) for _ in range(3)),
+            pb.OperationResult(deleted=1),
+            pb.OperationResult(updated=1),
+        ],
     )
     result = encoded.result(response)
     assert (result.version, result.durability) == (9, "fsync")

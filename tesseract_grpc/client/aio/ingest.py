@@ -42,6 +42,7 @@ class AsyncIngest:
         self._window = Semaphore(whole_number(in_flight, "in_flight", 1))
         self._sent: deque[Encoded] = deque()
         self._stopped = False
+        self._all_sent = False
         self._failure: BaseException | None = None
         self.result = IngestResult()
 
@@ -62,8 +63,8 @@ class AsyncIngest:
             call.cancel()
         if self._failure is not None:
             raise self._failure
-        if self._sent:
-            raise Unavailable(f"the server ended the stream with {len(self._sent)} batches unanswered")
+        if self._sent or not self._all_sent:
+            raise Unavailable(f"the server ended the stream early, after {self.result.batches} commits")
         return self.result
 
     def _take(self, response: table_service_pb2.WriteStreamResponse) -> None:
@@ -90,6 +91,7 @@ class AsyncIngest:
                     sequence += 1
                     self._sent.append(encoded)
                     yield table_service_pb2.WriteStreamRequest(sequence=sequence, write=encoded.request)
+            self._all_sent = True
         except Exception as error:
             self._failure = error
 

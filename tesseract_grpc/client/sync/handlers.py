@@ -1,4 +1,4 @@
-# Generated from client/aio/handlers.py by tools/generate_sync_client.py: edit that file and run it.
+# Generated from tesseract_grpc/client/aio/handlers.py by tools/generate_sync_client.py: edit that file and run it.
 """Functions that users register for events. One that raises is logged and does not stop the others."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from client/aio/hub.py by tools/generate_sync_client.py: edit that file and run it.
+# Generated from tesseract_grpc/client/aio/hub.py by tools/generate_sync_client.py: edit that file and run it.
 """A hub, as its users handle it: the connection, the tables and the sessions."""
 
 from __future__ import annotations

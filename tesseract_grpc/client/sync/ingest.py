@@ -1,4 +1,4 @@
-# Generated from client/aio/ingest.py by tools/generate_sync_client.py: edit that file and run it.
+# Generated from tesseract_grpc/client/aio/ingest.py by tools/generate_sync_client.py: edit that file and run it.
 """Bulk writes over one stream, with flow control.
 
 Batches are encoded while earlier ones are on their way, and at most `in_flight` of them wait for an answer, so neither
@@ -41,6 +41,7 @@ class Ingest:
         self._window = Semaphore(whole_number(in_flight, "in_flight", 1))
         self._sent: deque[Encoded] = deque()
         self._stopped = False
+        self._all_sent = False
         self._failure: BaseException | None = None
         self.result = IngestResult()
 
@@ -61,8 +62,8 @@ class Ingest:
             call.cancel()
         if self._failure is not None:
             raise self._failure
-        if self._sent:
-            raise Unavailable(f"the server ended the stream with {len(self._sent)} batches unanswered")
+        if self._sent or not self._all_sent:
+            raise Unavailable(f"the server ended the stream early, after {self.result.batches} commits")
         return self.result
 
     def _take(self, response: table_service_pb2.WriteStreamResponse) -> None:
@@ -89,6 +90,7 @@ class Ingest:
                     sequence += 1
                     self._sent.append(encoded)
                     yield table_service_pb2.WriteStreamRequest(sequence=sequence, write=encoded.request)
+            self._all_sent = True
         except Exception as error:
             self._failure = error
 

@@ -1,4 +1,4 @@
-# Generated from client/aio/mirror.py by tools/generate_sync_client.py: edit that file and run it.
+# Generated from tesseract_grpc/client/aio/mirror.py by tools/generate_sync_client.py: edit that file and run it.
 """A mirror: the rows of a window, kept current in the background.
 
 It changes only at consistent points, so whoever reads it sees the result as it was at one version. While the

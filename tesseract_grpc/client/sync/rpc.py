@@ -1,4 +1,4 @@
-# Generated from client/aio/rpc.py by tools/generate_sync_client.py: edit that file and run it.
+# Generated from tesseract_grpc/client/aio/rpc.py by tools/generate_sync_client.py: edit that file and run it.
 """One channel and its calls: metadata, deadlines, and errors as this client's exceptions."""
 
 from __future__ import annotations

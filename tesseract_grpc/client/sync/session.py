@@ -1,4 +1,4 @@
-# Generated from client/aio/session.py by tools/generate_sync_client.py: edit that file and run it.
+# Generated from tesseract_grpc/client/aio/session.py by tools/generate_sync_client.py: edit that file and run it.
 """A session, as its users handle it: reads, watches, mirrors."""
 
 from __future__ import annotations

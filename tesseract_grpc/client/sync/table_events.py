@@ -1,4 +1,4 @@
-# Generated from client/aio/table_events.py by tools/generate_sync_client.py: edit that file and run it.
+# Generated from tesseract_grpc/client/aio/table_events.py by tools/generate_sync_client.py: edit that file and run it.
 """The events of a table (rows added, updated, removed) for the handlers of its users, over one stream."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from client/aio/tesseract.py by tools/generate_sync_client.py: edit that file and run it.
+# Generated from tesseract_grpc/client/aio/tesseract.py by tools/generate_sync_client.py: edit that file and run it.
 """A table, as its users handle it: writes, reads, events."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from client/aio/watch.py by tools/generate_sync_client.py: edit that file and run it.
+# Generated from tesseract_grpc/client/aio/watch.py by tools/generate_sync_client.py: edit that file and run it.
 """A watch: the events of a session or table, over as many streams as it takes.
 
     connecting --snapshot--> live --silence, broken stream--> stale --snapshot--> live

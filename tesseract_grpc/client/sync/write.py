@@ -1,4 +1,4 @@
-# Generated from client/aio/write.py by tools/generate_sync_client.py: edit that file and run it.
+# Generated from tesseract_grpc/client/aio/write.py by tools/generate_sync_client.py: edit that file and run it.
 """One commit: encode, send, decode, with errors in the user's operations and rows."""
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Tests of the asyncio client; `tests/client/sync` is generated from them."""

@@ -1,0 +1,454 @@
+# Generated from tests/client/aio/test_faults.py by tools/generate_sync_client.py: edit that file and run it.
+"""What a watch and a mirror do when the peer misbehaves, shown by a server that follows a script."""
+
+import logging
+import threading
+from typing import Any
+
+import grpc
+import pytest
+
+from tesseract_grpc._proto.tesseract.v1 import change_pb2, schema_pb2, session_service_pb2, table_service_pb2, value_pb2
+from tesseract_grpc.client import (
+    AlreadyExists,
+    Closed,
+    DeadlineExceeded,
+    Delta,
+    EventHorizon,
+    FeatureNotAvailable,
+    Gap,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    ServerFailure,
+    Session,
+    Snapshot,
+    TesseractError,
+    Unauthenticated,
+    Unavailable,
+)
+from tests import wire
+from tests.client.serving import Drain, Fail, FakeServer, Silence, Step, Take, Until
+from tests.client.sync.support import Aside, eventually, pause
+from tests.client.test_mirror_laws import COLUMNS, TYPES, begin, changed, progress, snapshot
+
+A, B, C = ({"k": key, "a": "x", "b": 0.0} for key in (1, 2, 3))
+GONE = Fail(grpc.StatusCode.UNAVAILABLE, "the server goes")
+
+
+def insert(version: int, row: dict[str, Any], at: int) -> Any:
+    return changed(version, version + 1, wire.changes(TYPES, inserts=[(row, at)], total=at + 1))
+
+
+def session_of(fake: FakeServer, hub: EventHorizon, *, anonymous: bool = False) -> Session:
+    described = session_service_pb2.Session(name="hubs/default/sessions/s", columns=COLUMNS, anonymous=anonymous)
+    described.query.table = "hubs/default/tables/t"
+    fake.script("GetSession", session_service_pb2.GetSessionResponse(session=described))
+    return hub.get_session("s")
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> str:
+    return "\n".join(record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING)
+
+
+BREAKS: dict[str, tuple[list[Step], str]] = {
+    "a gap": ([changed(7, 8, change_pb2.Changes())], "gap"),
+    "a gap before progress": ([progress(6, 9)], "gap"),
+    "going back": ([changed(1, 0, change_pb2.Changes())], "disorder"),
+    "a second snapshot": ([*snapshot(1, [B])[1:]], "disorder"),
+    "an abrupt end": ([GONE], "reconnected"),
+    "a quiet end": ([], "ended"),
+    "an internal failure": ([Fail(grpc.StatusCode.INTERNAL, "oh")], "reconnected"),
+    "a cancel by the server": ([Fail(grpc.StatusCode.CANCELLED, "no more")], "reconnected"),
+    "a reset of the connection": ([Fail(grpc.StatusCode.UNKNOWN, "reset")], "reconnected"),
+    "a change of a row that is not there": (
+        [changed(1, 2, wire.changes(TYPES, removes={1: [{"k": 9}]}))],
+        "malformed",
+    ),
+    "an edited definition": (
+        [
+            session_service_pb2.WatchSessionResponse(
+                from_version=1, to_version=1, session_changed=change_pb2.SessionChanged(generation=2)
+            )
+        ],
+        "definition_changed",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_a_broken_stream_is_healed_loudly(
+    what: str, fake: FakeServer, fake_hub: EventHorizon, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps, reason = BREAKS[what]
+    go_on = threading.Event()
+    fake.script("WatchSession", *snapshot(1, [A]), Until(go_on), *steps)
+    fake.script("WatchSession", *snapshot(8, [A, B]), insert(8, C, 2), Silence())
+    states: list[str] = []
+    events: list[Any] = []
+    session = session_of(fake, fake_hub)
+    with session.mirror() as mirror:
+        mirror.on("state", states.append)
+        mirror.on("change", events.append)
+        go_on.set()
+        mirror.wait_for(9)
+        assert mirror.rows() == [A, B, C]
+        assert mirror.state == "live"
+        eventually(lambda: events[-2:] and isinstance(events[-1], Delta))
+        assert events[-2].reason == reason
+    assert mirror.state == "closed"
+    assert states[-3:] == ["stale", "live", "closed"]
+    assert "watching again" in warnings_of(caplog)
+    assert fake.calls("WatchSession") == 2
+
+
+def test_silence_makes_the_mirror_stale_and_then_heals(
+    fake: FakeServer, fake_hub: EventHorizon, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = threading.Event()
+    fake.script("WatchSession", begin(1, progress_interval_ms=30), *snapshot(1, [A])[1:], Silence())
+    fake.script("WatchSession", Until(go_on), *snapshot(2, [B]), Silence())
+    session = session_of(fake, fake_hub)
+    with session.mirror() as mirror:
+        assert mirror.state == "live"
+        eventually(lambda: mirror.state == "stale")
+        assert mirror.rows() == [A]  # old, and marked as such
+        go_on.set()
+        mirror.wait_for(2)
+        assert (mirror.state, mirror.rows()) == ("live", [B])
+    assert "no message for too long" in warnings_of(caplog)
+
+
+def test_progress_keeps_a_quiet_stream_alive(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    beats = [step for version in range(1, 20) for step in (progress(version, version + 1), Until(threading.Event()))]
+    for step in beats:
+        if isinstance(step, Until):
+            threading.Timer(0, step.event.set).start()
+    fake.script("WatchSession", begin(1, progress_interval_ms=200), *snapshot(1, [A])[1:], *beats, Silence())
+    session = session_of(fake, fake_hub)
+    with session.mirror() as mirror:
+        mirror.wait_for(20)
+        assert (mirror.version, mirror.state) == (20, "live")
+        assert fake.calls("WatchSession") == 1
+
+
+def test_a_reader_who_does_not_read_does_not_make_a_stream_stale(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    fake.script("WatchSession", begin(1, progress_interval_ms=20), *snapshot(1, [A])[1:], insert(1, B, 1), Silence())
+    session = session_of(fake, fake_hub)
+    with session.watch() as watch:
+        assert isinstance(watch.__next__(), Snapshot)
+        pause(0.2)  # ten intervals
+        assert isinstance(watch.__next__(), Delta)
+    assert fake.calls("WatchSession") == 1
+
+
+def test_a_reset_on_the_stream_needs_no_new_stream(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    reset = session_service_pb2.WatchSessionResponse(from_version=1, to_version=1)
+    reset.reset.reason = change_pb2.RESET_REASON_TABLE_CHANGED
+    fake.script("WatchSession", *snapshot(1, [A]), reset, *snapshot(5, [B, C]), Silence())
+    session = session_of(fake, fake_hub)
+    with session.watch() as watch:
+        first, second = watch.__next__(), watch.__next__()
+    assert isinstance(first, Snapshot)
+    assert isinstance(second, Snapshot)
+    assert (first.reason, second.reason) == ("first", "table_changed")
+    assert second.rows == [B, C]
+    assert fake.calls("WatchSession") == 1
+
+
+def test_many_failures_are_survived_with_growing_pauses(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    for _ in range(6):
+        fake.script("WatchSession", GONE)
+    fake.script("WatchSession", *snapshot(1, [A]), Silence())
+    session = session_of(fake, fake_hub)
+    with session.mirror() as mirror:
+        assert mirror.rows() == [A]
+    assert fake.calls("WatchSession") == 7
+
+
+def test_the_server_says_when_to_come_back(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    fake.script("WatchSession", Fail(grpc.StatusCode.UNAVAILABLE, "later", retry_after=0.5))
+    fake.script("WatchSession", *snapshot(1, [A]), Silence())
+    session = session_of(fake, fake_hub)
+    mirror = session.mirror()
+    pause(0.25)
+    assert fake.calls("WatchSession") == 1
+    mirror.ready()
+    mirror.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (grpc.StatusCode.NOT_FOUND, NotFound),
+        (grpc.StatusCode.INVALID_ARGUMENT, InvalidRequest),
+        (grpc.StatusCode.PERMISSION_DENIED, PermissionDenied),
+        (grpc.StatusCode.UNAUTHENTICATED, Unauthenticated),
+        (grpc.StatusCode.UNIMPLEMENTED, FeatureNotAvailable),
+        (grpc.StatusCode.FAILED_PRECONDITION, PreconditionFailed),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, LimitExceeded),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_mended_is_raised(
+    code: grpc.StatusCode, error: type[TesseractError], fake: FakeServer, fake_hub: EventHorizon
+) -> None:
+    fake.script("WatchSession", Fail(code, "not like this", reason="WHY"))
+    fake.script("WatchSession", Fail(code, "not like this", reason="WHY"))
+    session = session_of(fake, fake_hub)
+    with pytest.raises(error) as caught:
+        with session.mirror():
+            pass
+    assert caught.value.reason == "WHY"
+    watch = session.watch()
+    with pytest.raises(error):
+        watch.__next__()
+    assert watch.state == "closed"
+    assert fake.calls("WatchSession") == 2
+
+
+def test_a_deleted_session_ends_the_mirror_and_says_why(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    deleted = threading.Event()
+    end = Fail(grpc.StatusCode.FAILED_PRECONDITION, "deleted", reason="SESSION_DELETED")
+    fake.script("WatchSession", *snapshot(1, [A]), Until(deleted), end)
+    session = session_of(fake, fake_hub)
+    with session.mirror() as mirror:
+        waiting = Aside(lambda: mirror.wait_for(99))
+        deleted.set()
+        eventually(lambda: mirror.state == "closed")
+        with pytest.raises(PreconditionFailed):
+            waiting.result()
+        assert mirror.error is not None
+        assert mirror.error.reason == "SESSION_DELETED"
+        assert mirror.rows() == [A]
+
+
+def test_an_anonymous_session_that_was_let_go_is_made_again(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    fake.script("WatchSession", *snapshot(1, [A]), GONE)
+    fake.script("WatchSession", Fail(grpc.StatusCode.NOT_FOUND, "idle for too long", reason="UNKNOWN_SESSION"))
+    again = session_service_pb2.Session(name="hubs/default/sessions/other", columns=COLUMNS, anonymous=True)
+    fake.script("CreateSession", session_service_pb2.CreateSessionResponse(session=again))
+    fake.script("WatchSession", *snapshot(4, [B]), Silence())
+    session = session_of(fake, fake_hub, anonymous=True)
+    with session.mirror() as mirror:
+        mirror.wait_for(4)
+        assert mirror.rows() == [B]
+    assert fake.requests["WatchSession"][-1].name == "hubs/default/sessions/other"
+    assert fake.requests["CreateSession"][0].session.query.table == "hubs/default/tables/t"
+
+
+def test_a_mirror_says_why_it_does_not_become_ready(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    for _ in range(50):
+        fake.script("WatchSession", Fail(grpc.StatusCode.INTERNAL, "a bug of the server"))
+    session = session_of(fake, fake_hub)
+    mirror = session.mirror()
+    with pytest.raises(DeadlineExceeded, match="a bug of the server"):
+        mirror.ready(timeout=0.2)
+    mirror.close()
+    with pytest.raises(Closed):
+        mirror.ready(timeout=0.2)
+
+
+def test_closing_ends_a_watch_that_waits(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    fake.script("WatchSession", *snapshot(1, [A]), Silence())
+    session = session_of(fake, fake_hub)
+    watch = session.watch()
+    seen: list[Any] = []
+
+    def read() -> None:
+        for event in watch:
+            seen.extend([event])
+
+    reading = Aside(read)
+    eventually(lambda: seen)
+    watch.close()
+    reading.result()
+    assert watch.state == "closed"
+    assert len(seen) == 1
+
+
+def test_closing_ends_a_watch_that_pauses(fake: FakeServer) -> None:
+    with EventHorizon.connect("127.0.0.1:1", timeout=60) as hub:
+        session = Session(hub._rpc, session_service_pb2.Session(name="hubs/default/sessions/s"))
+        mirror = session.mirror()
+        pause(0.1)
+        assert mirror.state == "connecting"
+        mirror.close()
+        assert mirror.state == "closed"
+    with pytest.raises(Closed):
+        hub.info()
+
+
+def test_lost_table_events_are_told(fake: FakeServer, fake_hub: EventHorizon, caplog: pytest.LogCaptureFixture) -> None:
+    def event(start: int, end: int, **kind: Any) -> Any:
+        return table_service_pb2.WatchTableResponse(from_version=start, to_version=end, **kind)
+
+    described = schema_pb2.Table(name="hubs/default/tables/t", columns=COLUMNS)
+    fake.script("GetTable", table_service_pb2.GetTableResponse(table=described))
+    hello = change_pb2.Begin(epoch="e", columns=COLUMNS)
+    added = change_pb2.Changes(inserts=change_pb2.Inserts(rows=wire.batch([A], TYPES)))
+    fake.script("WatchTable", event(3, 3, begin=hello), event(3, 4, changes=added), GONE)
+    fake.script("WatchTable", event(9, 9, begin=hello), event(9, 10, changes=added), Silence())
+    table = fake_hub.get_tesseract("t")
+    adds: list[Any] = []
+    gaps: list[Any] = []
+    stop_gaps = table.on("gap", gaps.append)
+    stop_adds = table.on("add", adds.append)
+    eventually(lambda: gaps and adds)
+    assert gaps == [Gap(4, 9, "reconnected")]
+    assert "lost" in warnings_of(caplog)
+    stop_gaps()
+    stop_adds()
+
+
+def test_handlers_that_raise_do_not_stop_the_others(
+    fake: FakeServer, fake_hub: EventHorizon, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.script("WatchSession", *snapshot(1, [A]), insert(1, B, 1), Silence())
+    session = session_of(fake, fake_hub)
+    seen: list[Any] = []
+
+    def broken(_: Any) -> None:
+        raise RuntimeError("a bug of the user")
+
+    mirror = session.mirror()
+    mirror.on("data", broken)
+    mirror.on("data", seen.append)
+    mirror.wait_for(2)
+    eventually(lambda: seen and seen[-1] == [A, B])
+    assert mirror.state == "live"
+    mirror.close()
+    assert "a bug of the user" in caplog.text
+
+
+def test_calls_are_sent_again_while_the_server_is_away(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    query = table_service_pb2.QueryResponse(columns=COLUMNS, total_count=4, version=2)
+    described = schema_pb2.Table(name="hubs/default/tables/t", columns=COLUMNS)
+    fake.script("GetTable", GONE)
+    fake.script("GetTable", table_service_pb2.GetTableResponse(table=described))
+    fake.script("Query", GONE)
+    fake.script("Query", GONE)
+    fake.script("Query", query)
+    fake.script("Write", GONE)
+    fake.script("Write", table_service_pb2.WriteResponse(version=3))
+    table = fake_hub.get_tesseract("t")
+    assert table.count() == 4
+    assert (table.add(A)).version == 3
+    first, second = fake.requests["Write"]
+    assert first.request_id == second.request_id != ""
+
+
+def test_retries_end(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    for _ in range(4):
+        fake.script("GetTable", Fail(grpc.StatusCode.UNAVAILABLE, "away", reason="SERVER_SHUTTING_DOWN"))
+    with pytest.raises(Unavailable) as caught:
+        fake_hub.get_tesseract("t")
+    assert caught.value.reason == "SERVER_SHUTTING_DOWN"
+    assert fake.calls("GetTable") == 4
+
+
+def test_errors_have_all_that_the_server_said(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    rows = table_service_pb2.RowErrors(total=200)
+    rows.errors.add(operation=0, row=1, column="k", reason="DUPLICATE_KEY", message="there already")
+    metadata = (("line", "3"), ("hint", "use upsert"))
+    fake.script("GetTable", Fail(grpc.StatusCode.ALREADY_EXISTS, "no", "DUPLICATE_KEY", "rows", 1.5, metadata, rows))
+    with pytest.raises(AlreadyExists) as caught:
+        fake_hub.get_tesseract("t")
+    error = caught.value
+    assert (error.reason, error.field, error.line, error.message) == ("DUPLICATE_KEY", "rows", 3, "no")
+    assert (error.retry_after, error.metadata["hint"]) == (1.5, "use upsert")
+    assert (len(error.row_errors), error.row_error_count, error.row_errors[0].row) == (1, 200, 1)
+    assert str(error) == "no (DUPLICATE_KEY, field rows, line 3)"
+
+
+def test_an_answer_that_does_not_come_is_an_error(fake: FakeServer) -> None:
+    with EventHorizon.connect(fake.address, timeout=0.2) as hub:
+        with pytest.raises(DeadlineExceeded):
+            hub.info()
+
+
+def test_a_failure_without_details_is_one_all_the_same(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    fake.script("GetTable", Fail(grpc.StatusCode.DATA_LOSS, "oh"))
+    with pytest.raises(ServerFailure) as caught:
+        fake_hub.get_tesseract("t")
+    assert (caught.value.message, caught.value.reason, caught.value.line) == ("oh", "", None)
+
+
+def test_the_token_goes_with_every_call(fake: FakeServer) -> None:
+    with EventHorizon.connect(fake.address, token="secret", timeout=5) as hub:
+        session_of(fake, hub)
+        assert fake.metadata["authorization"] == "Bearer secret"
+        assert "secret" not in repr(hub._rpc.connection)
+
+
+def test_bulk_writes_wait_for_room(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    described = schema_pb2.Table(name="hubs/default/tables/t", columns=COLUMNS)
+    fake.script("GetTable", table_service_pb2.GetTableResponse(table=described))
+    table = fake_hub.get_tesseract("t")
+    go_on = threading.Event()
+
+    def answers(first: int, last: int) -> list[Any]:
+        made = table_service_pb2.WriteResponse(version=7, results=[table_service_pb2.OperationResult(inserted=2)])
+        return [table_service_pb2.WriteStreamResponse(sequence=at, committed=made) for at in range(first, last + 1)]
+
+    fake.script("WriteStream", Take(3), Until(go_on), *answers(1, 3), Take(2), *answers(4, 5))
+    rows = [{"k": at, "a": "x", "b": 0.5} for at in range(10)]
+    drawn: list[int] = []
+
+    def pieces() -> Any:
+        for at in range(0, 10, 2):
+            drawn.append(at)
+            yield rows[at : at + 2]
+
+    sending = Aside(lambda: table.ingest(pieces(), batch_rows=2, in_flight=3))
+    eventually(lambda: fake.calls("WriteStream") == 3)
+    pause(0.1)
+    assert len(drawn) <= 4  # three on their way, and the next one encoded
+    go_on.set()
+    result = sending.result()
+    assert (result.batches, result.version, result.total.inserted) == (5, 7, 10)
+    assert [request.sequence for request in fake.requests["WriteStream"]] == [1, 2, 3, 4, 5]
+
+
+def test_a_bulk_write_ends_with_what_went_wrong(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    described = schema_pb2.Table(name="hubs/default/tables/t", columns=COLUMNS)
+    fake.script("GetTable", table_service_pb2.GetTableResponse(table=described))
+    table = fake_hub.get_tesseract("t")
+    refusal = table_service_pb2.WriteRefusal(code=6, message="twice", reason="DUPLICATE_KEY")
+    refused = table_service_pb2.WriteStreamResponse(sequence=1, refused=refusal)
+    fake.script("WriteStream", Take(1), refused, Silence())
+    with pytest.raises(AlreadyExists, match="twice"):
+        table.ingest([{"k": at} for at in range(100)], batch_rows=1)
+    fake.script("WriteStream", Take(1), GONE)
+    with pytest.raises(Unavailable):
+        table.ingest([{"k": at} for at in range(100)], batch_rows=1)
+    made = table_service_pb2.WriteStreamResponse(sequence=1, committed=table_service_pb2.WriteResponse(version=1))
+    for early in ([Take(1)], [Take(1), made]):
+        fake.script("WriteStream", *early)
+        with pytest.raises((Unavailable, ServerFailure)):  # the second when gRPC was about to send one more
+            table.ingest([{"k": at} for at in range(100)], batch_rows=1)
+    fake.script("WriteStream", Take(1), made, Drain())
+    with pytest.raises(InvalidRequest):
+        table.ingest([{"k": 1}, {"k": "x"}], batch_rows=1)
+
+    def raising() -> Any:
+        yield {"k": 1}
+        raise RuntimeError("a bug of the user")
+
+    fake.script("WriteStream", Take(1), made, Drain())
+    with pytest.raises(RuntimeError, match="a bug of the user"):
+        table.ingest(raising())
+
+
+def test_a_message_that_is_too_large_is_an_error(fake: FakeServer) -> None:
+    column = value_pb2.ColumnData(name="a", strings=value_pb2.StringValues(values=["x" * 2_000_000]))
+    rows = value_pb2.RowBatch(row_count=1, columns=[column])
+    fake.script("Query", table_service_pb2.QueryResponse(columns=COLUMNS, rows=rows))
+    described = schema_pb2.Table(name="hubs/default/tables/t", columns=COLUMNS)
+    fake.script("GetTable", table_service_pb2.GetTableResponse(table=described))
+    with EventHorizon.connect(fake.address, timeout=5, max_message_bytes=1_000_000) as hub:
+        table = hub.get_tesseract("t")
+        with pytest.raises(LimitExceeded):
+            table.query(limit=1)
