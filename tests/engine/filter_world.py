@@ -101,7 +101,7 @@ def rows() -> st.SearchStrategy[list[Row]]:
     return st.lists(
         st.fixed_dictionaries({name: st.sampled_from(values) for name, values in VALUES.items()}),
         min_size=1,
-        max_size=40,
+        max_size=15,
     )
 
 

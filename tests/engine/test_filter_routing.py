@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tesseract_grpc.engine.data.schema import Scalar
-from tesseract_grpc.engine.operators.routing_keys import EqualKey, RangeKey, RoutingKey, routing_keys
+from tesseract_grpc.engine.operators.predicate import compile_predicate
+from tesseract_grpc.engine.operators.routing_keys import EqualKey, RangeKey, RoutingKey, routing_keys, unrouted_part
 from tesseract_grpc.engine.query import filter as f
 from tesseract_grpc.engine.query.filter import AllOf, AnyOf, Between, Compare, In, Like, Negate, NullTest, check_filter
 from tests.engine.filter_world import SCHEMA, Row, Stored, filters, holds, rows
@@ -57,6 +58,46 @@ ROW: Row = {
     "must": "",
     "doc": None,
 }
+
+
+def chosen(column: str) -> st.SearchStrategy[f.Filter]:
+    """Conjunctions and choices of lists on one column, and something else."""
+    values = st.lists(st.sampled_from([-2, 0, 1, 2]), min_size=1, max_size=3)
+    listed = values.map(lambda some: In(column, tuple(some)))
+    others: list[f.Filter] = [Compare("flag", EQ, True), NullTest("real"), Compare("kind", EQ, "new")]
+    other = st.sampled_from(others)
+    branch = st.tuples(listed, other).map(AllOf)
+    choice = st.lists(branch, min_size=1, max_size=3).map(tuple).map(AnyOf)
+    return st.lists(listed | choice | other, min_size=1, max_size=4).map(tuple).map(AllOf)
+
+
+@given(st.lists(chosen("whole") | filters(2), min_size=10, max_size=10), rows())
+def test_what_the_key_leaves_open_decides(asked: list[f.Filter], found: list[Row]) -> None:
+    """On rows that fit a routing key, the unrouted part says what the whole filter says."""
+    stored = Stored(found)
+    for filter in asked:
+        form = check_filter(filter, SCHEMA)
+        for key in routing_keys(form, SCHEMA, stored.columns):
+            rest = unrouted_part(form, key, SCHEMA)
+            predicate = compile_predicate(rest, SCHEMA, stored.columns, intern=True)
+            for slot, row in enumerate(found):
+                if fits(key, stored.columns[key.column].stored(slot)):
+                    assert predicate.test(stored.row(slot)) == (holds(filter, row) is True), (filter, key)
+
+
+@example(1)
+@given(st.integers(-2, 4))
+def test_key_of_lists_that_contradict_a_choice(whole: int) -> None:
+    """The key is the intersection: what a list refuses, a choice cannot bring back."""
+    flag, real = Compare("flag", EQ, True), NullTest("real", negated=True)
+    choice = AnyOf((AllOf((Compare("whole", EQ, 1), flag)), AllOf((Compare("whole", EQ, 3), real))))
+    filter = check_filter(AllOf((In("whole", (2, 3, 4)), choice)), SCHEMA)
+    stored = Stored([{**ROW, "whole": whole}])
+    (key,) = (key for key in routing_keys(filter, SCHEMA, stored.columns) if key.column == WHOLE)
+    assert key == EqualKey(WHOLE, (3,))
+    rest = compile_predicate(unrouted_part(filter, key, SCHEMA), SCHEMA, stored.columns, intern=True)
+    assert (whole == 3) == (fits(key, whole) and rest.test(stored.row(0)))
+
 
 WHOLE, REAL, TEXT, KIND, FLAG, TIME = (AT[name] for name in ("whole", "real", "text", "kind", "flag", "time"))
 

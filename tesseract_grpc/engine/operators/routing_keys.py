@@ -68,7 +68,8 @@ def usable(key: RoutingKey) -> bool:
 def unrouted_part(filter: Filter | None, key: RoutingKey | None, schema: TableSchema) -> Filter | None:
     """What is left to be tested of a filter on rows that satisfy its routing key.
 
-    A conjunct falls away when it says no more than the key: one equality or list on the key's column.
+    A conjunct falls away when it says no more than the key: the one equality or list on the key's column. The key holds
+    only values of that list, for it is the intersection of what the conjuncts demand of the column.
     """
     if filter is None or not isinstance(key, EqualKey):
         return filter
@@ -146,6 +147,9 @@ def _both(one: RoutingKey, other: RoutingKey) -> RoutingKey:
         lows = [low for low in (_low(one), _low(other)) if low is not None]
         highs = [high for high in (_high(one), _high(other)) if high is not None]
         return _range(one.column, max(lows) if lows else None, min(highs) if highs else None)
+    if isinstance(one, EqualKey) and isinstance(other, EqualKey):
+        allowed = {*other.values}
+        return EqualKey(one.column, tuple(value for value in one.values if value in allowed))
     return min(one, other, key=_rank)
 
 
