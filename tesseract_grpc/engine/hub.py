@@ -12,7 +12,7 @@ Definitions (tables, indexes, names) are commits too: each takes a version.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,14 +36,17 @@ from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.data.version import VersionLine
-from tesseract_grpc.engine.live.result import Result
+from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.routing import Router
 from tesseract_grpc.engine.live.session import QueryResult, Session
 from tesseract_grpc.engine.live.table_watch import TableWatch
-from tesseract_grpc.engine.operators.select import TableSelector, select
+from tesseract_grpc.engine.operators.select import BigSelection, TableSelector, select
 from tesseract_grpc.engine.query.filter import check_filter
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window, plan_query
 from tesseract_grpc.engine.query.query import Limits as QueryLimits
+
+BIG = 50_000
+"""From so many rows on, sorting takes long enough to be worth a worker thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,13 +333,27 @@ class Hub:
 
     def query(self, query: Query, window: Window = WHOLE) -> QueryResult:
         """Evaluates a query once. O(candidates + window log window). Raises NotFound, InvalidRequest."""
+        found = self.begin_query(query, window, None)
+        return found if isinstance(found, QueryResult) else found()
+
+    def begin_query(
+        self, query: Query, window: Window = WHOLE, big: int | None = BIG
+    ) -> QueryResult | Callable[[], QueryResult]:
+        """The same, except that a result of `big` or more rows that needs sorting is returned as a function.
+
+        The function touches nothing of the hub, so it may be called in a worker thread; its result is that of now.
+        """
         table = self.table(query.table)
         plan = plan_query(query, table.schema, self.limits.query)
-        found = select(table, plan, window)
+        found = select(table, plan, window, big)
         self.counters.rows_examined += found.scan.examined
         self.counters.index_queries += found.scan.index is not None
         columns = tuple(table.schema.columns[p] for p in plan.positions)
-        return QueryResult(columns, table.batch(found.slots, plan.positions), found.total, self.version)
+        version = self.version
+        if isinstance(found, BigSelection):
+            selection = found
+            return lambda: QueryResult(columns, selection.run(), selection.total, version)
+        return QueryResult(columns, table.batch(found.slots, plan.positions), found.total, version)
 
     def get_rows(self, name: str, keys: Batch, columns: Sequence[str] = ()) -> tuple[Batch, NDArray[np.int64]]:
         """The rows that exist of those with these keys, in the order of the keys, and their row versions."""
@@ -356,8 +373,23 @@ class Hub:
 
     # Sessions
 
-    def open_session(self, query: Query, name: str, *, validate_only: bool = False) -> Session:
-        """Opens a session; when one of this name has the same query, returns it. O(n) to hydrate a new plan.
+    def begin_session(self, query: Query, big: int = BIG) -> Hydration | None:
+        """Begins to hydrate a session of `big` or more rows, so that its sorting can run in a worker thread.
+
+        Call `hydration.sorting.run()` anywhere, then `open_session(.., hydration=..)`. None when the session is better
+        opened at once. Raises NotFound, InvalidRequest.
+        """
+        table = self.table(query.table)
+        plan = plan_query(query, table.schema, self.limits.query)
+        if table.row_count < big or plan.fingerprint in self._routers[table.name].results:
+            return None
+        hydration = Result(table, plan, self._line, self.limits.history).prepare()
+        return hydration if len(hydration.sorting.slots) >= big else None
+
+    def open_session(
+        self, query: Query, name: str, *, validate_only: bool = False, hydration: Hydration | None = None
+    ) -> Session:
+        """Opens a session; when one of this name has the same query, returns it. O(n log n) to hydrate a new plan.
 
         Raises AlreadyExists, NotFound, InvalidRequest, LimitExceeded.
         """
@@ -378,9 +410,13 @@ class Hub:
         if result is not None:
             self.counters.plans_shared += 1
         else:
-            result = Result(table, plan, self._line, self.limits.history)
+            ready = hydration is not None and hydration.result.table is table
+            if hydration is not None and ready and hydration.result.fingerprint == plan.fingerprint:
+                result = hydration.result
+            else:
+                result, hydration = Result(table, plan, self._line, self.limits.history), None
             if not validate_only:
-                self.counters.rows_examined += result.hydrate()
+                self.counters.rows_examined += result.hydrate() if hydration is None else result.adopt(hydration)
                 self.counters.plans_hydrated += 1
                 router.add(result)
         session = Session(name, query, plan, result)

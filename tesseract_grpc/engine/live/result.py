@@ -7,6 +7,7 @@ History is kept only while somebody watches.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
@@ -18,11 +19,21 @@ from tesseract_grpc.engine.operators.order import OrderOperator
 from tesseract_grpc.engine.operators.predicate import compile_predicate
 from tesseract_grpc.engine.operators.routing_keys import RoutingKey, routing_keys, unrouted_part, usable
 from tesseract_grpc.engine.operators.scan import scan
+from tesseract_grpc.engine.operators.sort_words import Sorting
 from tesseract_grpc.engine.query.query import Plan
 
 if TYPE_CHECKING:
     from tesseract_grpc.engine.live.session import Session
     from tesseract_grpc.engine.live.watch import Watch
+
+
+@dataclass(slots=True)
+class Hydration:
+    """A result on its way: its rows were found at `version`, and are being sorted, perhaps in a worker thread."""
+
+    result: Result
+    sorting: Sorting
+    version: int
 
 
 class Result:
@@ -52,6 +63,23 @@ class Result:
         """Evaluates the plan from scratch; returns the number of rows examined."""
         self.order.hydrate(self.filter.hydrate())
         self.history.since = self.line.current
+        return self.filter.examined
+
+    def prepare(self) -> Hydration:
+        """Begins a hydration whose sorting runs elsewhere; `adopt` ends it. O(n)."""
+        slots = self.filter.hydrate()
+        return Hydration(self, Sorting(self.order.words, slots), self.line.current)
+
+    def adopt(self, hydration: Hydration) -> int:
+        """Ends a hydration: takes the sorted rows and follows what was committed since. Returns the rows examined."""
+        table, version = self.table, self.line.current
+        if table.changelog.since > hydration.version:
+            return self.hydrate()
+        self.order.adopt(hydration.sorting)
+        if version > hydration.version:
+            change = self.filter.apply(table.changelog.net(hydration.version, version, table))
+            self.order.apply(change)
+        self.history.since = version
         return self.filter.examined
 
     @property

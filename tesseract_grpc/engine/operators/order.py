@@ -27,7 +27,7 @@ from tesseract_grpc.engine.data.delta import (
 from tesseract_grpc.engine.data.order import Words
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
-from tesseract_grpc.engine.operators.sort_words import SortWords
+from tesseract_grpc.engine.operators.sort_words import Sorting, SortWords
 from tesseract_grpc.engine.query.query import SortKey
 
 Positions = NDArray[np.int64]
@@ -65,6 +65,13 @@ class OrderOperator:
         self._first, self._slots = first[order], slots[order]
         self._count = len(slots)
         self._generation = self.words.generation
+
+    def adopt(self, sorting: Sorting) -> None:
+        """Takes rows that were sorted elsewhere, as they were when the sorting was made."""
+        assert sorting.order is not None, "the sorting was not run"
+        self._first, self._slots = sorting.first[sorting.order], sorting.slots[sorting.order]
+        self._count = len(sorting.slots)
+        self._generation = sorting.generation
 
     def apply(self, delta: Delta) -> Placement | None:
         """Follows a change of the filter's result; tells where rows were put, None when no row was.

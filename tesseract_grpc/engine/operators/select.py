@@ -11,13 +11,33 @@ import numpy as np
 
 from tesseract_grpc.engine.data.delta import Slots, stored_at
 from tesseract_grpc.engine.data.table import Table
-from tesseract_grpc.engine.data.vector import BoolArray
+from tesseract_grpc.engine.data.vector import Batch, BoolArray
 from tesseract_grpc.engine.operators.predicate import compile_predicate
 from tesseract_grpc.engine.operators.routing_keys import routing_keys
 from tesseract_grpc.engine.operators.scan import ScanResult, scan
-from tesseract_grpc.engine.operators.sort_words import SortWords
+from tesseract_grpc.engine.operators.sort_words import Sorting, SortWords
 from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.query import Plan, Window
+
+
+class BigSelection:
+    """A whole sorted result that is large: its rows are copied, and `run` puts them in order in a worker thread."""
+
+    __slots__ = ("_rows", "_sorting", "_window", "scan", "total")
+
+    def __init__(self, table: Table, plan: Plan, window: Window, found: ScanResult) -> None:
+        self.scan = found
+        self.total = len(found.slots)
+        self._rows = table.batch(found.slots, plan.positions)
+        self._sorting = Sorting(SortWords(table, plan.sort), found.slots)
+        self._window = window
+
+    def run(self) -> Batch:
+        """The rows of the window in order. O(n log n)."""
+        self._sorting.run()
+        assert self._sorting.order is not None
+        start, stop = self._window.bounds(self.total)
+        return self._rows.take(self._sorting.order[start:stop])
 
 
 class Selection:
@@ -31,8 +51,11 @@ class Selection:
         self.scan = scan
 
 
-def select(table: Table, plan: Plan, window: Window) -> Selection:
-    """Evaluates a plan once. O(candidates + window log window)."""
+def select(table: Table, plan: Plan, window: Window, big: int | None = None) -> Selection | BigSelection:
+    """Evaluates a plan once. O(candidates + window log window).
+
+    With `big`, a window of so many rows or more that needs sorting is returned unsorted, as a BigSelection.
+    """
     predicate = compile_predicate(plan.filter, table.schema, table.columns, intern=False)
     keys = routing_keys(plan.filter, table.schema, table.columns, intern=False)
     found = scan(table, predicate, keys)
@@ -43,6 +66,8 @@ def select(table: Table, plan: Plan, window: Window) -> Selection:
     words = SortWords(table, plan.sort)
     if words.by_insertion and table.in_order:
         return Selection(slots[start:stop], total, found)
+    if big is not None and stop - start >= big:
+        return BigSelection(table, plan, window, found)
     first = words.first_now(slots)
     if stop < total // 2:
         limit = np.partition(first, stop - 1)[stop - 1]

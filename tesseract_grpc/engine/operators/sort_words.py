@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tesseract_grpc.engine.data.delta import RowChange, Stored, stored_at
+from tesseract_grpc.engine.data.column import Column
+from tesseract_grpc.engine.data.delta import RowChange, Slots, Stored, stored_at
 from tesseract_grpc.engine.data.order import MAX_WORD, Words, label_generation, order_word, order_words
+from tesseract_grpc.engine.data.schema import Scalar
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.query.query import SortKey
@@ -23,6 +26,10 @@ ReadStored = Callable[[int], Stored]
 """From the position of a column to the stored values of the rows in question."""
 
 _NULL = -1  # stands for the word of a null until the order says where nulls go
+
+
+def _word(column: Column, value: Scalar) -> int:
+    return _NULL if value is None else order_word(column, value)
 
 
 class SortWords:
@@ -103,18 +110,46 @@ class SortWords:
             return null if old < 0 else old ^ MAX_WORD, null if new < 0 else new ^ MAX_WORD
         return null if old < 0 else old, null if new < 0 else new
 
-    def sorted(self, slots: AnyArray, first: Words) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    def sorted(self, slots: AnyArray, first: Words) -> Permutation:
         """The permutation that puts rows as they are in order. O(n log n); ties alone are looked at more closely."""
-        order = np.argsort(first, kind="stable")
-        ordered = first[order]
-        same = ordered[1:] == ordered[:-1]
-        if self.by_insertion or not same.any():
-            return order
-        tied = np.zeros(len(order), np.bool_)
-        tied[1:] |= same
-        tied[:-1] |= same
-        where = np.flatnonzero(tied)
-        rows = order[where]
-        words = self.rest(slots[rows])
-        order[where] = rows[np.lexsort((*words[::-1], ordered[where]))]
+        return sort_rows(first, None if self.by_insertion else lambda rows: self.rest(slots[rows]))
+
+
+Permutation = NDArray[np.intp]
+RestOfWords = Callable[[Permutation], list[Words]]
+"""From the numbers of rows to their words after the first."""
+
+
+def sort_rows(first: Words, rest: RestOfWords | None) -> Permutation:
+    """The permutation that orders rows by their words; `rest` is asked only for rows whose first words tie."""
+    order = np.argsort(first, kind="stable")
+    ordered = first[order]
+    same = ordered[1:] == ordered[:-1]
+    if rest is None or not same.any():
         return order
+    tied = np.zeros(len(order), np.bool_)
+    tied[1:] |= same
+    tied[:-1] |= same
+    where = np.flatnonzero(tied)
+    rows = order[where]
+    order[where] = rows[np.lexsort((*rest(rows)[::-1], ordered[where]))]
+    return order
+
+
+class Sorting:
+    """Rows on their way into order, detached from the table: `run` may be called in a worker thread.
+
+    Making it reads all words, which is a few passes of memory; `run` does the comparisons, which take ten times longer.
+    """
+
+    def __init__(self, words: SortWords, slots: Slots) -> None:
+        self.slots = slots
+        self.first = words.first_now(slots)
+        self.generation = words.generation
+        self._rest = words.rest(slots)
+        self.order: Permutation | None = None
+
+    def run(self) -> None:
+        """Sorts. O(n log n)."""
+        rest = self._rest
+        self.order = sort_rows(self.first, (lambda rows: [word[rows] for word in rest]) if rest else None)
