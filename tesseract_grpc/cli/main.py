@@ -3,8 +3,7 @@
 Exit codes: 0 done, 1 the command failed, 2 the command line is wrong, 130 interrupted. Ctrl-C prints nothing. A reader
 that stops reading (`tesseract-grpc query trades | head -1`) is not a failure: the command ends with 0 and says nothing.
 
-A command's module is imported when the command is used, so that `version` does not wait for grpc and only `serve`
-loads the server.
+A command's module is imported when the command is used, so that only `serve` loads the server.
 """
 
 from __future__ import annotations

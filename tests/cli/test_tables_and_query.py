@@ -179,6 +179,11 @@ def test_version_names_the_libraries(command: Command) -> None:
     versions = lines(command.invoke("version", "--json").stdout)[0]
     assert {"tesseract-grpc", "python", "grpcio", "protobuf", "numpy"} <= versions.keys()
     assert all(versions.values())
+    assert "server" not in versions
+    with_server = lines(command.invoke("version", "--server", "--json").stdout)[0]
+    assert with_server["server"] == versions["tesseract-grpc"]
+    assert (with_server["hub"], with_server["durability"]) == ("default", "memory")
+    assert "features" in command.invoke("version", "--server").stdout
 
 
 def test_help_is_there_for_every_command(command: Command) -> None:

@@ -27,7 +27,7 @@ SERVER_FLAGS = ("--progress-interval", "0.5", "--log-level", "warning")
 """Progress comes often, so that at the end a quiet mirror soon knows that it is complete."""
 SLACK_SECONDS = 25.0
 """A machine that is too slow for the pace may take this much longer before the replay is cut short."""
-TERMINATED = 128 + signal.SIGTERM
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -67,13 +67,13 @@ def demo(as_json: bool, days: int, seconds: float, speed: float | None, first_da
         plan = Plan(first_day.date(), days, speed=days * DAY_SECONDS / seconds, seconds=seconds + SLACK_SECONDS)
     else:
         plan = Plan(first_day.date(), days, speed, seconds)
-    # The demo's server must end too when the demo is told to: by leaving the blocks below.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    for number in ENDING_SIGNALS:  # The demo's server must end too: by leaving the blocks below.
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     with server_process(*SERVER_FLAGS) as address, make_display() as display:
         try:
-            summary = asyncio.run(_until_terminated(run_demo(address, source, plan, display)))
+            summary = asyncio.run(_until_told(run_demo(address, source, plan, display)))
         except asyncio.CancelledError:
-            raise click.exceptions.Exit(TERMINATED) from None
+            raise click.exceptions.Exit(128 + signal.SIGTERM) from None
     for line in summary.lines():
         click.echo(line)
     if as_json:
@@ -82,8 +82,9 @@ def demo(as_json: bool, days: int, seconds: float, speed: float | None, first_da
         raise click.exceptions.Exit(FAILURE)
 
 
-async def _until_terminated(running: Coroutine[Any, Any, Summary]) -> Summary:
-    """The result, unless SIGTERM comes first."""
+async def _until_told(running: Coroutine[Any, Any, Summary]) -> Summary:
+    """The result, unless a signal to end comes first."""
     task = asyncio.create_task(running)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in ENDING_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await task

@@ -81,11 +81,13 @@ class Player:
     async def play(self, display: Display, boards: list[Watching]) -> None:
         """Plays until the days or the seconds are over."""
         self._started = time.perf_counter()
-        drawing = asyncio.create_task(self._draw(display, boards))
+        writing = asyncio.create_task(self._write_steps())
+        drawing = asyncio.create_task(self._draw(display, boards, writing))
         try:
-            await self._write_steps()
+            await asyncio.wait((writing, drawing), return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            drawing.cancel()
+            writing.cancel()  # Nothing is left to cancel, unless the drawing failed or we were told to stop.
+            await asyncio.gather(drawing, writing)
         self.played.seconds = self._elapsed()
         display.show(self._frame(boards))
 
@@ -113,10 +115,11 @@ class Player:
         self.record.commits.append(Commit(result.version, sent, keys))
         self.played.at, self.played.version = step.at, result.version
 
-    async def _draw(self, display: Display, boards: list[Watching]) -> None:
-        while True:
-            display.show(self._frame(boards))
-            await asyncio.sleep(1 / display.frames_per_second)
+    async def _draw(self, display: Display, boards: list[Watching], writing: asyncio.Task[None]) -> None:
+        """Draws until the writing ends. A picture takes a while, so a thread makes it and the loop goes on."""
+        while not writing.done():
+            await asyncio.to_thread(display.show, self._frame(boards))
+            await asyncio.wait((writing,), timeout=1 / display.frames_per_second)
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._started

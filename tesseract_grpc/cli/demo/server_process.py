@@ -47,10 +47,13 @@ def server_process(*flags: str) -> Iterator[str]:
 
 @contextmanager
 def _running(address: str, flags: Sequence[str], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """A server process. It is asked to end afterwards, and made to when it does not."""
+    """A server process. It is asked to end afterwards, and made to when it does not.
+
+    It is a process group of its own, for otherwise Ctrl-C would end it before its clients have ended.
+    """
     command = [sys.executable, "-m", "tesseract_grpc.cli", "serve", "--listen", address, *flags]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TESSERACT_")}
-    with subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
+    with subprocess.Popen(command, env=environment, stdout=log, stderr=log, process_group=0) as process:
         try:
             yield process
         finally:
