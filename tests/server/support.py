@@ -42,8 +42,9 @@ TYPES = {
 class Api:
     """All stubs over one channel, and the calls that tests make all the time."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, target: str = "") -> None:
         self.channel = channel
+        self.target = target
         self.tables = table_service_pb2_grpc.TableServiceStub(channel)
         self.sessions = session_service_pb2_grpc.SessionServiceStub(channel)
         self.hubs = hub_service_pb2_grpc.HubServiceStub(channel)
@@ -177,7 +178,7 @@ async def serving(**options: Any) -> AsyncIterator[tuple[Server, Api]]:
     """A server on a free port and a client of it."""
     config = ServerConfig(**{"listen": "127.0.0.1:0", "drain_timeout": 2.0, **options})
     async with Server(config) as server, grpc.aio.insecure_channel(server.address) as channel:
-        yield server, Api(channel)
+        yield server, Api(channel, server.address)
 
 
 def write_tokens(folder: Path) -> Path:

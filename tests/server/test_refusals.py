@@ -492,7 +492,7 @@ async def test_an_unexpected_failure_gives_an_id_and_no_traceback(
     def explode(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret value 42")
 
-    monkeypatch.setattr("tesseract_grpc.engine.hub.Hub.query", explode)
+    monkeypatch.setattr("tesseract_grpc.engine.hub.Hub.begin_query", explode)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await small.all_rows()
     found = take_apart(caught.value)

@@ -54,7 +54,9 @@ class Reads:
         host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
         await host.versions.wait(request.min_version, call.remaining())
         table = existing_table(host, request.query.table, "query.table")
-        return host.hub.query(decode_query(request.query, table, host.filter_limits), window)
+        found = host.hub.begin_query(decode_query(request.query, table, host.filter_limits), window)
+        # A large result is put in order in a worker thread, so that commits and other calls go on meanwhile.
+        return found if isinstance(found, QueryResult) else await asyncio.to_thread(found)
 
     async def get_rows(self, request: pb.GetRowsRequest, call: Call) -> pb.GetRowsResponse:
         """Returns rows by their keys."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import check_name
+from tesseract_grpc.engine.live.result import Hydration
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.query.query import Query, Window
 from tesseract_grpc.server.call import Call
@@ -36,9 +38,28 @@ class Sessions:
         if request.session_id:
             call.require(Role.WRITE)
         host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
-        return host.memory.once(request, lambda: self._create(host, request), dry=request.validate_only)
+        hydration = await self._hydrate(host, request)
+        return host.memory.once(request, lambda: self._create(host, request, hydration), dry=request.validate_only)
 
-    def _create(self, host: Host, request: pb.CreateSessionRequest) -> pb.CreateSessionResponse:
+    async def _hydrate(self, host: Host, request: pb.CreateSessionRequest) -> Hydration | None:
+        """Sorts the rows of a large new session in a worker thread, so that commits and other calls go on meanwhile.
+
+        Whether the session may be created is judged afterwards; what is wrong with the query is said here already.
+        """
+        if request.validate_only or request.session_id in host.hub.sessions:
+            return None
+        definition = request.session
+        table = existing_table(host, definition.query.table, "session.query.table")
+        query = decode_query(definition.query, table, host.filter_limits, "session.query")
+        with fields_under("session"):
+            hydration = host.hub.begin_session(query)
+        if hydration is not None:
+            await asyncio.to_thread(hydration.sorting.run)
+        return hydration
+
+    def _create(
+        self, host: Host, request: pb.CreateSessionRequest, hydration: Hydration | None
+    ) -> pb.CreateSessionResponse:
         definition = request.session
         idle_timeout = self._idle_timeout(request)
         check_description(definition.description, "session.description")
@@ -55,7 +76,7 @@ class Sessions:
                 Reason.SESSION_EXISTS, f"'{name}' is an anonymous session", field="session_id", resource=resource
             )
         with naming(resource, "session_id"), fields_under("session"):
-            session = host.hub.open_session(query, name)
+            session = host.hub.open_session(query, name, hydration=hydration)
         host.session_notes.setdefault(name, note)
         if not request.session_id:
             host.lifetimes.begin(name, idle_timeout)
