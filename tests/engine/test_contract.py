@@ -1,8 +1,8 @@
 """The operator contract, asserted around real operators at every step of random histories.
 
-`CheckedOperator` drives the filter and the order of one plan and proves, for each delta, what the contract says: the input
-is net and consistent, the output is net and consistent with what was delivered, and the state equals that of a fresh
-operator.
+`CheckedOperator` drives the filter and the order of one plan and proves, for each delta, what the contract says: the
+input is net and consistent, the output is net and consistent with what was delivered, and the state equals that of a
+fresh operator.
 """
 
 from __future__ import annotations

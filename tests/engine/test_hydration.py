@@ -1,4 +1,4 @@
-"""Sessions and queries whose sorting runs elsewhere: the same as those that are opened at once, whatever happens between."""
+"""Sessions and queries whose sorting runs elsewhere: the same as those opened at once, whatever happens between."""
 
 from __future__ import annotations
 

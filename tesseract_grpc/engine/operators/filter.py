@@ -49,7 +49,7 @@ class FilterOperator:
         self._rest = predicate
 
     def routed_by(self, position: int, rest: Predicate) -> None:
-        """Tells what is left to be tested of rows that satisfy the routing key, which is on the column at `position`."""
+        """Tells what is left to be tested of rows that satisfy the routing key, which is on this column."""
         self._route, self._rest = position, rest
 
     def _predicate(self, routed: bool, before: Container[int]) -> Predicate:
