@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -63,18 +64,27 @@ EXPRESSIONS = ("", "^a", "b$", ".", "^$", "[A-B]", "d|w")
 Row = dict[str, Scalar]
 
 
+@cache
 def filters(depth: int = 3) -> st.SearchStrategy[f.Filter]:
-    """Filters over SCHEMA, up to `depth` levels of trees above the leaves."""
-    inner = leaves()
+    """Filters over SCHEMA, up to `depth` levels of trees above the leaves.
+
+    Every other filter is about a single column, where conditions meet that merge, imply or exclude each other.
+    """
+    names = tuple(column.name for column in SCHEMA.columns)
+    return _trees(names, depth) | st.one_of([_trees((name,), depth) for name in names])
+
+
+def _trees(columns: tuple[str, ...], depth: int) -> st.SearchStrategy[f.Filter]:
+    inner = leaves(columns)
     for _ in range(depth):
         several = st.lists(inner, max_size=4).map(tuple)
-        inner = leaves() | several.map(f.AllOf) | several.map(f.AnyOf) | inner.map(f.Negate)
+        inner = leaves(columns) | several.map(f.AllOf) | several.map(f.AnyOf) | inner.map(f.Negate)
     return inner
 
 
 @st.composite
-def leaves(draw: st.DrawFn) -> f.Filter:
-    column = draw(st.sampled_from([c.name for c in SCHEMA.columns]))
+def leaves(draw: st.DrawFn, columns: tuple[str, ...]) -> f.Filter:
+    column = draw(st.sampled_from(columns))
     null_tests = st.builds(f.NullTest, st.just(column), st.booleans())
     if column == "doc":
         return draw(null_tests)
