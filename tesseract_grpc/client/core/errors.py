@@ -22,6 +22,10 @@ DETAILS_KEY = "grpc-status-details-bin"
 """The trailing metadata that carries the details of a status."""
 
 
+BROKEN_SEND = "Internal error from Core"
+"""What grpc.aio says, in place of the server's status, when a stream ends while it sends on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowError:
     """Why one row refused a commit. `operation` and `row` count from 0, in the rows as they were given."""
@@ -186,6 +190,8 @@ def error_of_status(code: grpc.StatusCode, message: str, details: bytes | None =
 def error_of_call(error: grpc.RpcError) -> TesseractError:
     """The exception for a failed call of either kind of channel."""
     call: Any = error  # the methods are there on both, but not on the class that they share
+    if call.code() == grpc.StatusCode.INTERNAL and call.details() == BROKEN_SEND:
+        return error_of_status(grpc.StatusCode.UNAVAILABLE, "the server ended the stream while more was being sent")
     trailers = call.trailing_metadata() or ()
     details = next((value for key, value in trailers if key == DETAILS_KEY), None)
     return error_of_status(call.code(), call.details() or "", details)
