@@ -31,13 +31,14 @@ def decode_schema(columns: Sequence[twin.schema.Column], field: str, max_columns
 
 def _decode_column(message: twin.schema.Column, index: int) -> ColumnSchema:
     where = f"columns[{index}]"
-    if message.type not in _TYPES:
+    if message.type not in _TYPES and not message.expression:
         known = ", ".join(_TYPES.values())
         raise InvalidRequest(
             Reason.BAD_SCHEMA, f"column '{message.name[:140]}' needs a type: one of {known}", field=f"{where}.type"
         )
     check_description(message.description, f"{where}.description")
-    data_type = DataType(message.type)
+    # A computed column needs no type, for its expression has one; until there are expressions the schema refuses it.
+    data_type = DataType(message.type) if message.type in _TYPES else DataType.STRING
     return ColumnSchema(
         name=message.name,
         type=data_type,
