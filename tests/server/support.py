@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from tesseract_grpc._proto.tesseract.v1 import (
     hub_service_pb2_grpc,
@@ -44,6 +46,9 @@ class Api:
 
     def __init__(self, channel: grpc.aio.Channel, target: str = "") -> None:
         self.channel = channel
+        self.raw: Any = channel  # for calls whose requests and responses are bytes
+        self.health: Any = health_pb2_grpc.HealthStub(channel)  # these two come without types of their asyncio side
+        self.reflection: Any = reflection_pb2_grpc.ServerReflectionStub(cast(Any, channel))
         self.target = target
         self.tables = table_service_pb2_grpc.TableServiceStub(channel)
         self.sessions = session_service_pb2_grpc.SessionServiceStub(channel)

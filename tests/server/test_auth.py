@@ -8,8 +8,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import schema_pb2
@@ -44,14 +44,14 @@ async def outcome(api: Api, method: str, metadata: tuple[tuple[str, str], ...]) 
     )
     try:
         if descriptor.client_streaming:
-            stream = api.channel.stream_stream(method)(metadata=metadata)
+            stream = api.raw.stream_stream(method)(metadata=metadata)
             await stream.write(b"")
             await stream.done_writing()
             await stream.read()
         elif descriptor.server_streaming:
-            await api.channel.unary_stream(method)(b"", metadata=metadata).read()
+            await api.raw.unary_stream(method)(b"", metadata=metadata).read()
         else:
-            await api.channel.unary_unary(method)(b"", metadata=metadata)
+            await api.raw.unary_unary(method)(b"", metadata=metadata)
     except grpc.aio.AioRpcError as error:
         reason = take_apart(error).reason
         return reason if reason in ("TOKEN_MISSING", "TOKEN_UNKNOWN", "ROLE_REQUIRED") else ""
@@ -121,15 +121,13 @@ async def test_named_sessions_want_write_and_anonymous_ones_read(guarded: Api) -
 
 
 async def test_health_needs_no_token_and_reflection_does(guarded: Api) -> None:
-    health = health_pb2_grpc.HealthStub(guarded.channel)
-    response = await health.Check(health_pb2.HealthCheckRequest())
+    response = await guarded.health.Check(health_pb2.HealthCheckRequest())
     assert response.status == health_pb2.HealthCheckResponse.SERVING
-    reflection = reflection_pb2_grpc.ServerReflectionStub(guarded.channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await reflection.ServerReflectionInfo(iter([request])).read()
+        await guarded.reflection.ServerReflectionInfo(iter([request])).read()
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-    answer = await reflection.ServerReflectionInfo(iter([request]), metadata=token("read")).read()
+    answer = await guarded.reflection.ServerReflectionInfo(iter([request]), metadata=token("read")).read()
     assert len(answer.list_services_response.service) >= 5
 
 

@@ -127,7 +127,8 @@ def test_a_column_without_values_is_null_in_every_row() -> None:
 
 
 def packed(number: int, payload: bytes) -> bytes:
-    return encoder.TagBytes(number, 2) + encoder._VarintBytes(len(payload)) + payload  # type: ignore[attr-defined]
+    tag, length = encoder.TagBytes(number, 2), encoder._VarintBytes(len(payload))  # type: ignore[attr-defined]
+    return bytes(tag + length + payload)
 
 
 def column(field: int, body: bytes) -> twin.value.RowBatch:

@@ -10,10 +10,11 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2 as hpb
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
@@ -60,7 +61,7 @@ async def test_a_drain_ends_watches_at_a_consistent_point() -> None:
     async with serving() as (server, client):
         await client.create_users()
         await client.open("all")
-        call = client.sessions.WatchSession(spb.WatchSessionRequest(name="all"))
+        call: Any = client.sessions.WatchSession(spb.WatchSessionRequest(name="all"))
         responses = [await call.read()]
         await client.insert([user(1)])
         started = time.monotonic()
@@ -106,8 +107,7 @@ async def test_calls_in_progress_finish_while_new_ones_are_refused(monkeypatch: 
         await entered.wait()
         stopping = asyncio.create_task(server.stop())
         await asyncio.sleep(0.05)
-        health = health_pb2_grpc.HealthStub(api.channel)
-        assert (await health.Check(health_pb2.HealthCheckRequest())).status == NOT_SERVING
+        assert (await api.health.Check(health_pb2.HealthCheckRequest())).status == NOT_SERVING
         found = await refused(api.hubs.GetServerInfo(hpb.GetServerInfoRequest()))
         assert (found.code, found.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_SHUTTING_DOWN")
         assert not stopping.done()
@@ -136,10 +136,9 @@ async def test_a_drain_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_health_is_told_to_those_who_watch() -> None:
     async with serving() as (server, api):
-        health = health_pb2_grpc.HealthStub(api.channel)
         for service in ("", "tesseract.v1.TableService", "tesseract.v1.SessionService", "tesseract.v1.HubService"):
-            assert (await health.Check(health_pb2.HealthCheckRequest(service=service))).status == SERVING
-        watch = health.Watch(health_pb2.HealthCheckRequest(service="tesseract.v1.HubService"))
+            assert (await api.health.Check(health_pb2.HealthCheckRequest(service=service))).status == SERVING
+        watch = api.health.Watch(health_pb2.HealthCheckRequest(service="tesseract.v1.HubService"))
         assert (await watch.read()).status == SERVING
         stopping = asyncio.create_task(server.stop())
         assert (await watch.read()).status == NOT_SERVING

@@ -43,7 +43,7 @@ async def test_a_message_of_just_the_limit_is_read() -> None:
         await api.create_users()
         request = pb.GetTableRequest(name="x" * (65_536 - 4)).SerializeToString()
         assert len(request) == 65_536
-        call = api.channel.unary_unary("/tesseract.v1.TableService/GetTable")
+        call = api.raw.unary_unary("/tesseract.v1.TableService/GetTable")
         assert (await refused(call(request))).reason == "BAD_NAME"
         found = await refused(call(request + b"\x0a\x00"))
         assert found.reason == "LIMIT_EXCEEDED"

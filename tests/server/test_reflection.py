@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from google.protobuf import descriptor_pb2
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.server.support import Api
 
 
 async def test_the_services_can_be_listed_and_described(api: Api) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(api.channel)
     requests = [
         reflection_pb2.ServerReflectionRequest(list_services=""),
         reflection_pb2.ServerReflectionRequest(file_containing_symbol="tesseract.v1.SessionService"),
     ]
-    answers = [answer async for answer in stub.ServerReflectionInfo(iter(requests))]
+    answers = [answer async for answer in api.reflection.ServerReflectionInfo(iter(requests))]
     names = {service.name for service in answers[0].list_services_response.service}
     assert names == {
         "tesseract.v1.TableService",
@@ -32,9 +31,8 @@ async def test_the_services_can_be_listed_and_described(api: Api) -> None:
 
 
 async def test_reflection_shows_the_public_types_and_not_the_twins(api: Api) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(api.channel)
     request = reflection_pb2.ServerReflectionRequest(file_containing_symbol="tesseract.v1.Int64Values")
-    answers = [answer async for answer in stub.ServerReflectionInfo(iter([request]))]
+    answers = [answer async for answer in api.reflection.ServerReflectionInfo(iter([request]))]
     file = descriptor_pb2.FileDescriptorProto.FromString(answers[0].file_descriptor_response.file_descriptor_proto[0])
     message = next(message for message in file.message_type if message.name == "Int64Values")
     assert message.field[0].type == descriptor_pb2.FieldDescriptorProto.TYPE_SFIXED64

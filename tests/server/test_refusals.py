@@ -19,9 +19,11 @@ from grpc import StatusCode
 
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2 as hpb
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
-from tesseract_grpc._proto.tesseract.v1 import schema_pb2, value_pb2
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
+from tesseract_grpc._proto.tesseract.v1 import value_pb2
+from tesseract_grpc._proto.tesseract.v1.schema_pb2 import Column, Index, Table
+from tesseract_grpc._proto.tesseract.v1.value_pb2 import Value
 from tesseract_grpc.server import ServerConfig
 from tests.server.support import (
     Api,
@@ -36,7 +38,6 @@ from tests.server.support import (
     user_columns,
 )
 
-Column, Table, Index, Value = schema_pb2.Column, schema_pb2.Table, schema_pb2.Index, value_pb2.Value
 INVALID, MISSING, EXISTS = StatusCode.INVALID_ARGUMENT, StatusCode.NOT_FOUND, StatusCode.ALREADY_EXISTS
 STATE, LIMIT, LATER = StatusCode.FAILED_PRECONDITION, StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNIMPLEMENTED
 INT64, FLOAT64, STRING, JSON, ENUM = (
@@ -65,7 +66,7 @@ def write(*operations: pb.WriteOperation, **options: Any) -> Callable[[Api], Awa
 
 def one(kind: str, batch: value_pb2.RowBatch, table: str = "users", **options: Any) -> Callable[[Api], Awaitable[Any]]:
     """A commit of one operation with this batch."""
-    inner = {
+    inner: Any = {
         "insert": pb.Insert, "upsert": pb.Upsert, "update": pb.Update, "increment": pb.Increment,
     }[kind](rows=batch)  # fmt: skip
     return write(pb.WriteOperation(table=table, **{kind: inner}, **options))
@@ -157,7 +158,7 @@ def bottomless() -> bytes:
 
 def raw(method: str, payload: bytes) -> Callable[[Api], Awaitable[Any]]:
     async def call(api: Api) -> Any:
-        return await api.channel.unary_unary(f"/tesseract.v1.{method}")(payload)
+        return await api.raw.unary_unary(f"/tesseract.v1.{method}")(payload)
 
     return call
 
@@ -481,7 +482,7 @@ async def test_a_limit_is_named_with_its_value(small: Api) -> None:
 
 async def test_a_message_far_beyond_the_limit_is_refused_by_the_transport(small: Api) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await small.channel.unary_unary("/tesseract.v1.TableService/Write")(bytes(1_000_000))
+        await small.raw.unary_unary("/tesseract.v1.TableService/Write")(bytes(1_000_000))
     assert caught.value.code() is LIMIT
     assert "131072" in str(caught.value.details())
 

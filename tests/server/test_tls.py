@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -76,14 +77,16 @@ def test_a_public_address_needs_tls_and_a_way_to_know_clients(
 ) -> None:
     pair = {"tls_cert": authority.cert, "tls_key": authority.key}
     tokens = write_tokens(tmp_path)
-    for options in ({}, pair, {"token_file": tokens}):
+    alone: list[dict[str, Any]] = [{}, pair, {"token_file": tokens}]
+    for options in alone:
         with pytest.raises(ConfigError, match="--insecure"):
             Server(ServerConfig.model_validate({"listen": listen, **options}))
-    for options in (
+    together: list[dict[str, Any]] = [
         {"insecure": True},
         {**pair, "token_file": tokens},
         {**pair, "tls_client_ca": authority.ca},
-    ):
+    ]
+    for options in together:
         Server(ServerConfig.model_validate({"listen": listen, **options}))
 
 

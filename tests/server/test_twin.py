@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -39,7 +40,7 @@ def test_packed_arrays_are_the_bytes_of_typed_lists(
 
 @given(st.integers(0, 40), st.data())
 def test_a_batch_is_byte_for_byte_the_typed_message(count: int, data: st.DataObject) -> None:
-    columns = {
+    columns: dict[str, tuple[DataType, st.SearchStrategy[Any]]] = {
         "b": (DataType.BOOL, st.booleans()),
         "i": (DataType.INT64, INT64),
         "f": (DataType.FLOAT64, st.floats()),
@@ -71,4 +72,5 @@ def test_every_message_and_service_has_a_twin() -> None:
 def test_the_twins_do_not_touch_the_generated_classes() -> None:
     typed = value_pb2.Int64Values(values=[1, 2])
     assert list(typed.values) == [1, 2]
-    assert list(twin.value.Int64Values.FromString(typed.SerializeToString()).values) == [struct.pack("<2q", 1, 2)]
+    values: Any = twin.value.Int64Values.FromString(typed.SerializeToString()).values
+    assert list(values) == [struct.pack("<2q", 1, 2)]

@@ -15,6 +15,7 @@ from tesseract_grpc._proto.tesseract.v1 import change_pb2
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
+from tesseract_grpc.engine.live.changes import Changes
 from tesseract_grpc.server.codec import changes as codec
 from tesseract_grpc.testing import Mirror, check_stream, rows_of
 from tests.server.support import Api, compare, rows, serving, sort, take_apart, user
@@ -251,7 +252,7 @@ async def test_a_watch_ends_with_what_it_watches(oldest: Api, what: str) -> None
 
 
 async def test_many_watchers_get_the_same_bytes(oldest: Api) -> None:
-    call = oldest.channel.unary_stream("/tesseract.v1.SessionService/WatchSession")
+    call = oldest.raw.unary_stream("/tesseract.v1.SessionService/WatchSession")
     request = spb.WatchSessionRequest(name="oldest").SerializeToString()
     calls = [call(request) for _ in range(20)]
     for each in calls:
@@ -264,9 +265,14 @@ async def test_many_watchers_get_the_same_bytes(oldest: Api) -> None:
 
 
 async def test_a_change_is_encoded_once_for_all_watchers(oldest: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoded = []
+    encoded: list[object] = []
     original = codec._whole
-    monkeypatch.setattr(codec, "_whole", lambda changes: encoded.append(changes) or original(changes))
+
+    def counted(changes: Changes) -> Any:
+        encoded.append(changes)
+        return original(changes)
+
+    monkeypatch.setattr(codec, "_whole", counted)
     readers = [await Reader(oldest).until(2) for _ in range(10)]
     for id in range(20, 25):
         version = (await oldest.insert([user(id)])).version

@@ -154,7 +154,7 @@ async def test_a_write_stream_answers_each_request_in_order(api: Api) -> None:
 
 
 async def test_a_message_that_is_none_ends_a_write_stream(api: Api) -> None:
-    call = api.channel.stream_stream("/tesseract.v1.TableService/WriteStream")()
+    call = api.raw.stream_stream("/tesseract.v1.TableService/WriteStream")()
     await call.write(b"\xff\xff")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call.read()
