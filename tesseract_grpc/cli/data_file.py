@@ -32,6 +32,12 @@ FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+HINTS = {
+    "csv": "every line must have as many fields as the first, which names the columns",
+    "tsv": "every line must have as many fields as the first, which names the columns",
+    "json": "every line must be one JSON object, and a field must be of one type in all of them",
+    "parquet": "the name says Parquet; the file may be something else",
+}
 CSV_BLOCK_BYTES = 4 << 20
 CSV_NULLS = ["", "NA", "N/A", "NULL", "null"]
 
@@ -76,7 +82,7 @@ class DataFile:
             raise CommandFailed(
                 f"cannot read {self.path.name} as {self.format}: {error}",
                 reason="UNREADABLE_FILE",
-                hint="the name's ending must say what the file holds" if self.format != "csv" else "",
+                hint=HINTS[self.format],
             ) from error
         duplicate = next((name for name in self.schema.names if self.schema.names.count(name) > 1), None)
         if duplicate is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tesseract_grpc.cli.errors import CommandFailed
+from tesseract_grpc.cli.errors import BadArgument, CommandFailed
 
 HINTS = {
     "UNKNOWN_TABLE": "`tesseract-grpc tables` lists the tables",
@@ -12,6 +12,8 @@ HINTS = {
     "FEATURE_NOT_AVAILABLE": "the server does not have this feature; a newer one may",
     "DUPLICATE_KEY": "load with --mode upsert to replace rows, or choose other key columns with --key",
 }
+ARGUMENTS = {"MALFORMED_FILTER", "BAD_REGEX", "BAD_SORT", "BAD_WINDOW", "UNKNOWN_COLUMN"}
+"""What is wrong with the command line, although only the client or the server could find it out."""
 HINTS_BY_CLASS = {
     "Unavailable": "start a server with `tesseract-grpc serve`, or name the right one with --address",
     "Unauthenticated": "give the token with --token or in TESSERACT_TOKEN",
@@ -31,4 +33,5 @@ def failure_of(error: Exception) -> CommandFailed | None:
         return None
     kind = type(error).__name__
     hint = error.metadata.get("hint") or HINTS.get(error.reason) or HINTS_BY_CLASS.get(kind, "")
-    return CommandFailed(error.message, reason=error.reason or kind, field=error.field, hint=hint)
+    made = BadArgument if error.reason in ARGUMENTS else CommandFailed
+    return made(error.message, reason=error.reason or kind, field=error.field, hint=hint)

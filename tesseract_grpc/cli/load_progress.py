@@ -50,6 +50,8 @@ class LoadProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        if kind is not None and not issubclass(kind, Exception):  # Ctrl-C is quiet.
+            return
         self._console.print(self.line(), highlight=False, soft_wrap=True)
 
     def advance(self, rows: int) -> None:

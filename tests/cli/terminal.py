@@ -10,6 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 SIZE = {"COLUMNS": "100", "LINES": "30", "TERM": "xterm"}
+TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Makes the terminal the process's own, so that Ctrl-C reaches it, and goes on as the command."""
 
 
 class Terminal:
@@ -59,13 +65,12 @@ def on_a_terminal(*args: str, env: dict[str, str]) -> Iterator[Terminal]:
     """The command on a terminal; it is killed when it is still there at the end."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tesseract_grpc.cli", *args],
+        [sys.executable, "-c", TAKE_TERMINAL, sys.executable, "-m", "tesseract_grpc.cli", *args],
         env=env | SIZE,
         stdin=slave,
         stdout=slave,
         stderr=slave,
         start_new_session=True,
-        preexec_fn=_take_terminal,
     )
     os.close(slave)
     try:
@@ -75,11 +80,3 @@ def on_a_terminal(*args: str, env: dict[str, str]) -> Iterator[Terminal]:
             process.kill()
         process.wait()
         os.close(master)
-
-
-def _take_terminal() -> None:
-    """Makes the terminal the process's own, so that Ctrl-C reaches it."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

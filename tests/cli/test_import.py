@@ -92,6 +92,19 @@ def test_key_type_and_columns_can_be_chosen(command: Command, hub: EventHorizon,
     assert rows(hub, name)[0] == {"day": datetime(2013, 3, 8, tzinfo=UTC), "zip": "01234", "n": 1}
 
 
+def test_the_files_name_becomes_a_table_id(command: Command, tmp_path: Path) -> None:
+    ended = command.invoke("import", write(tmp_path, "2013 flights (New York).csv", "id\n1\n"), "--dry-run")
+    assert "into table _2013_flights__New_York_\n" in ended.stderr
+
+
+def test_a_file_without_rows_makes_an_empty_table(
+    command: Command, hub: EventHorizon, tmp_path: Path, name: str
+) -> None:
+    assert command.invoke("import", write(tmp_path, f"{name}.csv", "id,x\n"), "--type", "id=int64").exit_code == 0
+    assert [column["type"] for column in hub.get_tesseract(name).columns] == ["int64", "string"]
+    assert rows(hub, name) == []
+
+
 def test_dry_run_shows_and_changes_nothing(command: Command, hub: EventHorizon, tmp_path: Path, name: str) -> None:
     ended = command.invoke("import", write(tmp_path, f"{name}.csv", "id\n1\n"), "--dry-run")
     assert ended.exit_code == 0
@@ -142,6 +155,7 @@ def test_a_refused_batch_leaves_the_ones_before_and_says_so(
         ("a.parquet", "x", [], 1, ["UNREADABLE_FILE"]),
         ("a.csv", "", [], 1, ["UNREADABLE_FILE"]),
         ("a.csv", "a,b\n1\n", [], 1, ["UNREADABLE_FILE", "Expected 2 columns"]),
+        ("a.json", '[{"a": 1}]', [], 1, ["UNREADABLE_FILE", "one JSON object"]),
         ("a.csv", "a\n1\n", ["--key", "b"], 2, ["UNKNOWN_COLUMN", "in: --key"]),
         ("a.csv", "a\n1\n", ["--exclude", "b"], 2, ["UNKNOWN_COLUMN", "in: --exclude"]),
         ("a.csv", "a\n1\n", ["--type", "a"], 2, ["COLUMN=TYPE"]),

@@ -27,7 +27,6 @@ SERVER_FLAGS = ("--progress-interval", "0.5", "--log-level", "warning")
 """Progress comes often, so that at the end a quiet mirror soon knows that it is complete."""
 SLACK_SECONDS = 25.0
 """A machine that is too slow for the pace may take this much longer before the replay is cut short."""
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -67,7 +66,7 @@ def demo(as_json: bool, days: int, seconds: float, speed: float | None, first_da
         plan = Plan(first_day.date(), days, speed=days * DAY_SECONDS / seconds, seconds=seconds + SLACK_SECONDS)
     else:
         plan = Plan(first_day.date(), days, speed, seconds)
-    for number in ENDING_SIGNALS:  # The demo's server must end too: by leaving the blocks below.
+    for number in _ending_signals():  # The demo's server must end too: by leaving the blocks below.
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     with server_process(*SERVER_FLAGS) as address, make_display() as display:
         try:
@@ -82,9 +81,14 @@ def demo(as_json: bool, days: int, seconds: float, speed: float | None, first_da
         raise click.exceptions.Exit(FAILURE)
 
 
+def _ending_signals() -> list[signal.Signals]:
+    """The signals that ask to end; one that is ignored, as under nohup, stays so."""
+    return [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 async def _until_told(running: Coroutine[Any, Any, Summary]) -> Summary:
     """The result, unless a signal to end comes first."""
     task = asyncio.create_task(running)
-    for number in ENDING_SIGNALS:
+    for number in _ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await task

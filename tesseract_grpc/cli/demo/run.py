@@ -156,7 +156,7 @@ def _summary(
         rows_loaded=loaded.rows,
         load_seconds=loaded.seconds,
         rows_per_second=round(loaded.rows / loaded.seconds),
-        days=(played.at - replay.start) / timedelta(days=1),
+        days=replay.days * (played.at - replay.start) / (replay.end - replay.start),  # One day of a year has 23 hours.
         commits=len(record.commits),
         replay_seconds=played.seconds,
         commits_per_second=len(record.commits) / played.seconds,
