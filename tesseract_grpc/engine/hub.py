@@ -59,6 +59,7 @@ class Limits:
     commit: CommitLimits = field(default_factory=CommitLimits)
     query: QueryLimits = field(default_factory=QueryLimits)
     history: HistoryLimits = field(default_factory=HistoryLimits)
+    result_history: HistoryLimits = field(default_factory=lambda: HistoryLimits(256, 65_536))
 
 
 @dataclass(slots=True)
@@ -383,7 +384,7 @@ class Hub:
         plan = plan_query(query, table.schema, self.limits.query)
         if table.row_count < big or plan.fingerprint in self._routers[table.name].results:
             return None
-        hydration = Result(table, plan, self._line, self.limits.history).prepare()
+        hydration = Result(table, plan, self._line, self.limits.result_history).prepare()
         return hydration if len(hydration.sorting.slots) >= big else None
 
     def open_session(
@@ -414,7 +415,7 @@ class Hub:
             if hydration is not None and ready and hydration.result.fingerprint == plan.fingerprint:
                 result = hydration.result
             else:
-                result, hydration = Result(table, plan, self._line, self.limits.history), None
+                result, hydration = Result(table, plan, self._line, self.limits.result_history), None
             if not validate_only:
                 self.counters.rows_examined += result.hydrate() if hydration is None else result.adopt(hydration)
                 self.counters.plans_hydrated += 1

@@ -45,11 +45,9 @@ class Changelog:
 
     @property
     def overfull(self) -> bool:
-        """Whether the history has outgrown its limits by a stride and should be trimmed."""
-        limits = self.limits
-        return len(self._entries) > limits.commits + (limits.commits >> 3) or self.rows > limits.rows + (
-            limits.rows >> 3
-        )
+        """Whether the history has outgrown its limits by half and should be trimmed."""
+        commits, rows = self.limits.commits, self.limits.rows
+        return len(self._entries) > commits + (commits >> 1) or self.rows > rows + (rows >> 1)
 
     def trimmed_since(self) -> int:
         """What `since` must become so that the history is within its limits; the newest commit stays. O(stride)."""

@@ -51,10 +51,19 @@ class _Rows:
     values: dict[int, Stored]
     words: Words
     slots: Slots  # where each row is, -1 where it does not exist
+    numbers: NDArray[np.intp] | None = None  # which rows of the request these are; None: all of them, in order
 
     def take(self, kept: AnyArray) -> _Rows:
         values = {p: (v[kept], None if ok is None else ok[kept]) for p, (v, ok) in self.values.items()}
-        return _Rows(values, [word[kept] for word in self.words], self.slots[kept])
+        numbers = np.arange(len(self.slots)) if self.numbers is None else self.numbers
+        return _Rows(values, [word[kept] for word in self.words], self.slots[kept], numbers[kept])
+
+    def named(self, refused: RowsRefused) -> RowsRefused:
+        """The same refusal with the rows numbered as in the request."""
+        if self.numbers is None:
+            return refused
+        rows = self.numbers[list(refused.rows)].tolist()
+        return RowsRefused(rows, refused.column, refused.reason, refused.message)
 
 
 class Transaction:
@@ -80,16 +89,22 @@ class Transaction:
             )
         rows = self._read(batch, intern=write.kind in _CREATING, increment=write.kind is WriteKind.INCREMENT)
         rows, skipped = self._conditions(write, rows)
-        if write.kind is WriteKind.INSERT:
-            counts = self._insert(rows)
-        elif write.kind is WriteKind.UPSERT:
-            counts = self._upsert(rows)
-        else:
-            rows, missing = self._existing(write, rows)
-            skipped += missing
-            counts = self._increment(rows) if write.kind is WriteKind.INCREMENT else self._update(rows)
-        counts.skipped += skipped
+        missing = 0
+        try:
+            if write.kind not in _CREATING:
+                rows, missing = self._existing(write, rows)
+            counts = self._apply_rows(write.kind, rows)
+        except RowsRefused as refused:
+            raise rows.named(refused) from None
+        counts.skipped += skipped + missing
         return counts
+
+    def _apply_rows(self, kind: WriteKind, rows: _Rows) -> WriteCounts:
+        if kind is WriteKind.INSERT:
+            return self._insert(rows)
+        if kind is WriteKind.UPSERT:
+            return self._upsert(rows)
+        return self._increment(rows) if kind is WriteKind.INCREMENT else self._update(rows)
 
     def find(self, keys: Batch) -> Slots:
         """The slots of the rows with these keys, -1 where there is none."""

@@ -75,6 +75,13 @@ class Watch(Reader):
         if self._sent is not None and self._sent.keys is None:
             self._sent.keys = self.table.batch(self._sent.slots, self.table.schema.key)
 
+    def advance(self) -> None:
+        """Everything up to now has been given; a history that nobody else follows is forgotten at once."""
+        super().advance()
+        result = self.session.result
+        if len(result.watches) == 1:
+            result.history.forget(self.cursor)
+
     def take(self) -> Changes:
         """The net change since the last take, False when there is none. O(changes + window)."""
         assert self.state is not WatchState.CATCHING_UP, "take the snapshot first"

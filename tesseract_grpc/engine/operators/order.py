@@ -1,7 +1,7 @@
 """Rows in order, with positions.
 
-Two parallel arrays hold the result: the first order word of each row and its slot. The first word finds a place by
-binary search in contiguous memory; the other words are gathered from the table only where first words tie. A delta is
+`OrderedRows` holds the first order word of each row and its slot. The first word finds a place by binary search in
+contiguous memory; the other words are gathered from the table only where first words tie. A delta is
 applied as: take the rows out that left or whose sort columns changed (found by their old words), put the rows in that
 came or changed (by their new words). Both are single passes of memory moves.
 
@@ -26,7 +26,8 @@ from tesseract_grpc.engine.data.delta import (
 )
 from tesseract_grpc.engine.data.order import Words
 from tesseract_grpc.engine.data.table import Table
-from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
+from tesseract_grpc.engine.data.vector import BoolArray
+from tesseract_grpc.engine.operators.ordered_rows import OrderedRows
 from tesseract_grpc.engine.operators.sort_words import Sorting, SortWords
 from tesseract_grpc.engine.query.query import SortKey
 
@@ -45,32 +46,28 @@ class OrderOperator:
         for position in self.words.positions:
             self.sort_mask |= column_bit(position)
         self._mask = np.uint64(self.sort_mask)
-        self._first: Words = np.empty(0, np.uint64)
-        self._slots: Slots = np.empty(0, np.int32)
-        self._count = 0
+        self.rows = OrderedRows()
         self._generation = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self.rows.count
 
     @property
     def slots(self) -> Slots:
         """The slots in order; a view, to be copied by whoever keeps it."""
-        return self._slots[: self._count]
+        return self.rows.slots
 
     def hydrate(self, slots: Slots) -> None:
         """Takes the rows of the filter's result. O(n log n)."""
         first = self.words.first_now(slots)
         order = self.words.sorted(slots, first)
-        self._first, self._slots = first[order], slots[order]
-        self._count = len(slots)
+        self.rows.replace(first[order], slots[order])
         self._generation = self.words.generation
 
     def adopt(self, sorting: Sorting) -> None:
         """Takes rows that were sorted elsewhere, as they were when the sorting was made."""
         assert sorting.order is not None, "the sorting was not run"
-        self._first, self._slots = sorting.first[sorting.order], sorting.slots[sorting.order]
-        self._count = len(sorting.slots)
+        self.rows.replace(sorting.first[sorting.order], sorting.slots[sorting.order])
         self._generation = sorting.generation
 
     def apply(self, delta: Delta) -> Placement | None:
@@ -84,13 +81,13 @@ class OrderOperator:
         moving = delta.updated if len(resorted) == len(delta.updated) else delta.updated[resorted]
         if not len(moving):
             if len(delta.removed):
-                self._take_out(delta.removed, self._removed_words(delta))
+                self.rows.take_out(self._find(delta.removed, self._removed_words(delta)))
             return self._put_in(delta.inserted, 0) if len(delta.inserted) else None
         out, words = moving, self._updated_words(delta, resorted)
         if len(delta.removed):
             out = np.concatenate((delta.removed, out))
             words = np.concatenate((self._removed_words(delta), words))
-        self._take_out(out, words)
+        self.rows.take_out(self._find(out, words))
         return self._put_in(np.concatenate((moving, delta.inserted)) if len(delta.inserted) else moving, len(moving))
 
     def _removed_words(self, delta: Delta) -> Words:
@@ -101,18 +98,9 @@ class OrderOperator:
         """The first words under which rows of `updated` were put in."""
         return self.words.first(delta.updated[rows], lambda p: take_stored(delta.old_updated(self.table, p), rows))
 
-    def _take_out(self, slots: Slots, words: Words) -> None:
-        count = self._count
-        keep = np.ones(count, np.bool_)
-        keep[self._find(slots, words)] = False
-        self._first = self._first[:count][keep]
-        self._slots = self._slots[:count][keep]
-        self._count = count - len(slots)
-        assert len(self._slots) == self._count, "a row that is taken out was not there"
-
     def _find(self, slots: Slots, words: Words) -> NDArray[np.intp]:
         """Where rows stand, given the first words under which they were put in."""
-        first, held = self._first[: self._count], self._slots[: self._count]
+        first, held = self.rows.words, self.rows.slots
         places = first.searchsorted(words)
         wrong = (held.take(places, mode="clip") != slots).nonzero()[0]
         if wrong.size > _SEARCH_LIMIT:
@@ -130,12 +118,7 @@ class OrderOperator:
         slots, first = slots[order], first[order]
         count = len(slots)
         places = self._places(slots, first) + np.arange(count)
-        total = self._count + count
-        old = np.ones(total, np.bool_)
-        old[places] = False
-        self._first = _merged(self._first[: self._count], first, places, old)
-        self._slots = _merged(self._slots[: self._count], slots, places, old)
-        self._count = total
+        self.rows.put_in(first, slots, places)
         if moved == count:
             return Placement(NO_SLOTS, _NO_ROWS, slots, places)
         if not moved:
@@ -145,9 +128,9 @@ class OrderOperator:
 
     def _places(self, slots: Slots, first: Words) -> NDArray[np.intp]:
         """Before which rows new rows belong, given their first words."""
-        held = self._first[: self._count]
+        held = self.rows.words
         low = held.searchsorted(first)
-        if self.words.by_insertion or not self._count:
+        if self.words.by_insertion or not len(held):
             return low
         tied = (held.take(low, mode="clip") == first).nonzero()[0]
         if tied.size:
@@ -158,7 +141,7 @@ class OrderOperator:
     def _between(self, slots: Slots, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.intp]:
         """Binary search by the other words, for all rows at once. O(log ties) rounds."""
         mine = self.words.rest(slots)
-        held = self._slots
+        held = self.rows.slots
         while (open_ := low < high).any():
             middle = (low + high) >> 1
             theirs = self.words.rest(held[np.where(open_, middle, 0)])
@@ -173,12 +156,12 @@ class OrderOperator:
             return _NO_ROWS
         if self._generation != self.words.generation:
             self._relabel(Delta(0), _NO_ROWS)
-        if len(slots) > max(_SEARCH_LIMIT, self._count >> 3):
+        if len(slots) > max(_SEARCH_LIMIT, len(self) >> 3):
             inverse = np.empty(self.table.high_water, np.int64)
-            inverse[self.slots] = np.arange(self._count)
+            inverse[self.slots] = np.arange(len(self))
             return inverse[slots]
         words = self.words.first_now(slots)
-        first, held = self._first[: self._count], self._slots[: self._count]
+        first, held = self.rows.words, self.rows.slots
         places = first.searchsorted(words)
         wrong = (held.take(places, mode="clip") != slots).nonzero()[0]
         if wrong.size:
@@ -203,24 +186,16 @@ class OrderOperator:
             return self._apply_as_batch(kind, change)
         slot = change.slot
         was, now = self.words.first_of_one(change)
+        rows = self.rows
         if kind is ChangeKind.REMOVED:
-            self._close(self._find_one(slot, np.uint64(was)))
+            rows.delete(rows.find(slot, was))
             return -1
-        word = np.uint64(now)
-        place = self._place_one(slot, word)
+        place = rows.place_for(slot, now)
         if place < 0:
             return self._apply_as_batch(kind, change)
-        if kind is ChangeKind.INSERTED:
-            self._open(place)
-        else:
-            old = self._find_one(slot, np.uint64(was))
-            if place > old:
-                place -= 1
-                self._shift(old, place, old + 1)
-            elif place < old:
-                self._shift(place + 1, old + 1, place)
-        self._first[place] = word
-        self._slots[place] = slot
+        if kind is ChangeKind.UPDATED:
+            return rows.move(rows.find(slot, was), place, slot, now)
+        rows.insert(place, slot, now)
         return place
 
     def _apply_as_batch(self, kind: ChangeKind, change: RowChange) -> int:
@@ -236,48 +211,9 @@ class OrderOperator:
         self.apply(delta)
         return -1 if kind is ChangeKind.REMOVED else int(self.locate(np.array([change.slot], np.int32))[0])
 
-    def _find_one(self, slot: int, word: np.uint64) -> int:
-        """Where one row stands."""
-        first = self._first[: self._count]
-        place = int(first.searchsorted(word))
-        if self._slots.item(place) != slot:
-            stop = int(first.searchsorted(word, "right"))
-            place += int((self._slots[place:stop] == slot).argmax())
-        return place
-
-    def _place_one(self, slot: int, word: np.uint64) -> int:
-        """Before which row one row belongs, its own old place counted; -1 where another row has the same first word."""
-        count = self._count
-        first = self._first
-        place = int(first[:count].searchsorted(word))
-        after = place + 1 if place < count and self._slots.item(place) == slot else place
-        if after < count and first[after] == word:
-            return -1
-        return place
-
-    def _open(self, place: int) -> None:
-        """Makes room for one row."""
-        count = self._count
-        if count == len(self._first):
-            capacity = count + (count >> 3) + 16
-            self._first = np.resize(self._first, capacity) if count else np.empty(capacity, np.uint64)
-            self._slots = np.resize(self._slots, capacity) if count else np.empty(capacity, np.int32)
-        self._shift(place + 1, count + 1, place)
-        self._count = count + 1
-
-    def _close(self, place: int) -> None:
-        self._shift(place, self._count - 1, place + 1)
-        self._count -= 1
-
-    def _shift(self, start: int, stop: int, source: int) -> None:
-        """Moves the rows from `source` on to the places from `start` to `stop`."""
-        end = source + stop - start
-        self._first[start:stop] = self._first[source:end]
-        self._slots[start:stop] = self._slots[source:end]
-
     def _relabel(self, delta: Delta, resorted: NDArray[np.intp]) -> None:
         """Reads the first words again, old values where this delta brings new ones."""
-        held = self._slots[: self._count]
+        held = self.rows.slots
         first = self.words.first_now(held)
         gone = np.concatenate((delta.removed, delta.updated[resorted]))
         if len(gone):
@@ -287,7 +223,7 @@ class OrderOperator:
             at[at == len(gone)] = 0
             known = gone[by_slot][at] == held
             first[known] = old[by_slot][at[known]]
-        self._first = first
+        self.rows.replace(first, held)
         self._generation = self.words.generation
 
     def check(self) -> None:
@@ -296,17 +232,10 @@ class OrderOperator:
             self._relabel(Delta(0), _NO_ROWS)
         slots = self.slots
         first = self.words.first_now(slots)
-        assert np.array_equal(first, self._first[: self._count]), "a kept order word is not the row's"
+        assert np.array_equal(first, self.rows.words), "a kept order word is not the row's"
         order = self.words.sorted(slots, first)
-        assert np.array_equal(order, np.arange(self._count)), "the rows are out of order"
+        assert np.array_equal(order, np.arange(len(self))), "the rows are out of order"
         assert bool(self.table.alive[slots].all()), "a row that is gone is in the result"
-
-
-def _merged(held: AnyArray, new: AnyArray, places: NDArray[np.intp], old: BoolArray) -> AnyArray:
-    merged = np.empty(len(old), held.dtype)
-    merged[places] = new
-    merged[old] = held
-    return merged
 
 
 def _less(left: list[Words], right: list[Words]) -> BoolArray:
