@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tesseract_grpc.engine.data.commit import Write, WriteKind
+import pytest
+
+from tesseract_grpc.engine.data.commit import Condition, Write, WriteKind
+from tesseract_grpc.engine.data.errors import CommitRefused
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
@@ -81,3 +84,12 @@ def test_a_key_that_is_back_but_not_in_the_result_was_removed() -> None:
     assert (removes.reason.name, removes.keys.to_rows()) == ("DELETED", [{"id": 1}])
     assert changes.inserts is not None
     assert changes.inserts.rows.to_rows() == [{"id": 0, "n": 0}]
+
+
+def test_a_refused_row_is_numbered_as_in_the_request_when_rows_before_it_were_skipped() -> None:
+    hub = hub_of(1)
+    rows = Batch.of_rows(hub.table("t").schema.columns, [{"id": 0}, {"id": 7}, {"id": 7}])
+    condition = Condition(if_absent=True, skip_unmatched=True)
+    with pytest.raises(CommitRefused) as caught:
+        hub.commit([Write("t", WriteKind.INSERT, rows, condition=condition)])
+    assert [problem.row for problem in caught.value.problems] == [1]
