@@ -44,7 +44,7 @@ class Subject:
         return True
 
     def history(self, rng: Random, commits: int) -> list[list[Put]]:
-        made = []
+        made: list[list[Put]] = []
         while len(made) < commits:
             puts = writes.commit(rng, domain.TABLES, self.model.wrote)
             if self.commit(puts):

@@ -22,7 +22,7 @@ def hub_of(rows: int) -> Hub:
     return hub
 
 
-def write(hub: Hub, kind: WriteKind, *rows: dict[str, int | None]) -> None:
+def write(hub: Hub, kind: WriteKind, *rows: dict[str, int]) -> None:
     hub.commit([Write("t", kind, rows=Batch.of_rows(COLUMNS, rows))])
 
 

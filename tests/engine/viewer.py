@@ -97,17 +97,17 @@ class Viewer(Recording):
             return
         result = {self.key(row) for row in whole}
         table = model.rows[self.definition.name]
-        for part in changes.removes:
-            for row in part.keys.to_rows():
+        for removes in changes.removes:
+            for row in removes.keys.to_rows():
                 key = self.key(row)
                 stayed = key in table and model.born[self.definition.name][key] <= begun
                 true = "DELETED" if not stayed else "WINDOW" if key in result else "FILTERED"
-                if begun < version - 1 and true == "DELETED" and part.reason.name == "FILTERED":
+                if begun < version - 1 and true == "DELETED" and removes.reason.name == "FILTERED":
                     continue  # it left the result first, and was deleted later
-                assert part.reason.name == true, f"{key} was removed as {part.reason.name}, and is {true}"
+                assert removes.reason.name == true, f"{key} was removed as {removes.reason.name}, and is {true}"
         if simple:
-            for part in changes.updates:
-                for row in part.rows.to_rows():
+            for updates in changes.updates:
+                for row in updates.rows.to_rows():
                     was = before[self.key(row)]
                     idle = [n for n in row if n not in self.definition.key and repr(row[n]) == repr(was[n])]
                     assert not idle, f"{idle} of {self.key(row)} did not change and are sent as changed"

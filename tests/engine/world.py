@@ -20,17 +20,19 @@ from tesseract_grpc.engine.data.errors import AlreadyExists, EngineError, Reason
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.testing import Response
 from tests.engine import translate
+from tests.engine.small import small_thresholds
 from tests.engine.viewer import TableViewer, Viewer, cut, same
 from tests.oracle.asks import Definition, Put, Question, Row, Span
 from tests.oracle.model import Model, Refused
-from tests.world import domain, questions, writes
+from tests.world import domain, questions
+from tests.world import writes as random_writes
 
 SESSIONS = 20
 """At least so many sessions are open on every history."""
 
 
 class World:
-    def __init__(self, keys: writes.Keys = domain.KEYS, **limits: Any) -> None:
+    def __init__(self, keys: random_writes.Keys = domain.KEYS, **limits: Any) -> None:
         self.keys = keys
         self.hub = Hub("test", epoch="test", **limits)
         self.model = Model()
@@ -49,6 +51,7 @@ class World:
         """Both tables, some rows before and most sessions after them: opened late is opened early."""
         for definition in domain.TABLES:
             self.create(definition)
+            self.set_indexes(rng)
         for _ in range(SESSIONS // 4):
             self.open_session(rng)
         for _ in range(rng.randint(0, 4)):
@@ -124,8 +127,8 @@ class World:
         if translate.query(question, definition) != translate.query(mine, self.model.definitions[mine.table]):
             try:
                 session = self.hub.open_session(translate.query(question, definition), name)
-            except AlreadyExists as error:
-                reason = error.reason
+            except AlreadyExists as refusal:
+                reason = refusal.reason
             else:  # two ways to say the same
                 assert session is self.hub.session(name)
                 assert self.whole(question) == self.whole(mine)
@@ -133,12 +136,15 @@ class World:
             assert reason is Reason.SESSION_EXISTS
 
     def stall(self, rng: Random) -> None:
-        """A reader that does not read for a while."""
-        rng.choice([*self.viewers, *self.table_viewers]).stalled = True
+        """Readers that do not read for a while."""
+        viewers = [*self.viewers, *self.table_viewers]
+        for viewer in rng.sample(viewers, min(len(viewers), rng.choice((1, 2, 6, 12)))):
+            viewer.stalled = True
 
     def drain(self, rng: Random) -> None:
-        stalled = [viewer for viewer in (*self.viewers, *self.table_viewers) if viewer.stalled]
-        for viewer in rng.sample(stalled, min(len(stalled), rng.choice((1, 8)))):
+        everybody: list[Viewer | TableViewer] = [*self.viewers, *self.table_viewers]
+        stalled = [viewer for viewer in everybody if viewer.stalled]
+        for viewer in rng.sample(stalled, min(len(stalled), rng.choice((1, 4, 20)))):
             self.wake(viewer)
 
     def wake(self, viewer: Viewer | TableViewer) -> None:
@@ -172,7 +178,7 @@ class World:
         self.watch_table(definition)
 
     def commit(self, rng: Random) -> None:
-        puts = writes.commit(rng, self.definitions(), self.model.wrote, self.keys)
+        puts = random_writes.commit(rng, self.definitions(), self.model.wrote, self.keys)
         self.write(puts, validate_only=rng.random() < 0.05)
 
     def write(self, puts: Sequence[Put], validate_only: bool = False) -> int:
@@ -181,25 +187,22 @@ class World:
         model = copy.copy(self.model) if validate_only else self.model
         if validate_only:
             model.rows, model.wrote, model.born = copy.deepcopy((self.model.rows, self.model.wrote, self.model.born))
-        refusal: Refused | None = None
+        refusal, error = "", ""
         counts: list[dict[str, int]] = []
         try:
             counts = model.commit(puts, before + 1)
-        except Refused as error:
-            refusal = error
-        error: EngineError | None = None
+        except Refused as refused:
+            refusal = str(refused)
+        writes = [translate.write(put, self.model.definitions[put.table]) for put in puts]
         try:
-            result = self.hub.commit(
-                [translate.write(put, self.model.definitions[put.table]) for put in puts], validate_only=validate_only
-            )
+            result = self.hub.commit(writes, validate_only=validate_only)
         except EngineError as raised:
-            error = raised
-        if error is not None:
-            assert refusal is not None, f"refused, and should not be: {error.reason} {error}"
+            error = f"{raised.reason} {raised}"
+        assert bool(refusal) == bool(error), f"the oracle refuses {refusal!r}, the engine {error!r}"
+        if error:
             assert self.hub.version == before
             self.refused += 1
             return before
-        assert refusal is None, f"should be refused: {refusal}"
         assert [vars_of(count) for count in result.counts] == counts
         if validate_only:
             assert self.hub.version == before
@@ -264,11 +267,12 @@ class World:
 
     def finish(self, rng: Random) -> None:
         """Everybody catches up, and every recorded stream is judged."""
-        for viewer in (*self.viewers, *self.table_viewers):
+        everybody: list[Viewer | TableViewer] = [*self.viewers, *self.table_viewers]
+        for viewer in everybody:
             if viewer.stalled:
                 self.wake(viewer)
         self.verify(rng)
-        for viewer in (*self.viewers, *self.table_viewers):
+        for viewer in everybody:
             viewer.finish()
 
     def definitions(self) -> list[Definition]:
@@ -289,7 +293,7 @@ STEPS: dict[Callable[[World, Random], None], int] = {
     World.open_watch: 1,
     World.close_watch: 1,
     World.refuse_session: 1,
-    World.stall: 2,
+    World.stall: 3,
     World.drain: 2,
     World.set_indexes: 1,
 }
@@ -299,8 +303,11 @@ STEPS: dict[Callable[[World, Random], None], int] = {
 Also = Callable[[World, Random], None]
 
 
-def play(seed: int, steps: int = 30, also: Also = World.verify, **world_options: Any) -> World:
+def play(seed: int, steps: int = 30, also: Also = World.verify, *, small: bool = False, **world_options: Any) -> World:
     """One seeded history; raises when the law is broken. `also` is asked after every step, the law at the end too."""
+    if small:
+        with small_thresholds():
+            return play(seed, steps, also, **world_options)
     rng = Random(seed)
     world = World(**world_options)
     world.start(rng)

@@ -17,13 +17,13 @@ from tests.engine.world import play
 
 
 def spend(histories: int, seconds: float) -> str | None:
-    """The first breach, or None. Every other history keeps only a few commits of history."""
+    """The first breach, or None. Every other history forgets soon, most have small thresholds."""
     end = time.monotonic() + seconds
     for seed in count():
         if seed >= histories or time.monotonic() > end:
             return None
         try:
-            play(seed, **(SHORT_HISTORY if seed % 2 else {}))
+            play(seed, small=seed % 4 != 0, **(SHORT_HISTORY if seed % 2 else {}))
         except Exception as error:  # whatever breaks is a bug that was noticed
             place = traceback.extract_tb(error.__traceback__)[-1]
             text = str(error).split("\n")[0][:160]

@@ -20,6 +20,8 @@ class Plant:
     new: str
     seen: str
     """What a user would see."""
+    quick: bool = False
+    """Whether it is planted in every test run."""
 
     def source(self) -> str:
         """The file with the bug in it. Raises when the line is not there exactly once: the plant is out of date."""

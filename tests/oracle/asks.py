@@ -12,6 +12,7 @@ from typing import Any, Literal
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
+Kind = Literal["insert", "upsert", "update", "delete", "increment"]
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Put:
     updates and increments; deletes are lenient unless `strict`."""
 
     table: str
-    kind: Literal["insert", "upsert", "update", "delete", "increment"]
+    kind: Kind
     rows: tuple[Row, ...] = ()
     filter: Ask | None = None
     lenient: bool = False
