@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar
@@ -13,6 +14,8 @@ from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2_grpc, session_ser
 from ..core.connection import Connection
 from ..core.errors import Closed, error_of_call
 from .runtime import CallCancelled, open_channel, receive
+
+logger = logging.getLogger("tesseract_grpc.client")
 
 Response = TypeVar("Response")
 
@@ -28,6 +31,8 @@ class AsyncRpc:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        if connection.exposes_token:
+            logger.warning("the token travels to %s unencrypted; connect with tls=Tls(...)", connection.address)
         self._channel = open_channel(connection)
         self.tables = table_service_pb2_grpc.TableServiceStub(self._channel)
         self.sessions = session_service_pb2_grpc.SessionServiceStub(self._channel)

@@ -104,6 +104,13 @@ class Connection:
         """What goes with every call."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
+    @property
+    def exposes_token(self) -> bool:
+        """Whether the token would leave this machine unencrypted."""
+        host = self.address.rpartition("://")[2].rpartition(":")[0].strip("[]")
+        local = host in ("localhost", "::1") or host.startswith("127.") or self.address.startswith("unix")
+        return self.token is not None and self.tls is None and not local
+
     def options(self) -> Sequence[Option]:
         """The options of the channel."""
         found: list[Option] = [
