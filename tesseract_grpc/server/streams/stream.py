@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from enum import Enum
 from typing import Protocol
 
+from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.live.changes import Changes, Snapshot
 from tesseract_grpc.server.codec import twin
@@ -51,6 +52,10 @@ class Cursor(Protocol):
     @property
     def cursor(self) -> int:
         """The version up to which the reader has been given everything."""
+
+    @property
+    def closed(self) -> Reason | None:
+        """Why there is nothing left to watch."""
 
     def snapshot(self) -> Snapshot:
         """Everything at one version."""
@@ -131,8 +136,20 @@ class Stream:
             self._catching_up = False
             while True:
                 self._event.clear()
-                async for response in self._news():
-                    yield self._out(response)
+                changes = self._owed()
+                if changes is not None:
+                    pieces, versions = self._encoded(changes), (self._sent, changes.to_version)
+                    index, more = 0, True
+                    while more:
+                        more = pieces.body(index + 1) is not None
+                        yield self._out(self._piece(pieces, "changes", index, versions, continued=more))
+                        self._writing = False
+                        index += 1
+                        if more:
+                            await asyncio.sleep(0)
+                    self._told(changes)
+                elif self._due:
+                    yield self._out(self._progress())
                     self._writing = False
                 if self._ending is not None:
                     raise self._ending
@@ -178,23 +195,27 @@ class Stream:
             "begin", begin.SerializeToString(), self._sent, self._sent, generation=self._generation
         )
 
-    async def _news(self) -> AsyncIterator[bytes]:
-        """What has to be told now: the net change if there is one, otherwise Progress if it is due."""
-        if self._watch.pending and self._may_change():
-            changes = self._watch.take()
-            if changes:
-                async for response in self._changes(changes):
-                    yield response
-                self._due = False
-                return
-        if self._due:
-            self._due = False
-            progress = twin.change.Progress()
-            encode_time(time.time(), progress.server_time)
-            # While a change is held back by min_interval, what was sent is exact up to the last response only. Where
-            # nothing is owed the watch's cursor stays where it is: readers with one cursor share one encoding.
-            version = self._sent if self._watch.pending else self._hub_version()
-            yield self._seal("progress", progress.SerializeToString(), version)
+    def _owed(self) -> Changes | None:
+        """The net change that may be told now, if there is one."""
+        watch = self._watch
+        if not watch.pending or watch.closed is not None or not self._may_change():
+            return None
+        return watch.take() or None
+
+    def _told(self, changes: Changes) -> None:
+        self._sent = changes.to_version
+        self._due = False
+        if self._min_interval:
+            self._not_before = time.monotonic() + self._min_interval
+
+    def _progress(self) -> bytes:
+        self._due = False
+        progress = twin.change.Progress()
+        encode_time(time.time(), progress.server_time)
+        # While a change is held back by min_interval, what was sent is exact up to the last response only. Where
+        # nothing is owed the watch's cursor stays where it is: readers with one cursor share one encoding.
+        version = self._sent if self._watch.pending else self._hub_version()
+        return self._seal("progress", progress.SerializeToString(), version)
 
     def _may_change(self) -> bool:
         """Whether `min_interval` allows a change now; otherwise the stream wakes when it does."""
@@ -207,20 +228,11 @@ class Stream:
             self._timer = asyncio.get_running_loop().call_later(wait, self._event.set)
         return False
 
-    async def _changes(self, changes: Changes) -> AsyncIterator[bytes]:
+    def _encoded(self, changes: Changes) -> Pieces:
+        """The pieces of a change, the same for all streams that are given it."""
         if not isinstance(changes.encoded, Pieces):
             changes.encoded = Pieces(change_bodies(changes, self._piece_bytes))
-        pieces = changes.encoded
-        versions = (self._sent, changes.to_version)
-        index, more = 0, pieces.body(0) is not None
-        while more:
-            more = pieces.body(index + 1) is not None
-            yield self._piece(pieces, "changes", index, versions, continued=more)
-            index += 1
-            if more:
-                await asyncio.sleep(0)
-        self._sent = changes.to_version
-        self._not_before = time.monotonic() + self._min_interval
+        return changes.encoded
 
     def _piece(self, pieces: Pieces, event: str, index: int, versions: tuple[int, int], *, continued: bool) -> bytes:
         return pieces.response(self._envelope, event, index, versions, self._generation, continued)
