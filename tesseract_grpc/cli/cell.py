@@ -48,7 +48,19 @@ def as_json(value: Any) -> Any:
 
 def json_line(value: Any) -> str:
     """One line of JSON lines."""
-    return json.dumps(as_json(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
+    try:
+        return ENCODER.encode(value)
+    except ValueError:  # A NaN or an infinity, which is rare, so only then every value is looked at.
+        return ENCODER.encode(as_json(value))
+
+
+def _plain(value: Any) -> Any:
+    """What the encoder does not know by itself."""
+    plain = as_json(value)
+    return str(value) if plain is value else plain
+
+
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
 
 
 def _moment(value: datetime | np.datetime64) -> str:

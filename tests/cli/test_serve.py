@@ -1,5 +1,6 @@
 """`serve`: one flag for every option, and a process that starts, says where, and ends as it should."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -46,7 +47,7 @@ def test_there_is_a_flag_for_every_option_and_none_without() -> None:
 
 
 def test_flags_reach_the_configuration_and_what_is_not_given_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in list(__import__("os").environ):
+    for variable in list(os.environ):
         if variable.startswith("TESSERACT_"):
             monkeypatch.delenv(variable)
     monkeypatch.setenv("TESSERACT_MAX_TABLES", "7")

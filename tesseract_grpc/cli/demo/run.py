@@ -157,6 +157,7 @@ def _summary(
         load_seconds=loaded.seconds,
         rows_per_second=round(loaded.rows / loaded.seconds),
         days=replay.days * (played.at - replay.start) / (replay.end - replay.start),  # One day of a year has 23 hours.
+        speed=player.plan.speed,
         commits=len(record.commits),
         replay_seconds=played.seconds,
         commits_per_second=len(record.commits) / played.seconds,

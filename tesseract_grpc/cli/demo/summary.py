@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+FLAT_OUT = 1_000_000
+"""From this speed on there is no waiting: a day would pass in a tenth of a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The result of one run. Rates are per second of the phase that they belong to, latencies in milliseconds."""
+    """The result of one run. Rates are per second of the phase that they belong to, latencies in milliseconds; `speed`
+    is the seconds of 2013 that were to pass in one second."""
 
     tables: int
     rows_loaded: int
     load_seconds: float
     rows_per_second: int
     days: float
+    speed: float
     commits: int
     replay_seconds: float
     commits_per_second: float
@@ -45,9 +50,13 @@ class Summary:
         return [
             f"loaded:  {self.rows_loaded:,} rows into {self.tables} tables in {self.load_seconds:.1f} s, "
             f"{self.rows_per_second:,} rows/s",
-            f"replay:  {self.days:.1f} days in {self.replay_seconds:.1f} s, {self.commits:,} commits "
+            f"replay:  {self.days:.1f} days in {self.replay_seconds:.1f} s, {self._pace()}: {self.commits:,} commits "
             f"({self.commits_per_second:,.0f}/s), {self.deltas:,} deltas ({self.deltas_per_second:,.0f}/s)",
             f"latency: commit to client {latency} ({self.latency_samples:,} samples)",
             f"mirrors: {self.mirrors}",
             *(f"  {difference}" for difference in self.differences),
         ]
+
+    def _pace(self) -> str:
+        """How fast the replay was meant to be, which bounds how fast it was."""
+        return "as fast as it goes" if self.speed > FLAT_OUT else f"{self.speed:,.0f} times as fast as life"

@@ -80,6 +80,7 @@ def summary(**more: Any) -> Summary:
         "load_seconds": 1.5,
         "rows_per_second": 245_124,
         "days": 3.0,
+        "speed": 8640.0,
         "commits": 5_000,
         "replay_seconds": 30.0,
         "commits_per_second": 166.7,
@@ -101,6 +102,8 @@ def test_the_summary_for_people() -> None:
     assert "mirrors: equal" in text
     assert "p50 1.2 ms, p99 4.5 ms" in text
     assert "367,687 rows" in text
+    assert "8,640 times as fast as life" in text
+    assert "as fast as it goes" in "\n".join(summary(speed=1e9).lines())
     assert "no samples" in "\n".join(summary(latency_p50_ms=None).lines())
 
 
