@@ -36,7 +36,8 @@ def real_server(**config: Any) -> Iterator[Server]:
         return asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
     async def start() -> Server:
-        server = Server(ServerConfig(**({"listen": "127.0.0.1:0", "progress_interval": 0.5} | config)))
+        options: dict[str, Any] = {"listen": "127.0.0.1:0", "progress_interval": 0.5} | config
+        server = Server(ServerConfig(**options))
         await server.start()
         return server
 
@@ -133,7 +134,7 @@ def _bytes(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-class FakeServer(grpc.GenericRpcHandler):  # type: ignore[misc]
+class FakeServer(grpc.GenericRpcHandler):
     """Answers each call with the next script of its method; a method without one is silent."""
 
     def __init__(self) -> None:

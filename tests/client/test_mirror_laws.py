@@ -79,9 +79,10 @@ def difference(old: list[Row], new: list[Row], total: int) -> list[change_pb2.Ch
 def longest_rise(places: list[int]) -> set[int]:
     best: list[list[int]] = []
     for at, place in enumerate(places):
-        longest = max((best[i] for i in range(at) if places[i] < place), key=len, default=[])
-        best.append([*longest, place])
-    return set(max(best, key=len, default=[]))
+        before: list[list[int]] = [[], *(best[i] for i in range(at) if places[i] < place)]
+        best.append([*max(before, key=len), place])
+    longest: list[int] = max([[], *best], key=len)
+    return set(longest)
 
 
 values = st.sampled_from([None, "x", "y"]), st.sampled_from([None, 0.0, 1.5])
@@ -145,6 +146,7 @@ def test_changes_one_by_one_lead_to_the_same_rows(windows: list[list[Row]]) -> N
                     order.remove(key)
                 else:
                     rows[key] = change.row or {}
+                assert change.index is not None
                 placed.append((change.index, key))
         for index, key in sorted(placed):
             order.insert(index, key)

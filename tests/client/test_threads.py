@@ -3,12 +3,13 @@
 import gc
 import threading
 import weakref
+from typing import Any
 
 from tesseract_grpc.client import EventHorizon
 from tesseract_grpc.server.app import Server
 from tests.client.sync.support import eventually
 
-COLUMNS = [
+COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "type": "int64", "primary_key": True},
     {"name": "pair", "type": "int64"},
     {"name": "value", "type": "int64"},

@@ -29,7 +29,7 @@ from tesseract_grpc.client import (
     Unavailable,
 )
 from tests import wire
-from tests.client.aio.support import Aside, eventually, pause
+from tests.client.aio.support import Aside, eventually, pause, state_of
 from tests.client.serving import Drain, Fail, FakeServer, Silence, Step, Take, Until
 from tests.client.test_mirror_laws import COLUMNS, TYPES, begin, changed, progress, snapshot
 
@@ -94,10 +94,10 @@ async def test_a_broken_stream_is_healed_loudly(
         go_on.set()
         await mirror.wait_for(9)
         assert mirror.rows() == [A, B, C]
-        assert mirror.state == "live"
+        assert state_of(mirror) == "live"
         await eventually(lambda: events[-2:] and isinstance(events[-1], Delta))
         assert events[-2].reason == reason
-    assert mirror.state == "closed"
+    assert state_of(mirror) == "closed"
     assert states[-3:] == ["stale", "live", "closed"]
     assert "watching again" in warnings_of(caplog)
     assert fake.calls("WatchSession") == 2
@@ -111,7 +111,7 @@ async def test_silence_makes_the_mirror_stale_and_then_heals(
     fake.script("WatchSession", Until(go_on), *snapshot(2, [B]), Silence())
     session = await session_of(fake, fake_hub)
     async with session.mirror() as mirror:
-        assert mirror.state == "live"
+        assert state_of(mirror) == "live"
         await eventually(lambda: mirror.state == "stale")
         assert mirror.rows() == [A]  # old, and marked as such
         go_on.set()
@@ -202,12 +202,12 @@ async def test_what_cannot_be_mended_is_raised(
     mirror = session.mirror()
     with pytest.raises(error) as caught:
         await mirror.ready()
-    assert mirror.state == "closed"
+    assert state_of(mirror) == "closed"
     assert caught.value.reason == "WHY"
     watch = session.watch()
     with pytest.raises(error):
         await watch.__anext__()
-    assert watch.state == "closed"
+    assert state_of(watch) == "closed"
     assert fake.calls("WatchSession") == 2
 
 
@@ -269,7 +269,7 @@ async def test_closing_ends_a_watch_that_waits(fake: FakeServer, fake_hub: Async
     await eventually(lambda: seen)
     await watch.close()
     await reading.result()
-    assert watch.state == "closed"
+    assert state_of(watch) == "closed"
     assert len(seen) == 1
 
 
@@ -278,9 +278,9 @@ async def test_closing_ends_a_watch_that_pauses(fake: FakeServer) -> None:
         session = AsyncSession(hub._rpc, session_service_pb2.Session(name="hubs/default/sessions/s"))
         mirror = session.mirror()
         await pause(0.1)
-        assert mirror.state == "connecting"
+        assert state_of(mirror) == "connecting"
         await mirror.close()
-        assert mirror.state == "closed"
+        assert state_of(mirror) == "closed"
     with pytest.raises(Closed):
         await hub.info()
 
@@ -324,7 +324,7 @@ async def test_handlers_that_raise_do_not_stop_the_others(
     mirror.on("data", seen.append)
     await mirror.wait_for(2)
     await eventually(lambda: seen and seen[-1] == [A, B])
-    assert mirror.state == "live"
+    assert state_of(mirror) == "live"
     await mirror.close()
     assert "a bug of the user" in caplog.text
 

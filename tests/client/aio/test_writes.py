@@ -229,7 +229,8 @@ async def test_bulk_keeps_what_was_committed_before_a_refusal(table: AsyncTesser
     assert (await ids(table))[:2] == [1, 2]
     with pytest.raises(InvalidRequest):
         await table.ingest([], kind="replace")  # type: ignore[arg-type]
-    for bad in ({"batch_rows": 0}, {"in_flight": 0}):
-        with pytest.raises(InvalidRequest):
-            await table.ingest([], **bad)
+    with pytest.raises(InvalidRequest):
+        await table.ingest([], batch_rows=0)
+    with pytest.raises(InvalidRequest):
+        await table.ingest([], in_flight=0)
     assert (await table.ingest([])).batches == 0

@@ -31,7 +31,7 @@ from tesseract_grpc.client import (
 )
 from tests import wire
 from tests.client.serving import Drain, Fail, FakeServer, Silence, Step, Take, Until
-from tests.client.sync.support import Aside, eventually, pause
+from tests.client.sync.support import Aside, eventually, pause, state_of
 from tests.client.test_mirror_laws import COLUMNS, TYPES, begin, changed, progress, snapshot
 
 A, B, C = ({"k": key, "a": "x", "b": 0.0} for key in (1, 2, 3))
@@ -95,10 +95,10 @@ def test_a_broken_stream_is_healed_loudly(
         go_on.set()
         mirror.wait_for(9)
         assert mirror.rows() == [A, B, C]
-        assert mirror.state == "live"
+        assert state_of(mirror) == "live"
         eventually(lambda: events[-2:] and isinstance(events[-1], Delta))
         assert events[-2].reason == reason
-    assert mirror.state == "closed"
+    assert state_of(mirror) == "closed"
     assert states[-3:] == ["stale", "live", "closed"]
     assert "watching again" in warnings_of(caplog)
     assert fake.calls("WatchSession") == 2
@@ -112,7 +112,7 @@ def test_silence_makes_the_mirror_stale_and_then_heals(
     fake.script("WatchSession", Until(go_on), *snapshot(2, [B]), Silence())
     session = session_of(fake, fake_hub)
     with session.mirror() as mirror:
-        assert mirror.state == "live"
+        assert state_of(mirror) == "live"
         eventually(lambda: mirror.state == "stale")
         assert mirror.rows() == [A]  # old, and marked as such
         go_on.set()
@@ -201,12 +201,12 @@ def test_what_cannot_be_mended_is_raised(
     mirror = session.mirror()
     with pytest.raises(error) as caught:
         mirror.ready()
-    assert mirror.state == "closed"
+    assert state_of(mirror) == "closed"
     assert caught.value.reason == "WHY"
     watch = session.watch()
     with pytest.raises(error):
         watch.__next__()
-    assert watch.state == "closed"
+    assert state_of(watch) == "closed"
     assert fake.calls("WatchSession") == 2
 
 
@@ -266,7 +266,7 @@ def test_closing_ends_a_watch_that_waits(fake: FakeServer, fake_hub: EventHorizo
     eventually(lambda: seen)
     watch.close()
     reading.result()
-    assert watch.state == "closed"
+    assert state_of(watch) == "closed"
     assert len(seen) == 1
 
 
@@ -275,9 +275,9 @@ def test_closing_ends_a_watch_that_pauses(fake: FakeServer) -> None:
         session = Session(hub._rpc, session_service_pb2.Session(name="hubs/default/sessions/s"))
         mirror = session.mirror()
         pause(0.1)
-        assert mirror.state == "connecting"
+        assert state_of(mirror) == "connecting"
         mirror.close()
-        assert mirror.state == "closed"
+        assert state_of(mirror) == "closed"
     with pytest.raises(Closed):
         hub.info()
 
@@ -319,7 +319,7 @@ def test_handlers_that_raise_do_not_stop_the_others(
     mirror.on("data", seen.append)
     mirror.wait_for(2)
     eventually(lambda: seen and seen[-1] == [A, B])
-    assert mirror.state == "live"
+    assert state_of(mirror) == "live"
     mirror.close()
     assert "a bug of the user" in caplog.text
 

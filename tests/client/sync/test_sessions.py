@@ -18,7 +18,7 @@ from tesseract_grpc.client import (
     Snapshot,
     Tesseract,
 )
-from tests.client.sync.support import Aside, eventually
+from tests.client.sync.support import Aside, eventually, state_of
 
 COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "type": "int64", "primary_key": True},
@@ -79,10 +79,11 @@ def test_reading_follows_the_table(hub: EventHorizon, users: Tesseract) -> None:
 def test_watching(hub: EventHorizon, users: Tesseract) -> None:
     session = hub.create_session(table=users, **ADULTS)
     with session.watch(window=(0, 2)) as watch:
-        assert watch.state == "connecting"
+        assert state_of(watch) == "connecting"
         first = watch.__next__()
         assert isinstance(first, Snapshot)
-        assert (first.rows, first.total_count, first.reason, watch.state) == (PEOPLE[:1], 1, "first", "live")
+        assert first.rows == PEOPLE[:1]
+        assert (first.total_count, first.reason, state_of(watch)) == (1, "first", "live")
         grown = users.upsert([{"id": 2, "age": 50}, {"id": 3, "name": "Cyd", "age": 20}])
         delta = watch.__next__()
         assert isinstance(delta, Delta)
@@ -97,7 +98,7 @@ def test_watching(hub: EventHorizon, users: Tesseract) -> None:
         last = watch.__next__()
         assert isinstance(last, Delta)
         assert [(change.kind, change.reason) for change in last.changes] == [("remove", "deleted"), ("insert", "")]
-    assert watch.state == "closed"
+    assert state_of(watch) == "closed"
     with pytest.raises(StopIteration):
         watch.__next__()
 

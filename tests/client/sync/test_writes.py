@@ -230,7 +230,8 @@ def test_bulk_keeps_what_was_committed_before_a_refusal(table: Tesseract) -> Non
     assert (ids(table))[:2] == [1, 2]
     with pytest.raises(InvalidRequest):
         table.ingest([], kind="replace")  # type: ignore[arg-type]
-    for bad in ({"batch_rows": 0}, {"in_flight": 0}):
-        with pytest.raises(InvalidRequest):
-            table.ingest([], **bad)
+    with pytest.raises(InvalidRequest):
+        table.ingest([], batch_rows=0)
+    with pytest.raises(InvalidRequest):
+        table.ingest([], in_flight=0)
     assert (table.ingest([])).batches == 0
