@@ -13,16 +13,16 @@ from types import ModuleType
 import pytest
 
 CLIENT = """
-    AlreadyExists AsyncEventHorizon AsyncMirror AsyncSession AsyncTesseract AsyncWatch Cancelled Change Closed Condition
-    ConnectionState DeadlineExceeded Delta Event EventHorizon FeatureNotAvailable Gap HubInfo IngestResult InvalidRequest
-    LimitExceeded Limits Mirror NotFound OutOfRange PermissionDenied PreconditionFailed Progress Retry Row RowError Rows
-    ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls Unauthenticated Unavailable Watch
-    WriteBatch WriteCounts WriteResult
+    AlreadyExists AsyncEventHorizon AsyncMirror AsyncSession AsyncTesseract AsyncWatch Cancelled Change Closed
+    Condition ConnectionState DeadlineExceeded Delta Event EventHorizon FeatureNotAvailable Gap HubInfo IngestResult
+    InvalidRequest LimitExceeded Limits Mirror NotFound OutOfRange PermissionDenied PreconditionFailed Progress Retry
+    Row RowError Rows ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls Unauthenticated
+    Unavailable Watch WriteBatch WriteCounts WriteResult
 """
 TESTING = """
-    Answer ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response Row check_stream fold key_of
-    rows_of running_async_server running_server validate_atomic validate_bookmarkable validate_contiguous
-    validate_convergent validate_ordered validate_unique
+    Answer AsyncRecordingWatcher ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response Row
+    RunningServer check_stream fold key_of local_config rows_of running_async_server running_server validate_atomic
+    validate_bookmarkable validate_contiguous validate_convergent validate_ordered validate_unique
 """
 PUBLIC: dict[str, frozenset[str]] = {
     "tesseract_grpc": frozenset({"__version__"}),

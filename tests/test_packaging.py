@@ -80,8 +80,8 @@ class TestProducts:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert server.stdout is not None
         try:
-            assert server.stdout is not None
             address = re.search(r"\S+:\d+", server.stdout.readline())
             assert address, "serve says where it listens in its first line"
             report = json.loads(run(bin_folder / "python", "-c", CLIENT, address[0], cwd=tmp_path))
