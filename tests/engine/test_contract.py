@@ -19,6 +19,7 @@ from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, Ta
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch
+from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.filter import FilterOperator
 from tesseract_grpc.engine.operators.order import OrderOperator
 from tesseract_grpc.engine.operators.predicate import compile_predicate
@@ -61,14 +62,15 @@ class CheckedOperator:
 
     def apply(self, delta: Delta) -> None:
         _assert_consistent(delta, self.input)
-        copies = [array.copy() for array in (delta.inserted, delta.removed, delta.updated, delta.changed)]
+        arrays: list[AnyArray] = [delta.inserted, delta.removed, delta.updated, delta.changed]
+        copies = [array.copy() for array in arrays]
         output = self.filter.apply(delta)
         _assert_consistent(output, self.delivered)
         self.order.apply(output)
         self.order.check()
         assert self.order.slots.tolist() == self._fresh()[1].slots.tolist(), "the state is not that of a fresh operator"
         assert set(self.order.slots.tolist()) == self.delivered
-        for array, copy in zip((delta.inserted, delta.removed, delta.updated, delta.changed), copies, strict=True):
+        for array, copy in zip(arrays, copies, strict=True):
             assert np.array_equal(array, copy), "the operator changed its input"
 
 
