@@ -18,8 +18,7 @@ from tesseract_grpc.engine.data.delta import Delta
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import Transaction
-from tesseract_grpc.engine.data.vector import Batch
-from tesseract_grpc.engine.data.vector import AnyArray
+from tesseract_grpc.engine.data.vector import AnyArray, Batch
 from tesseract_grpc.engine.operators.filter import FilterOperator
 from tesseract_grpc.engine.operators.order import OrderOperator
 from tesseract_grpc.engine.operators.predicate import compile_predicate
