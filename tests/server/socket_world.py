@@ -1,0 +1,260 @@
+"""The world of tests/engine/world.py at the other end of a socket: a real server, its clients, and the oracle.
+
+Every reader is a thread of its own: a `RecordingWatcher` that keeps all responses, and for some sessions also the
+Python client's mirror. The oracle's state is kept for every version, so that every consistent point of every stream can
+be compared with the truth, not only the last.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import grpc
+
+from tesseract_grpc._proto.tesseract.v1 import (
+    hub_service_pb2,
+    hub_service_pb2_grpc,
+    schema_pb2,
+    session_service_pb2,
+    session_service_pb2_grpc,
+    table_service_pb2,
+    table_service_pb2_grpc,
+)
+from tesseract_grpc.client import EventHorizon, Mirror
+from tesseract_grpc.testing import Answer, RecordingWatcher, rows_of, running_server
+from tests.engine.viewer import cut, same
+from tests.oracle.asks import Definition, Put, Question, Row, Span
+from tests.oracle.model import Model, Refused
+from tests.server import wire_asks
+from tests.world import domain, questions
+from tests.world import writes as random_writes
+
+SESSIONS = 20
+pb = table_service_pb2
+
+
+class Reader:
+    """One watch through the socket, and what it watches."""
+
+    def __init__(self, watcher: RecordingWatcher, question: Question, span: Span | None, session: str) -> None:
+        self.watcher = watcher
+        self.question = question
+        self.span = span  # None: a watch of the whole table, which has no order
+        self.session = session
+
+
+class SocketWorld:
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+        self.server = self.stack.enter_context(running_server(progress_interval=0.1))
+        self.channel = self.stack.enter_context(self.server.channel())
+        self.client = self.stack.enter_context(EventHorizon.connect(self.server.address))
+        self.tables = table_service_pb2_grpc.TableServiceStub(self.channel)
+        self.sessions = session_service_pb2_grpc.SessionServiceStub(self.channel)
+        self.hubs = hub_service_pb2_grpc.HubServiceStub(self.channel)
+        self.model = Model()
+        self.version = 0
+        self.states: dict[int, dict[str, list[Row]]] = {}
+        self.questions: dict[str, Question] = {}
+        self.readers: list[Reader] = []
+        self.mirrors: list[tuple[Mirror, str, Span]] = []
+        self.names = 0
+        self.commits = 0
+
+    # Steps
+
+    def start(self, rng: Random) -> None:
+        for definition in domain.TABLES:
+            self.create(definition)
+        for _ in range(3):
+            self.commit(rng)
+        self.fill(rng)
+
+    def create(self, definition: Definition) -> None:
+        table = wire_asks.table_of(definition)
+        made = self.tables.CreateTable(pb.CreateTableRequest(table_id=definition.name, table=table))
+        self.model.create(definition)
+        self.now_at(made.version)
+        watcher = RecordingWatcher.table(self.channel, definition.name)
+        self.readers.append(Reader(watcher, Question(definition.name), None, ""))
+
+    def now_at(self, version: int) -> None:
+        """Keeps what is true at a version."""
+        self.version = version
+        self.states[version] = {name: list(rows.values()) for name, rows in self.model.rows.items()}
+
+    def fill(self, rng: Random) -> None:
+        while len(self.questions) < SESSIONS:
+            self.open_session(rng)
+
+    def open_session(self, rng: Random) -> None:
+        definition = rng.choice(list(self.model.definitions.values()))
+        question = questions.question(rng, definition)
+        self.names += 1
+        name = f"session_{self.names}"
+        session = session_service_pb2.Session(query=wire_asks.query_of(question, definition))
+        self.sessions.CreateSession(session_service_pb2.CreateSessionRequest(session_id=name, session=session))
+        self.questions[name] = question
+        self.open_watch(rng, name)
+        if rng.random() < 0.3:
+            span = questions.span(rng)
+            window = (span.offset, span.limit)
+            mirror = self.stack.enter_context(self.client.get_session(name).mirror(window=window))
+            self.mirrors.append((mirror, name, span))
+
+    def open_watch(self, rng: Random, name: str | None = None) -> None:
+        """Some readers want their changes at most every 150 ms: several commits come to them as one change."""
+        name = name or rng.choice(list(self.questions))
+        span = questions.span(rng)
+        request = wire_asks.watch_of(name, span, rng.choice((0, 0, 0, 150)))
+        watcher = RecordingWatcher.session(self.channel, request=request)
+        self.readers.append(Reader(watcher, self.questions[name], span, name))
+
+    def close_watch(self, rng: Random) -> None:
+        reader = rng.choice(self.readers)
+        reader.watcher.stop()
+        self.judge(reader)
+        self.readers.remove(reader)
+
+    def close_session(self, rng: Random) -> None:
+        name = rng.choice(list(self.questions))
+        self.sessions.DeleteSession(session_service_pb2.DeleteSessionRequest(name=name))
+        self.ended([name], "SESSION_DELETED", [])
+        self.fill(rng)
+
+    def recreate_table(self, rng: Random) -> None:
+        definition = rng.choice(list(self.model.definitions.values()))
+        self.now_at(self.tables.DeleteTable(pb.DeleteTableRequest(name=definition.name)).version)
+        self.model.drop(definition.name)
+        names = [name for name, question in self.questions.items() if question.table == definition.name]
+        self.ended(names, "TABLE_DELETED", [definition.name])
+        self.create(definition)
+        self.fill(rng)
+
+    def ended(self, names: list[str], reason: str, tables: list[str]) -> None:
+        """All watches of sessions that are no more end with a status that says why."""
+        over = [r for r in self.readers if r.session in names or (r.span is None and r.question.table in tables)]
+        for reader in over:
+            reader.watcher.wait_until(lambda watcher: watcher.ended)
+            error = reader.watcher.error
+            assert isinstance(error, grpc.RpcError)
+            assert error.code() is grpc.StatusCode.FAILED_PRECONDITION, error
+            assert reason in str(error.trailing_metadata()), error
+            self.judge(reader)
+            self.readers.remove(reader)
+        for mirror, name, _ in [entry for entry in self.mirrors if entry[1] in names]:
+            mirror.close()
+            self.mirrors = [entry for entry in self.mirrors if entry[0] is not mirror]
+            assert name in names
+        for name in names:
+            del self.questions[name]
+
+    def set_indexes(self, rng: Random) -> None:
+        definition = rng.choice(list(self.model.definitions.values()))
+        names = [field.name for field in definition.fields if field.type != "json"]
+        indexes = [schema_pb2.Index(column=name) for name in rng.sample(names, rng.randint(0, 3))]
+        request = pb.UpdateTableRequest(table=schema_pb2.Table(name=definition.name, indexes=indexes))
+        request.update_mask.paths.append("indexes")
+        self.now_at(self.tables.UpdateTable(request).version)
+
+    def commit(self, rng: Random) -> None:
+        puts = random_writes.commit(rng, list(self.model.definitions.values()), self.model.wrote)
+        refusal, error = "", ""
+        counts: list[dict[str, int]] = []
+        try:
+            counts = self.model.commit(puts, self.version + 1)
+        except Refused as refused:
+            refusal = str(refused)
+        try:
+            response = self.tables.Write(self.request(puts))
+        except grpc.RpcError as raised:
+            error = f"{raised.code()} {raised.details()}"
+        assert bool(refusal) == bool(error), f"the oracle refuses {refusal!r}, the server {error!r}"
+        if not error:
+            kinds = ("inserted", "updated", "deleted", "skipped")
+            assert [{kind: getattr(result, kind) for kind in kinds} for result in response.results] == counts
+            self.now_at(response.version)
+            self.commits += 1
+
+    def request(self, puts: list[Put]) -> pb.WriteRequest:
+        return pb.WriteRequest(operations=[wire_asks.operation_of(p, self.model.definitions[p.table]) for p in puts])
+
+    # What must always be true
+
+    def verify(self, rng: Random) -> None:
+        """Everybody reaches the present version; mirrors, reads and queries are the truth there."""
+        for reader in self.readers:
+            reader.watcher.wait_for(self.version)
+            answer = self.truth(reader, self.version)
+            assert answer is not None
+            mine = sorted(reader.watcher.mirror.rows, key=repr) if reader.span is None else reader.watcher.mirror.rows
+            true = sorted(answer.rows, key=repr) if reader.span is None else list(answer.rows)
+            same(mine, true, f"the mirror of {reader.question} in {reader.span}")
+        for mirror, name, span in self.mirrors:
+            mirror.wait_for(self.version)
+            rows, total = self.model.answer(self.questions[name])
+            shown = [as_client(row, self.model.definitions[self.questions[name].table]) for row in cut(rows, span)]
+            same(
+                [dict(row) for row in mirror.rows()], shown, f"the client's mirror of {self.questions[name]} in {span}"
+            )
+            assert mirror.total_count == total
+        for name in rng.sample(list(self.questions), 5):
+            self.verify_reads(name, questions.span(rng))
+        assert list(self.hubs.CheckHub(hub_service_pb2.CheckHubRequest()).violations) == []
+
+    def verify_reads(self, name: str, span: Span) -> None:
+        question = self.questions[name]
+        rows, total = self.model.answer(question, span)
+        window = wire_asks.window_of(span)
+        query = wire_asks.query_of(question, self.model.definitions[question.table])
+        for response in (
+            self.sessions.QuerySession(session_service_pb2.QuerySessionRequest(name=name, window=window)),
+            self.tables.Query(pb.QueryRequest(query=query, window=window, min_version=self.version)),
+        ):
+            same(rows_of(response.rows), rows, f"the answer to {question} in {span}")
+            assert (response.total_count, response.version) == (total, self.version)
+
+    def truth(self, reader: Reader, version: int) -> Answer | None:
+        """The true answer at a version: that of the last state at or before it."""
+        known = self.states.get(version)
+        if known is None or reader.question.table not in known:
+            return None
+        definition = next(table for table in domain.TABLES if table.name == reader.question.table)
+        past = Model()
+        past.create(definition)
+        past.rows[definition.name] = {tuple(r[k] for k in definition.key): r for r in known[definition.name]}
+        rows, total = past.answer(reader.question)
+        return Answer(rows if reader.span is None else cut(rows, reader.span), total, ordered=reader.span is not None)
+
+    def judge(self, reader: Reader) -> None:
+        """All promises, over everything that a reader was ever sent."""
+        reader.watcher.check(lambda version: self.truth(reader, version))
+
+    def finish(self, rng: Random) -> None:
+        self.verify(rng)
+        for reader in self.readers:
+            reader.watcher.stop()
+            self.judge(reader)
+
+    def close(self) -> None:
+        for reader in self.readers:
+            reader.watcher.stop()
+        self.stack.close()
+
+
+def as_client(row: Row, table: Definition) -> dict[str, Any]:
+    """A row as the Python client shows it: times as datetime, JSON as what it says."""
+    kinds = {field.name: field.type for field in table.fields}
+
+    def shown(name: str, value: Any) -> Any:
+        if value is None:
+            return None
+        if kinds[name] == "timestamp":
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
+        return json.loads(value) if kinds[name] == "json" else value
+
+    return {name: shown(name, value) for name, value in row.items()}
