@@ -4,6 +4,9 @@
 set -euo pipefail
 buf="$1"
 
+if [ -e .git ]; then
+    git rev-parse --git-dir >/dev/null # a repository that git refuses to read must not pass for one without a main branch
+fi
 for branch in origin/main main; do
     if git rev-parse --verify --quiet "$branch:protos/buf.yaml" >/dev/null; then
         before="$(mktemp -d)"
