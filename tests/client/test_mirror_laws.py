@@ -154,6 +154,18 @@ def test_changes_one_by_one_lead_to_the_same_rows(windows: list[list[Row]]) -> N
         assert sum(delta.counts.values()) == len(delta.changes)
 
 
+def test_rows_of_a_snapshot_are_the_same_whenever_their_dicts_are_made() -> None:
+    rows = [{"k": at, "a": None, "b": 0.5} for at in range(10)]
+    for dicts in (False, True):
+        feed = Feed(Bookmark(), dicts=dicts)
+        for response in snapshot(1, rows):
+            event = feed.receive(response)
+        assert isinstance(event, Snapshot)
+        assert event.rows == rows
+        assert list(event.rows[0]) == list(TYPES)
+        assert event.rows.to_numpy()["k"].tolist() == list(range(10))
+
+
 def test_rows_that_were_handed_out_stay_what_they_were() -> None:
     replica = Replica()
     feed = fill(replica, [{"k": 1, "a": "x", "b": None}])

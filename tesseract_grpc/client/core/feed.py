@@ -19,7 +19,7 @@ from tesseract_grpc._proto.tesseract.v1 import change_pb2, session_service_pb2, 
 
 from .batch import Block, decode
 from .events import Delta, Event, Gap, Placed, Progress, Removed, Snapshot, Updated
-from .rows import Rows
+from .rows import Row, Rows
 from .schema import Schema
 
 Response: TypeAlias = "session_service_pb2.WatchSessionResponse | table_service_pb2.WatchTableResponse"
@@ -53,6 +53,9 @@ class Feed:
     reason: str = "first"
     snapshot: bool = True
     """Whether a snapshot comes after Begin."""
+    dicts: bool = False
+    """Whether the rows of a snapshot will be wanted as dicts: then they are made piece by piece as they come, and not
+    all at the end, when a large snapshot would hold everybody else up."""
     state: str = "opening"
     progress_seconds: float = DEFAULT_PROGRESS_SECONDS
     schema: Schema = field(default_factory=lambda: Schema.of(()))
@@ -60,6 +63,7 @@ class Feed:
     _snapshot_version: int | None = None
     _blocks: list[Block] = field(default_factory=list)
     _loaded: int = 0
+    _made: list[Row] = field(default_factory=list)
     _pieces: list[change_pb2.Changes] = field(default_factory=list)
     _pieces_version: int = 0
     _skipped: int = 0
@@ -105,7 +109,7 @@ class Feed:
         before = Bookmark(self.bookmark.epoch, self.bookmark.version, self.bookmark.began)
         self.bookmark.epoch, self.bookmark.began = begin.epoch, True
         if self.snapshot:
-            self.state, self._snapshot_version, self._blocks, self._loaded = "loading", None, [], 0
+            self.state, self._snapshot_version, self._blocks, self._loaded, self._made = "loading", None, [], 0, []
             return None
         self.state = "live"
         if not before.began or (before.epoch == begin.epoch and before.version == response.to_version):
@@ -122,6 +126,8 @@ class Feed:
         self._complete(block)
         self._blocks.append(block)
         self._loaded += len(block)
+        if self.dicts:
+            self._made += Rows([block], self.schema.types, total_count=0, version=0)
 
     def _snapshot_end(self, response: Response) -> Snapshot:
         self._same_snapshot(response)
@@ -129,8 +135,9 @@ class Feed:
         if end.row_count != self._loaded:
             raise StreamBroken("gap", f"the snapshot has {self._loaded} rows and should have {end.row_count}")
         version = response.to_version
-        rows = Rows(self._blocks, self.schema.types, total_count=end.total_count, version=version)
-        self._blocks, self.state = [], "live"
+        made = self._made if self.dicts else None
+        rows = Rows(self._blocks, self.schema.types, total_count=end.total_count, version=version, dicts=made)
+        self._blocks, self._made, self.state = [], [], "live"
         return Snapshot(version, rows, end.total_count, self.bookmark.epoch, self.schema.key, self.reason)
 
     def _same_snapshot(self, response: Response) -> None:

@@ -29,6 +29,7 @@ class Rows(Sequence[Row]):
         total_count: int,
         version: int,
         row_versions: Sequence[int] = (),
+        dicts: list[Row] | None = None,
     ) -> None:
         self.blocks = tuple(blocks)
         self.types = dict(types)
@@ -40,7 +41,7 @@ class Rows(Sequence[Row]):
         self.row_versions = tuple(row_versions)
         """For reads by key: the version of the last commit that wrote each row."""
         self._length = sum(len(block) for block in self.blocks)
-        self._dicts: list[Row] | None = None
+        self._dicts = dicts
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -88,6 +88,17 @@ class Session:
         """Iterates over a Snapshot and then a Delta for every consistent point, for ever. `window` is (start, limit);
         without it, the whole result. With `progress`, also over the news that nothing happened. It reconnects by
         itself; what was missed in between comes as a new Snapshot."""
+        return self._watch(window, progress=progress, dicts=False, min_interval=min_interval, min_version=min_version)
+
+    def _watch(
+        self,
+        window: tuple[int, int | None] | None,
+        *,
+        progress: bool,
+        dicts: bool,
+        min_interval: float,
+        min_version: int,
+    ) -> Watch:
         request = session_service_pb2.WatchSessionRequest(
             name=self._session.name,
             window=watch_window_of(window),
@@ -100,12 +111,12 @@ class Session:
             request.name = self._session.name  # another one, when an anonymous session had to be made again
             return self._rpc.start(call, request)
 
-        return Watch(self._rpc, self._session.name, start, progress=progress, revive=self._revive)
+        return Watch(self._rpc, self._session.name, start, progress=progress, dicts=dicts, revive=self._revive)
 
     def mirror(self, window: tuple[int, int | None] | None = None, *, min_interval: float = 0.0) -> Mirror:
         """The rows of a window, kept current in the background. It starts at once; its `with` block begins when
         the first snapshot is there, and closes it."""
-        watch = self.watch(window, progress=True, min_interval=min_interval)
+        watch = self._watch(window, progress=True, dicts=True, min_interval=min_interval, min_version=0)
         mirror = Mirror(watch, self._rpc.connection.timeout)
         self._rpc.owns(mirror)
         return mirror

@@ -65,17 +65,19 @@ class Watch:
         *,
         snapshot: bool = True,
         progress: bool = False,
+        dicts: bool = False,
         revive: Callable[[TesseractError], Any] | None = None,
     ) -> None:
         self._rpc, self._what, self._open_call = rpc, what, open_call
-        self._snapshot, self._progress, self._revive = snapshot, progress, revive
+        self._snapshot, self._progress, self._dicts, self._revive = snapshot, progress, dicts, revive
         self._bookmark = Bookmark()
-        self._feed = Feed(self._bookmark, snapshot=snapshot)
+        self._reason = "first"
+        self._feed = self._new_feed()
         self._call: Any = None
         self._state: ConnectionState = "connecting"
+        self._live_since = 0.0
         self._closed = False
         self._broken: StreamBroken | None = None
-        self._reason = "first"
         self._gate = Gate()
         self._backoff = Backoff(rpc.connection.retry)
         self._watchdog = Watchdog(later, time.monotonic, self._silent)
@@ -125,7 +127,7 @@ class Watch:
             raise broken
         if self._call is None:
             self._went_silent = False
-            self._feed = Feed(self._bookmark, self._reason, self._snapshot)
+            self._feed = self._new_feed()
             self._call = self._open_call()
             if self._closed:  # in between: cancel() has not seen this call
                 raise CallCancelled
@@ -136,12 +138,15 @@ class Watch:
             raise StreamBroken("ended", "the server ended the stream")
         event = self._feed.receive(response)
         if self._feed.state == "live" and self._state != "live":
-            self._backoff.reset()
+            self._live_since = time.monotonic()
             self._enter("live")
         elif self._feed.state != "live" and self._state == "live":  # a reset: what the reader has is not current
             logger.warning("watch of %s: the server resets the stream: %s", self._what, self._feed.reason)
             self._enter("stale")
         return event
+
+    def _new_feed(self) -> Feed:
+        return Feed(self._bookmark, self._reason, self._snapshot, self._dicts)
 
     def _patience(self) -> float:
         """How long to wait for the next message. The first may take as long as any other answer."""
@@ -169,6 +174,9 @@ class Watch:
             self.cancel()
             raise known from error
         if self._state == "live":
+            # What breaks as soon as it is live must not be tried again and again without a pause.
+            if time.monotonic() - self._live_since > self._rpc.connection.retry.max_backoff:
+                self._backoff.reset()
             self._enter("stale")
         self._reason = error.reason if isinstance(error, StreamBroken) else "reconnected"
         if self._went_silent:

@@ -22,6 +22,7 @@ from tesseract_grpc.client import (
     NotFound,
     PermissionDenied,
     PreconditionFailed,
+    Retry,
     ServerFailure,
     Session,
     Snapshot,
@@ -166,6 +167,19 @@ def test_many_failures_are_survived_with_growing_pauses(fake: FakeServer, fake_h
     with session.mirror() as mirror:
         assert mirror.rows() == [A]
     assert fake.calls("WatchSession") == 7
+
+
+def test_a_stream_that_breaks_again_and_again_is_not_hammered(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    """Each attempt gets as far as a snapshot, so that counting successes would never let the pauses grow."""
+    for _ in range(200):
+        fake.script("WatchSession", *snapshot(1, [A]), changed(7, 8, change_pb2.Changes()))
+    hub = EventHorizon.connect(fake.address, timeout=5, retry=Retry(initial_backoff=0.02, max_backoff=30))
+    session = session_of(fake, hub)
+    mirror = session.mirror()
+    pause(1)
+    hub.close()
+    assert 2 <= fake.calls("WatchSession") <= 25
+    assert mirror.rows() == [A]
 
 
 def test_the_server_says_when_to_come_back(fake: FakeServer, fake_hub: EventHorizon) -> None:
