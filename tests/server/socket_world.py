@@ -198,9 +198,7 @@ class SocketWorld:
             mirror.wait_for(self.version)
             rows, total = self.model.answer(self.questions[name])
             shown = [as_client(row, self.model.definitions[self.questions[name].table]) for row in cut(rows, span)]
-            same(
-                [dict(row) for row in mirror.rows()], shown, f"the client's mirror of {self.questions[name]} in {span}"
-            )
+            same([dict(row) for row in mirror.rows()], shown, f"the client's mirror of {name} in {span}")
             assert mirror.total_count == total
         for name in rng.sample(list(self.questions), 5):
             self.verify_reads(name, questions.span(rng))
