@@ -15,8 +15,8 @@ from tesseract_grpc.engine.query.text_pattern import text_test
 from tests.engine.filter_world import like
 
 LETTERS = "ab%_\\.ßK\n"
-patterns = st.text(LETTERS, max_size=7)
-texts = st.text(LETTERS + "AsSkK", max_size=9)
+patterns = st.text(LETTERS, max_size=7) | st.text("ab%", max_size=9)
+texts = st.text(LETTERS + "AsSkK", max_size=9) | st.text("abA", max_size=6)
 
 
 def ends_alone(pattern: str) -> bool:
@@ -34,6 +34,31 @@ def test_differential_matching(pattern: str, found: list[str]) -> None:
     test = text_test(Like("x", pattern), "filter")
     for text in [*found, pattern, pattern.replace("%", ""), pattern.replace("\\", "")]:
         assert test(text) == like(pattern.casefold(), text.casefold()), (pattern, text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        # The start and the end may not share characters, and neither may literals in between.
+        ("ab%ba", "abba", "aba"),
+        ("a%a", "aa", "a"),
+        ("%ab%ba%", "xabbax", "xabax"),
+        ("%a%a%", "aa", "a"),
+        ("a%b%c", "abc", "ac"),
+        ("a%b%b", "abb", "ab"),
+        ("%a%ab", "aab", "ab"),
+        ("_%_", "xy", "x"),
+        ("%_b", "ab", "b"),
+        ("a\\\\%", "a\\x", "ax"),
+        ("%\\_%", "a_b", "ab"),
+        ("%.%", "a.b", "ab"),
+        ("a_%", "a\nb", "a"),
+    ],
+)
+def test_matching(pattern: str, yes: str, no: str) -> None:
+    test = text_test(Like("x", pattern), "filter")
+    assert test(yes)
+    assert not test(no)
 
 
 @given(patterns, st.lists(texts, min_size=5, max_size=20))

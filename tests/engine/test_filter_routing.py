@@ -140,6 +140,24 @@ EXPECTED: list[tuple[f.Filter, tuple[RoutingKey, ...]]] = [
         AnyOf((AllOf((Compare("whole", EQ, 9), Compare("flag", EQ, True))), Between("whole", 1, 5))),
         (RangeKey(WHOLE, 1, 9),),
     ),
+    (
+        AnyOf(
+            (
+                AllOf((Compare("real", LT, 5), Compare("real", GT, 1), NullTest("whole"))),
+                AllOf((Compare("real", LT, 5), Compare("real", GT, 1), NullTest("text"))),
+            )
+        ),
+        (RangeKey(REAL, 1.0, 5.0, low_inclusive=False, high_inclusive=False),),
+    ),
+    (
+        AnyOf(
+            (
+                AllOf((Compare("real", LT, 5), NullTest("whole"))),
+                AllOf((Compare("real", LE, 5), NullTest("text"))),
+            )
+        ),
+        (RangeKey(REAL, None, 5.0),),
+    ),
     (AnyOf((Compare("whole", LE, 1), Compare("whole", GE, 5))), ()),
     (AnyOf((Compare("whole", EQ, 1), Compare("real", EQ, 1))), ()),
     (AnyOf((Compare("whole", EQ, 1), NullTest("whole"))), ()),
