@@ -21,7 +21,7 @@ CLIENT = """
 """
 TESTING = """
     Answer AsyncRecordingWatcher ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response Row
-    RunningServer check_stream fold key_of local_config rows_of running_async_server running_server validate_atomic
+    RunningServer check_stream fold key_of rows_of running_async_server running_server validate_atomic
     validate_bookmarkable validate_contiguous validate_convergent validate_ordered validate_unique
 """
 PUBLIC: dict[str, frozenset[str]] = {

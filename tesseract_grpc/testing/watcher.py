@@ -145,13 +145,15 @@ class AsyncRecordingWatcher(Record):
                 async with self._changed:
                     self.take(response)
                     self._changed.notify_all()
-        except (Exception, asyncio.CancelledError) as error:
+        except asyncio.CancelledError:  # by `stop`, or with the task
+            pass
+        except Exception as error:
             self.error = error
         async with self._changed:
             self.ended = True
             self._changed.notify_all()
 
-    async def wait_until(self, ready: Callable[[Self], bool], timeout: float = 10.0) -> Self:  # noqa: ASYNC109
+    async def wait_until(self, ready: Callable[[Self], bool], timeout: float = 10.0) -> Self:
         """Waits until `ready(self)`. Raises TimeoutError, with the record's state in its message."""
         try:
             async with asyncio.timeout(timeout), self._changed:
@@ -160,7 +162,7 @@ class AsyncRecordingWatcher(Record):
             raise TimeoutError(_state(self)) from None
         return self
 
-    async def wait_for(self, version: int, timeout: float = 10.0) -> Self:  # noqa: ASYNC109
+    async def wait_for(self, version: int, timeout: float = 10.0) -> Self:
         """Waits until everything up to `version` has come. Raises TimeoutError, or what ended the stream."""
         await self.wait_until(lambda _: self.reached(version), timeout)
         if self.ended and self.error is not None:
