@@ -13,7 +13,7 @@ progress finish. After `drain_timeout` what is left is cut off.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Mapping
@@ -66,6 +66,7 @@ class Server:
         self._grpc: grpc.aio.Server | None = None
         self._beat: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._stopping = False
         self.port = 0
 
@@ -118,8 +119,7 @@ class Server:
         for host in self._hosts.by_name.values():
             host.versions.end(shutting_down())
             host.audience.end_all(shutting_down())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._gate.empty.wait(), patience)
+        await self._emptied(patience)
         cut_off = self._gate.inside
         if self._beat is not None:
             self._beat.cancel()
@@ -127,6 +127,17 @@ class Server:
         await self._grpc.stop(0 if cut_off else min(_LAST_GRACE, patience))
         self._log.info("server.stopped", cut_off=cut_off)
         self._stopped.set()
+
+    def hurry(self) -> None:
+        """Ends the patience of a stop that is in progress, or of the next one."""
+        self._hurry.set()
+
+    async def _emptied(self, patience: float) -> None:
+        """Waits until every call has ended, but not for longer than `patience`, and no longer when somebody hurries."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._gate.empty, self._hurry)]
+        await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
 
     async def wait_stopped(self) -> None:
         """Returns when the server has stopped."""
@@ -199,6 +210,17 @@ def _channel_options(config: ServerConfig) -> list[tuple[str, int]]:
     ]
 
 
+def _calm_the_collector() -> None:
+    """Lets the garbage collector of this process walk less often over what stays.
+
+    Ten thousand open sessions are 800,000 tracked objects, and a full collection over them stops every commit for
+    milliseconds. Little here is garbage in cycles: a rarer collection finds the same. What exists already stays for ever.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 async def serve(config: ServerConfig, *, started: asyncio.Future[Server] | None = None) -> None:
     """Serves until SIGTERM or SIGINT, then drains; a second signal stops at once. Raises ConfigError, ServeError."""
     logs.configure(config)
@@ -206,25 +228,20 @@ async def serve(config: ServerConfig, *, started: asyncio.Future[Server] | None 
     await server.start()
     if started is not None:
         started.set_result(server)
+    _calm_the_collector()
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
-    hurried = asyncio.Event()
 
     def on_signal() -> None:
-        (hurried if signalled.is_set() else signalled).set()
+        if signalled.is_set():
+            server.hurry()
+        signalled.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     try:
         await signalled.wait()
-        draining = asyncio.create_task(server.stop())
-        hurry = asyncio.create_task(hurried.wait())
-        await asyncio.wait((draining, hurry), return_when=asyncio.FIRST_COMPLETED)
-        for task in (draining, hurry):
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await server.stop()
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)

@@ -20,7 +20,7 @@ from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2 as hpb
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
-from tesseract_grpc.server import ServeError, Server, ServerConfig
+from tesseract_grpc.server import ServeError, Server, ServerConfig, serve
 from tesseract_grpc.testing import check_stream
 from tests.server.support import Api, refused, serving, take_apart, user
 
@@ -130,6 +130,29 @@ async def test_a_drain_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         started = time.monotonic()
         await server.stop()
         assert 0.15 < time.monotonic() - started < 1.5
+        with pytest.raises(grpc.aio.AioRpcError):
+            await checking
+
+
+async def test_a_second_signal_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = asyncio.Event()
+
+    async def endless(*_: object) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("tesseract_grpc.server.services.hubs.Hubs.check_hub", endless)
+    monkeypatch.setattr("tesseract_grpc.server.logs.configure", lambda _: None)
+    started: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve(ServerConfig(listen="127.0.0.1:0", drain_timeout=60), started=started))
+    async with grpc.aio.insecure_channel((await started).address) as channel:
+        checking = asyncio.ensure_future(Api(channel).hubs.CheckHub(hpb.CheckHubRequest()))
+        await entered.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.2)
+        assert not serving.done()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(serving, 5)
         with pytest.raises(grpc.aio.AioRpcError):
             await checking
 
