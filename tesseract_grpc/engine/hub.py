@@ -475,5 +475,5 @@ def _resolve_indexes(indexes: Sequence[IndexSchema], schema: TableSchema) -> lis
 
 def _limit(name: str, value: int, what: str) -> LimitExceeded:
     return LimitExceeded(
-        Reason.LIMIT_EXCEEDED, f"the limit of {value} {what} is reached", metadata={"limit": name, "value": str(value)}
+        Reason.LIMIT_EXCEEDED, f"the limit of {value} {what} is reached", metadata={"limit": name, "maximum": str(value)}
     )

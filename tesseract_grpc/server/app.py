@@ -214,7 +214,7 @@ def _calm_the_collector() -> None:
     """Lets the garbage collector of this process walk less often over what stays.
 
     Ten thousand open sessions are 800,000 tracked objects, and a full collection over them stops every commit for
-    milliseconds. Little here is garbage in cycles: a rarer collection finds the same. What exists already stays for ever.
+    milliseconds. Little here is garbage in cycles: a rarer collection finds the same. What exists already stays.
     """
     gc.collect()
     gc.freeze()

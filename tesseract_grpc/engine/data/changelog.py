@@ -61,6 +61,9 @@ class Changelog:
     def forget(self, since: int) -> None:
         """Forgets what was done up to a version."""
         entries = self._entries
+        if entries and entries[-1].version <= since:
+            entries.clear()
+            self.rows = 0
         while entries and entries[0].version <= since:
             self.rows -= len(entries.popleft())
         self.since = max(self.since, since)

@@ -223,7 +223,7 @@ class Transaction:
                 Reason.LIMIT_EXCEEDED,
                 f"table '{table.name}' would have {table.row_count + count} rows; the limit is "
                 f"{self._limits.max_rows_per_table}",
-                metadata={"limit": "max_rows_per_table", "value": str(self._limits.max_rows_per_table)},
+                metadata={"limit": "max_rows_per_table", "maximum": str(self._limits.max_rows_per_table)},
             )
         values = dict(rows.values)
         for position, column in enumerate(table.schema.columns):

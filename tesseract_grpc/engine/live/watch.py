@@ -79,14 +79,15 @@ class Watch(Reader):
         """Everything up to now has been given; a history that nobody else follows is forgotten at once."""
         super().advance()
         result = self.session.result
-        if len(result.watches) == 1:
+        if len(result.watches) == 1 and len(result.history):
             result.history.forget(self.cursor)
 
     def take(self) -> Changes:
         """The net change since the last take, False when there is none. O(changes + window)."""
         assert self.state is not WatchState.CATCHING_UP, "take the snapshot first"
         session = self.session
-        if self.pending:
+        history = session.result.history
+        if self._debt is not None or history.last > self.settled:
             changes = session.shared_changes(self)
         else:
             changes = Changes(self.cursor, self.line.current, total_count=session.result.count)
