@@ -8,6 +8,7 @@ import numpy as np
 
 from tesseract_grpc.engine.data.delta import column_bit
 from tesseract_grpc.engine.data.errors import Reason
+from tesseract_grpc.engine.data.frozen import read_rows
 from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.live.changes import Changes, Snapshot
@@ -84,7 +85,7 @@ class Session:
     def read(self, window: Window = WHOLE) -> QueryResult:
         """The rows of a window now. O(window)."""
         start, stop = window.bounds(self.result.count)
-        rows = self.result.table.batch(self.result.order.slots[start:stop], self.positions)
+        rows = read_rows(self.result.table, self.result.order.slots[start:stop], self.positions)
         return QueryResult(self.columns, rows, self.result.count, self.result.line.current)
 
     def watch(self, window: Window = WHOLE) -> Watch:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tesseract_grpc.engine.data.changelog import Changelog
 from tesseract_grpc.engine.data.errors import Reason
+from tesseract_grpc.engine.data.frozen import read_rows
 from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
@@ -46,7 +47,7 @@ class TableWatch(Reader):
         slots = table.live_slots()
         if not table.in_order:
             slots = slots[np.argsort(table.sequence[slots])]
-        return Snapshot(self.line.current, table.batch(slots, self._positions), table.row_count)
+        return Snapshot(self.line.current, read_rows(table, slots, self._positions), table.row_count)
 
     def take(self) -> Changes:
         """The net change since the last take, False when there is none. O(changes)."""
