@@ -36,6 +36,7 @@ from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.live.reader import Folds
 from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.routing import Router
 from tesseract_grpc.engine.live.session import QueryResult, Session
@@ -324,9 +325,10 @@ class Hub:
         since = table.changelog.trimmed_since()
         for result in self._routers[table.name].results.values():
             result.forget(since)
+        folds: Folds = {}
         for watch in self._table_watches[table.name]:
             if watch.settled < since:
-                watch.settle()
+                watch.settle(folds)
         table.changelog.forget(since)
         table.release()
 
@@ -474,6 +476,5 @@ def _resolve_indexes(indexes: Sequence[IndexSchema], schema: TableSchema) -> lis
 
 
 def _limit(name: str, value: int, what: str) -> LimitExceeded:
-    return LimitExceeded(
-        Reason.LIMIT_EXCEEDED, f"the limit of {value} {what} is reached", metadata={"limit": name, "maximum": str(value)}
-    )
+    metadata = {"limit": name, "maximum": str(value)}
+    return LimitExceeded(Reason.LIMIT_EXCEEDED, f"the limit of {value} {what} is reached", metadata=metadata)

@@ -30,6 +30,10 @@ class WatchState(Enum):
     CONFLATING = "conflating"  # lagged behind history; holds its net change itself
 
 
+Folds = dict[tuple[int, int, tuple[int, ...]], Debt]
+"""Debts made while one history is forgotten, by the debt before, the version settled, and the columns kept."""
+
+
 class Reader:
     """The place of one reader in the history of a table or of a result."""
 
@@ -54,8 +58,11 @@ class Reader:
         """Whether there may be something to take."""
         return self._debt is not None or self.history.last > self.settled
 
-    def settle(self) -> None:
-        """Folds what is owed so far into the debt, before history is forgotten."""
+    def settle(self, folds: Folds | None = None) -> None:
+        """Folds what is owed so far into the debt, before history is forgotten.
+
+        Readers of one history that settle together pass one `folds`: those who stand at one place share their debt.
+        """
         if self.state is WatchState.CATCHING_UP:
             self.cursor = self.settled = self.line.current
             return
@@ -63,11 +70,22 @@ class Reader:
             self.settled = self.line.current  # nothing is owed
             return
         self.commits += self.history.count_after(self.settled)
-        delta = self.history.net(self.settled, self.line.current, self.table)
-        debt = Debt.of(delta, self.table, self._image)
-        self._debt = debt if self._debt is None else self._debt.then(debt)
+        self._debt = self._folded(folds)
         self.settled = self.line.current
         self.state = WatchState.CONFLATING
+
+    def _folded(self, folds: Folds | None) -> Debt:
+        """The debt and what happened since; made once for all readers who owe the same."""
+        key = (id(self._debt), self.settled, self._image)
+        if folds is not None and key in folds:
+            return folds[key]
+        delta = self.history.net(self.settled, self.line.current, self.table)
+        debt = Debt.of(delta, self.table, self._image)
+        if self._debt is not None:
+            debt = self._debt.then(debt)
+        if folds is not None:
+            folds[key] = debt
+        return debt
 
     def advance(self) -> None:
         """Everything up to now has been given."""

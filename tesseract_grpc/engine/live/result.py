@@ -14,6 +14,7 @@ from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
 from tesseract_grpc.engine.data.delta import ChangeKind, Delta, Placement, RemoveReason, RowChange
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.live.reader import Folds
 from tesseract_grpc.engine.operators.filter import FilterOperator
 from tesseract_grpc.engine.operators.order import OrderOperator
 from tesseract_grpc.engine.operators.predicate import compile_predicate
@@ -47,9 +48,9 @@ class Result:
         predicate = compile_predicate(plan.filter, table.schema, table.columns, intern=True)
         keys = routing_keys(plan.filter, table.schema, table.columns, intern=True)
         self.route: RoutingKey | None = keys[0] if keys and usable(keys[0]) else None
-        rest = compile_predicate(
-            unrouted_part(plan.filter, self.route, table.schema), table.schema, table.columns, intern=True
-        )
+        rest, left = predicate, unrouted_part(plan.filter, self.route, table.schema)
+        if left is not plan.filter:
+            rest = compile_predicate(left, table.schema, table.columns, intern=True)
         self.order = OrderOperator(table, plan.sort)
         self.filter = FilterOperator(table, predicate, keys, self.order.words.positions)
         if self.route is not None:
@@ -131,9 +132,10 @@ class Result:
         """Forgets history up to a version; readers that still stand before it take what they are owed with them."""
         if since <= self.history.since:
             return
+        folds: Folds = {}
         for watch in self.watches:
             if watch.settled < since:
-                watch.settle()
+                watch.settle(folds)
         self.history.forget(since)
 
     def check(self) -> None:

@@ -24,7 +24,7 @@ from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, Removes, Snapshot, Updates
 from tesseract_grpc.engine.live.conflation import Debt
-from tesseract_grpc.engine.live.reader import Reader, WatchState, group_removes, group_updates
+from tesseract_grpc.engine.live.reader import Folds, Reader, WatchState, group_removes, group_updates
 from tesseract_grpc.engine.live.rebirth import join_reborn
 from tesseract_grpc.engine.query.query import WHOLE, Window
 
@@ -69,9 +69,9 @@ class Watch(Reader):
             self._sent = self.session.image(self.window)
         return self.session.snapshot(self.window)
 
-    def settle(self) -> None:
+    def settle(self, folds: Folds | None = None) -> None:
         """Folds what is owed into the debt, and reads the keys of the rows that the reader has."""
-        super().settle()
+        super().settle(folds)
         if self._sent is not None and self._sent.keys is None:
             self._sent.keys = self.table.batch(self._sent.slots, self.table.schema.key)
 
