@@ -18,6 +18,9 @@ from typing import Any
 
 from tesseract_grpc.engine.data.errors import AlreadyExists, EngineError, Reason
 from tesseract_grpc.engine.hub import Hub
+from tesseract_grpc.engine.live.result import Hydration
+from tesseract_grpc.engine.live.session import QueryResult
+from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.testing import Response
 from tests.engine import translate
 from tests.engine.small import small_thresholds
@@ -78,10 +81,23 @@ class World:
         name = f"session_{self.names}"
         definition = self.model.definitions[question.table]
         query = translate.query(question, definition)
-        session = self.hub.open_session(query, name)
+        session = self.hub.open_session(query, name, hydration=self.hydrated(rng, query))
         assert self.hub.open_session(query, name) is session
         self.questions[name] = question
         self.open_watch(rng, name)
+
+    def hydrated(self, rng: Random, query: Query) -> Hydration | None:
+        """Now and then a hydration that began some commits ago, with its sorting before, between or after them."""
+        hydration = self.hub.begin_session(query, big=1) if rng.random() < 0.25 else None
+        if hydration is not None:
+            commits = rng.choice((0, 1, 2, 6))
+            sorts_after = rng.randint(0, commits)
+            for number in range(commits + 1):
+                if number == sorts_after:
+                    hydration.sorting.run()
+                if number < commits:
+                    self.commit(rng)
+        return hydration
 
     def open_watch(self, rng: Random, name: str | None = None) -> None:
         """Also how a window moves: by another watch of the same session."""
@@ -243,13 +259,14 @@ class World:
 
     def verify_session(self, name: str, question: Question, whole: list[Row], span: Span) -> None:
         session = self.hub.session(name)
+        query = translate.query(question, self.model.definitions[question.table])
         assert session.total_count == len(whole)
         asked = {
             "read": session.read(translate.window(span)),
-            "query": self.hub.query(
-                translate.query(question, self.model.definitions[question.table]), translate.window(span)
-            ),
+            "query": self.hub.query(query, translate.window(span)),
         }
+        begun = self.hub.begin_query(query, translate.window(span), big=1)
+        asked["query in two steps"] = begun if isinstance(begun, QueryResult) else begun()
         for how, result in asked.items():
             same(result.rows.to_rows(), cut(whole, span), f"the {how} of {question} in {span}")
             assert (result.total_count, result.version) == (len(whole), self.hub.version)
