@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from tesseract_grpc.engine.data.delta import Slots, stored_at
+from tesseract_grpc.engine.data.frozen import read_rows
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import Batch, BoolArray
 from tesseract_grpc.engine.operators.predicate import compile_predicate
@@ -28,7 +29,7 @@ class BigSelection:
     def __init__(self, table: Table, plan: Plan, window: Window, found: ScanResult) -> None:
         self.scan = found
         self.total = len(found.slots)
-        self._rows = table.batch(found.slots, plan.positions)
+        self._rows = read_rows(table, found.slots, plan.positions)
         self._sorting = Sorting(SortWords(table, plan.sort), found.slots)
         self._window = window
 
