@@ -16,6 +16,7 @@ from tesseract_grpc.server.codec.schemas import (
 from tesseract_grpc.server.codec.values import encode_time
 from tesseract_grpc.server.errors import fields_under, invalid
 from tesseract_grpc.server.host import Host, Hosts, Note
+from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.names import hub_id, of_table, table_name
 from tesseract_grpc.server.paging import page
 from tesseract_grpc.server.services.lookup import find_table, naming
@@ -48,6 +49,7 @@ class Definitions:
             return pb.CreateTableResponse(table=encode_table(host, table, note))
         host.table_notes[table_id] = note
         host.defined()
+        logger().info("table.created", hub=host.name, table=table_id, columns=len(schema.columns))
         return pb.CreateTableResponse(table=encode_table(host, table), version=host.hub.version)
 
     async def get_table(self, request: pb.GetTableRequest, call: Call) -> pb.GetTableResponse:
@@ -113,6 +115,7 @@ class Definitions:
             host.hub.rename_table(old, new)
         host.table_notes[new] = host.table_notes.pop(old, Note())
         host.defined()
+        logger().info("table.renamed", hub=host.name, table=old, new=new)
         return pb.RenameTableResponse(table=encode_table(host, host.hub.table(new)), version=host.hub.version)
 
     async def delete_table(self, request: pb.DeleteTableRequest, call: Call) -> pb.DeleteTableResponse:
@@ -126,6 +129,7 @@ class Definitions:
             return pb.DeleteTableResponse()
         with naming(of_table(host.name, id), "name"):
             host.drop_table(id)
+        logger().info("table.deleted", hub=host.name, table=id)
         return pb.DeleteTableResponse(version=host.hub.version)
 
 

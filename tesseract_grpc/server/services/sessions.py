@@ -17,6 +17,7 @@ from tesseract_grpc.server.codec.schemas import check_description, encode_column
 from tesseract_grpc.server.codec.values import decode_duration, encode_duration, encode_time
 from tesseract_grpc.server.errors import Refusal, fields_under, invalid, limit_exceeded, not_available
 from tesseract_grpc.server.host import Host, Hosts, Note
+from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.names import hub_id, of_session, of_table, session_name
 from tesseract_grpc.server.paging import page
 from tesseract_grpc.server.services.lookup import existing_table, find_session, naming
@@ -80,6 +81,7 @@ class Sessions:
         host.session_notes.setdefault(name, note)
         if not request.session_id:
             host.lifetimes.begin(name, idle_timeout)
+        logger().debug("session.created", hub=host.name, session=name, table=table)
         return pb.CreateSessionResponse(session=encode_session(host, session), version=host.hub.version)
 
     def _checked(
