@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchmarks.trades import Texts, Trades, Updates
 from tesseract_grpc._proto.tesseract.v1 import value_pb2
 
@@ -48,3 +50,30 @@ def _texts(name: str, texts: Texts) -> value_pb2.ColumnData:
     return value_pb2.ColumnData(
         name=name, dictionary=value_pb2.DictionaryValues(dictionary=texts.distinct, codes=texts.codes.tolist())
     )
+
+
+CLIENT_SCHEMA: list[dict[str, Any]] = [
+    {"name": "id", "type": "int64", "primary_key": True},
+    {"name": "symbol", "type": "string"},
+    {"name": "side", "type": "string"},
+    {"name": "price", "type": "float64"},
+    {"name": "qty", "type": "int64"},
+    {"name": "ts", "type": "timestamp"},
+    {"name": "trader", "type": "string"},
+    {"name": "active", "type": "bool"},
+]
+"""The table as a user of the Python client writes it."""
+
+
+def client_columns(trades: Trades) -> dict[str, Any]:
+    """The rows as a user of the Python client holds them: arrays of numbers, lists of texts."""
+    return {
+        "id": trades.id,
+        "symbol": trades.symbol.to_list(),
+        "side": trades.side.to_list(),
+        "price": trades.price,
+        "qty": trades.qty,
+        "ts": trades.ts.astype("datetime64[ms]"),
+        "trader": trades.trader.to_list(),
+        "active": trades.active,
+    }
