@@ -109,6 +109,19 @@ def test_large_batches_have_dictionaries_without_what_is_not_used() -> None:
     assert list(column.dictionary.codes) == list(range(50))
 
 
+@pytest.mark.parametrize("count", [6, 60])
+def test_what_stands_for_a_null_text_is_nothing(count: int) -> None:
+    """Whatever the column came from: "" one by one, code 0 in a dictionary that holds only what is used."""
+    column = pa.array(["a", None, "b"] * (count // 3))
+    for values in (column, column.dictionary_encode(), column.to_pylist()):
+        wire = encode(block_of_columns({"text": values}, SCHEMA.types)).columns[0]
+        if count < DICTIONARY_FROM:
+            assert list(wire.strings.values) == ["a", "", "b"] * (count // 3)
+        else:
+            assert list(wire.dictionary.dictionary) == ["a", "b"]
+            assert list(wire.dictionary.codes) == [0, 0, 1] * (count // 3)
+
+
 @pytest.mark.fuzz
 @given(st.lists(rows, min_size=1, max_size=40))
 def test_frames_are_the_same_rows(table: list[dict[str, Any]]) -> None:

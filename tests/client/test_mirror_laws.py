@@ -218,6 +218,17 @@ def test_what_cannot_be_applied_is_refused_and_changes_nothing(what: str) -> Non
     assert replica.version == 1
 
 
+def test_a_new_snapshot_forgets_the_old_rows() -> None:
+    replica = Replica()
+    feed = fill(replica, [A, B, C])
+    apply(feed, replica, changed(1, 2, wire.changes(TYPES, removes={1: [{"k": 1}, {"k": 2}]}, total=1)))
+    feed = fill(replica, [B])
+    replica.check()
+    apply(feed, replica, changed(1, 2, wire.changes(TYPES, inserts=[(A, 0), (C, 2)], total=3)))
+    replica.check()
+    assert replica.rows() == [A, B, C]
+
+
 def test_a_key_twice_in_a_snapshot_is_refused() -> None:
     with pytest.raises(StreamBroken):
         fill(Replica(), [A, A])

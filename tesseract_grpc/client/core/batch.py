@@ -87,9 +87,8 @@ def _encode_column(column: Any, vector: Vector) -> None:
         case = _CASES[vector.type]
         getattr(column, case).values = vector.values.astype(_WIRE[case], copy=False).tobytes()
     elif len(vector) < DICTIONARY_FROM:
-        texts = vector.texts
         column.strings.SetInParent()
-        column.strings.values.extend([texts[code] for code in vector.values.tolist()])
+        column.strings.values.extend(["" if text is None else text for text in vector.raw()])
     else:
         codes, texts = _compact(vector)
         column.dictionary.SetInParent()
@@ -98,14 +97,15 @@ def _encode_column(column: Any, vector: Vector) -> None:
 
 
 def _compact(vector: Vector) -> tuple[Array, list[str]]:
-    """Codes and the texts that they use; a slice of a large column does not carry the dictionary of the whole."""
-    codes = vector.values
-    if vector.valid is not None:
-        codes = np.where(vector.valid, codes, codes[np.argmax(vector.valid)])
-    if len(vector.texts) <= len(codes):
-        return codes, list(vector.texts)
-    used, compacted = np.unique(codes, return_inverse=True)
-    return compacted, [vector.texts[code] for code in used.tolist()]
+    """Codes and the texts that they use, with 0 where a row is null; a slice of a large column does not carry the
+    dictionary of the whole."""
+    if vector.valid is None and len(vector.texts) <= len(vector):
+        return vector.values, list(vector.texts)
+    valid = slice(None) if vector.valid is None else vector.valid
+    used, compacted = np.unique(vector.values[valid], return_inverse=True)
+    codes = np.zeros(len(vector), np.uint32)
+    codes[valid] = compacted
+    return codes, [vector.texts[code] for code in used.tolist()]
 
 
 def decode(batch: value_pb2.RowBatch, types: Types) -> Block:

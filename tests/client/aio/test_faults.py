@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from typing import Any
 
 import grpc
@@ -452,6 +453,15 @@ async def test_a_bulk_write_ends_with_what_went_wrong(fake: FakeServer, fake_hub
         fake.script("WriteStream", *early)
         with pytest.raises(Unavailable):
             await table.ingest([{"k": at} for at in range(100)], batch_rows=1)
+
+    def slow() -> Any:
+        yield {"k": 1}
+        time.sleep(0.3)  # the stream has ended when the next piece comes
+        yield {"k": 2}
+
+    fake.script("WriteStream", Take(1), made)
+    with pytest.raises(Unavailable):
+        await table.ingest(slow())
     fake.script("WriteStream", Take(1), made, Drain())
     with pytest.raises(InvalidRequest):
         await table.ingest([{"k": 1}, {"k": "x"}], batch_rows=1)
