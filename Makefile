@@ -15,7 +15,7 @@ ARGS ?=
 WORKERS ?= 2
 
 .PHONY: help demo serve test check check-lint check-format check-types check-protos check-generated check-breaking \
-	fix proto fuzz bench venv clean
+	fix proto fuzz bench venv clean mutants
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ proto: $(STAMP) ## Regenerate tesseract_grpc/_proto from protos/
 
 fuzz: $(STAMP) ## Run the property tests for long (FUZZ_EXAMPLES=5000)
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -m fuzz -n $(WORKERS) --timeout=0 $(ARGS)
+
+mutants: $(STAMP) ## Plant bugs in the engine and count which the tests catch
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: $(BENCH_STAMP) ## Measure against the peers, in the same run
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -34,7 +34,6 @@ class Plant:
     def into(self, folder: Path) -> None:
         """A copy of the package with the bug, and the tests as they are, in `folder`."""
         source = self.source()
-        ignored = shutil.ignore_patterns("__pycache__", "server", "client", "cli", "store")
-        shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=ignored)
+        shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
         (folder / PACKAGE / self.file).write_text(source)
         (folder / "tests").symlink_to(ROOT / "tests")

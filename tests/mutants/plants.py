@@ -44,9 +44,9 @@ ORDERING = (
     ),
     Plant(
         "a tie is no tie for one row",
-        ORDER,
-        "if after < count and first[after] == word:",
-        "if after < count and first[after] < word:",
+        "engine/operators/ordered_rows.py",
+        "self._word_view[after] == word else place",
+        "self._word_view[after] < word else place",
         "a single row is put before all that tie with it",
     ),
     Plant(
