@@ -429,6 +429,8 @@ async def test_every_refusal_says_why_and_changes_nothing(small: Api) -> None:
         if (found.code, found.reason) != (case.code, case.reason) or (case.field and case.field not in found.fields):
             wrong.append(f"{case.name}: {found.code.name} {found.reason} {found.fields} {found.message}")
         assert found.message, case.name
+        if found.reason == "LIMIT_EXCEEDED" and not found.row_errors:
+            assert found.metadata["maximum"] in found.message, case.name
     assert not wrong, "\n".join(wrong)
     assert await small.all_rows() == before
     after = (await small.hubs.GetHub(hpb.GetHubRequest())).hub
