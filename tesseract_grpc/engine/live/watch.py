@@ -112,7 +112,8 @@ class Watch(Reader):
         changes.commits = self.commits + self.history.count_after(self.settled)
         owed = self.owed()
         if not whole:
-            self._fill_window(changes, owed if isinstance(owed, Debt) else Debt.of(owed, self.table, self._image))
+            # Keys of rows that left come from what the window showed, so the debt need not hold any.
+            self._fill_window(changes, owed if isinstance(owed, Debt) else Debt.of(owed, self.table, ()))
         elif isinstance(owed, Debt):
             self._fill_from_debt(changes, owed)
         else:
