@@ -8,6 +8,8 @@ import grpc
 import pytest
 
 from tesseract_grpc._proto.tesseract.v1 import (
+    hub_service_pb2,
+    hub_service_pb2_grpc,
     query_pb2,
     schema_pb2,
     session_service_pb2,
@@ -128,6 +130,16 @@ def test_a_clock_moves_only_forward_and_only_when_told() -> None:
     assert clock.advance(2.5) == clock() == 102.5
     with pytest.raises(ValueError, match="back"):
         clock.advance(-1)
+
+
+def test_a_server_tells_the_time_of_its_clock() -> None:
+    clock = ManualClock(1_000.0)
+    with running_server(clock=clock) as server, server.channel() as channel:
+        tables = create(channel)
+        clock.advance(60)
+        assert tables.GetTable(table_service_pb2.GetTableRequest(name="users")).table.create_time.seconds == 1_000
+        hubs = hub_service_pb2_grpc.HubServiceStub(channel)
+        assert hubs.GetServerInfo(hub_service_pb2.GetServerInfoRequest()).server_time.seconds == 1_060
 
 
 def test_dictionary_and_null_columns_are_read() -> None:

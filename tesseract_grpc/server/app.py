@@ -16,6 +16,7 @@ import asyncio
 import gc
 import signal
 import socket
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -32,7 +33,7 @@ from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.config import ConfigError, ServerConfig
 from tesseract_grpc.server.gate import Gate, shutting_down
 from tesseract_grpc.server.health import Health
-from tesseract_grpc.server.host import Hosts
+from tesseract_grpc.server.host import Clock, Hosts
 from tesseract_grpc.server.methods import build_handlers
 from tesseract_grpc.server.services.definitions import Definitions
 from tesseract_grpc.server.services.hubs import Hubs
@@ -55,14 +56,14 @@ class ServeError(RuntimeError):
 class Server:
     """One serving process, or one server inside a test."""
 
-    def __init__(self, config: ServerConfig | None = None) -> None:
-        """Checks the configuration. Raises ConfigError."""
+    def __init__(self, config: ServerConfig | None = None, *, clock: Clock = time.time) -> None:
+        """Checks the configuration. Raises ConfigError. `clock` gives the times that clients are told."""
         self.config = config or ServerConfig()
         address.check(self.config)
         self._credentials = tls.credentials(self.config)
         self._tokens = read_tokens(self.config.token_file) if self.config.token_file else None
         self._log = logs.logger()
-        self._hosts = Hosts(self.config)
+        self._hosts = Hosts(self.config, clock)
         self._grpc: grpc.aio.Server | None = None
         self._beat: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import DataType
@@ -27,21 +27,25 @@ from tesseract_grpc.server.names import of_hub, of_session, of_table
 from tesseract_grpc.server.streams.audience import Audience
 from tesseract_grpc.server.versions import VersionGate
 
+Clock = Callable[[], float]
+"""Seconds since 1970, as clients are told; never used to measure how long something takes."""
+
 
 @dataclass(slots=True)
 class Note:
     """What people and the clock say about a table or session."""
 
-    description: str = ""
-    create_time: float = field(default_factory=time.time)
+    description: str
+    create_time: float
 
 
 class Host:
     """A hub and its readers."""
 
-    def __init__(self, name: str, config: ServerConfig) -> None:
+    def __init__(self, name: str, config: ServerConfig, clock: Clock) -> None:
         self.name = name
         self.config = config
+        self.clock = clock
         self.hub = Hub(name, epoch=secrets.token_hex(8), limits=engine_limits(config))
         self.filter_limits = FilterLimits(config.max_filter_depth, config.max_filter_nodes)
         self.memory = RequestMemory(config.request_id_memory)
@@ -50,6 +54,10 @@ class Host:
         self.lifetimes = Lifetimes(self._expire)
         self.table_notes: dict[str, Note] = {}
         self.session_notes: dict[str, Note] = {}
+
+    def note(self, description: str = "") -> Note:
+        """A note of something that is created now."""
+        return Note(description, self.clock())
 
     def committed(self, result: CommitResult) -> None:
         """Tells everybody whom a commit concerns. O(watches of the sessions and tables that it touched)."""
@@ -106,9 +114,10 @@ class Host:
 class Hosts:
     """The hubs of a server, by id."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, clock: Clock = time.time) -> None:
         self.config = config
-        self.by_name = {name: Host(name, config) for name in config.hubs}
+        self.clock = clock
+        self.by_name = {name: Host(name, config, clock) for name in config.hubs}
 
     def find(self, name: str, field: str) -> Host:
         """A hub by id. Raises Refusal."""

@@ -7,7 +7,9 @@
     async with running_async_server() as server:
         ...
 
-Options are those of `ServerConfig`. The synchronous form runs the server in a thread with a loop of its own; whatever
+Options are those of `ServerConfig`; `clock` (a `ManualClock`, say) gives the times that clients are told.
+
+The synchronous form runs the server in a thread with a loop of its own; whatever
 touches the server's own objects must run there, which is what `RunningServer.run` is for.
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
@@ -23,6 +26,7 @@ import grpc
 
 from tesseract_grpc.server import Server, ServerConfig
 
+Clock = Callable[[], float]
 T = TypeVar("T")
 
 _PATIENCE = 30.0
@@ -35,17 +39,20 @@ def local_config(**options: Any) -> ServerConfig:
 
 
 @asynccontextmanager
-async def running_async_server(config: ServerConfig | None = None, **options: Any) -> AsyncIterator[Server]:
+async def running_async_server(
+    config: ServerConfig | None = None, *, clock: Clock = time.time, **options: Any
+) -> AsyncIterator[Server]:
     """A server in the running loop."""
-    async with Server(config or local_config(**options)) as server:
+    async with Server(config or local_config(**options), clock=clock) as server:
         yield server
 
 
 class RunningServer:
     """A server in a thread of its own."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, clock: Clock) -> None:
         self._config = config
+        self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
         self._server: Server | None = None
@@ -101,15 +108,17 @@ class RunningServer:
 
     async def _serve(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        async with Server(self._config) as self._server:
+        async with Server(self._config, clock=self._clock) as self._server:
             self._started.set()
             await self._end.wait()
 
 
 @contextmanager
-def running_server(config: ServerConfig | None = None, **options: Any) -> Iterator[RunningServer]:
+def running_server(
+    config: ServerConfig | None = None, *, clock: Clock = time.time, **options: Any
+) -> Iterator[RunningServer]:
     """A server in a thread of its own."""
-    running = RunningServer(config or local_config(**options))
+    running = RunningServer(config or local_config(**options), clock)
     running.start()
     try:
         yield running

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 
@@ -26,12 +28,14 @@ FEWER = 1_000
 def hub_of(rows: int, *indexes: IndexSchema) -> Hub:
     hub = Hub("test", epoch="test")
     hub.create_table("t", TableSchema(COLUMNS), indexes)
-    everything = [{"id": i, "group": i % 100, "name": f"name {i % 1000}", "price": float(i)} for i in range(rows)]
+    everything: list[dict[str, Any]] = [
+        {"id": i, "group": i % 100, "name": f"name {i % 1000}", "price": float(i)} for i in range(rows)
+    ]
     hub.commit([Write("t", WriteKind.INSERT, rows=Batch.of_rows(COLUMNS, everything))])
     return hub
 
 
-def update(hub: Hub, *rows: dict[str, int | float | str]) -> dict[str, int]:
+def update(hub: Hub, *rows: Mapping[str, Any]) -> dict[str, int]:
     """Commits an update and returns what it added to the counters."""
     before = asdict(hub.counters)
     hub.commit([Write("t", WriteKind.UPDATE, rows=Batch.of_rows(COLUMNS, rows))])

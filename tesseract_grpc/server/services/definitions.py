@@ -44,7 +44,7 @@ class Definitions:
         indexes = decode_indexes(definition.indexes, "table")
         with naming(of_table(host.name, table_id), "table_id"), fields_under("table"):
             table = host.hub.create_table(table_id, schema, indexes, validate_only=request.validate_only)
-        note = Note(definition.description)
+        note = host.note(definition.description)
         if request.validate_only:
             return pb.CreateTableResponse(table=encode_table(host, table, note))
         host.table_notes[table_id] = note
@@ -82,7 +82,7 @@ class Definitions:
             table = host.table(id)
         check_description(request.table.description, "table.description")
         indexes = decode_indexes(request.table.indexes, "table")
-        note = host.table_notes.setdefault(id, Note())
+        note = host.table_notes.setdefault(id, host.note())
         if request.validate_only:
             message = encode_table(host, table)
             if "indexes" in paths:
@@ -113,7 +113,7 @@ class Definitions:
             host.table(old)
         with naming(of_table(host.name, new), "new_table_id"):
             host.hub.rename_table(old, new)
-        host.table_notes[new] = host.table_notes.pop(old, Note())
+        host.table_notes[new] = host.table_notes.pop(old, host.note())
         host.defined()
         logger().info("table.renamed", hub=host.name, table=old, new=new)
         return pb.RenameTableResponse(table=encode_table(host, host.hub.table(new)), version=host.hub.version)
@@ -135,7 +135,7 @@ class Definitions:
 
 def encode_table(host: Host, table: Table, note: Note | None = None) -> twin.schema.Table:
     """A table as a message. `note` stands in for that of a table which is not created yet."""
-    note = note or host.table_notes.setdefault(table.name, Note())
+    note = note or host.table_notes.setdefault(table.name, host.note())
     message = twin.schema.Table(
         name=of_table(host.name, table.name),
         columns=encode_columns(table.schema.columns),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 
 from tesseract_grpc import __version__
@@ -30,7 +29,7 @@ class Hubs:
 
     async def get_server_info(self, request: pb.GetServerInfoRequest, call: Call) -> pb.GetServerInfoResponse:
         """Returns what the server is and can do."""
-        return server_info(self._hosts.config)
+        return server_info(self._hosts.config, self._hosts.clock())
 
     async def get_hub(self, request: pb.GetHubRequest, call: Call) -> pb.GetHubResponse:
         """Returns one hub."""
@@ -50,11 +49,11 @@ class Hubs:
             return pb.CheckHubResponse(violations=[str(error) or "an invariant does not hold"])
 
 
-def server_info(config: ServerConfig) -> pb.GetServerInfoResponse:
+def server_info(config: ServerConfig, now: float) -> pb.GetServerInfoResponse:
     """What a server with this configuration says of itself."""
     message = pb.GetServerInfoResponse(software_version=__version__, features=FEATURES, limits=server_limits(config))
     encode_duration(config.progress_interval, message.progress_interval)
-    encode_time(time.time(), message.server_time)
+    encode_time(now, message.server_time)
     return message
 
 

@@ -71,6 +71,7 @@ class SessionReads:
             min_interval=min_interval,
             progress_interval=self._hosts.config.progress_interval,
             piece_bytes=self._hosts.config.piece_bytes,
+            clock=host.clock,
         )
         name = session.name
         host.lifetimes.acquire(name)

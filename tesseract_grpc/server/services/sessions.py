@@ -68,7 +68,7 @@ class Sessions:
         query = decode_query(definition.query, table, host.filter_limits, "session.query")
         name = request.session_id or _ANONYMOUS_PREFIX + secrets.token_hex(8)
         check_name(name, "session", "session_id")
-        note = Note(definition.description)
+        note = host.note(definition.description)
         if request.validate_only:
             return self._checked(host, request, name, query, note)
         resource = of_session(host.name, name)
@@ -150,7 +150,7 @@ class Sessions:
 
 def encode_session(host: Host, session: Session) -> pb.Session:
     """A session as a message."""
-    note = host.session_notes.setdefault(session.name, Note())
+    note = host.session_notes.setdefault(session.name, host.note())
     idle_timeout = host.lifetimes.idle_timeout(session.name)
     message = pb.Session(
         name=of_session(host.name, session.name),

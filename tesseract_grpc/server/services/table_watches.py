@@ -41,6 +41,7 @@ class TableWatches:
             min_interval=min_interval,
             progress_interval=self._hosts.config.progress_interval,
             piece_bytes=self._hosts.config.piece_bytes,
+            clock=host.clock,
         )
         with host.audience.admit(table, stream):
             async with aclosing(stream.responses()) as responses:

@@ -82,6 +82,7 @@ class Stream:
         min_interval: float = 0.0,
         progress_interval: float = 5.0,
         piece_bytes: int = 1_048_576,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._watch = watch
         self._envelope = envelope
@@ -92,6 +93,7 @@ class Stream:
         self._min_interval = min_interval
         self._progress_interval = progress_interval
         self._piece_bytes = piece_bytes
+        self._clock = clock
         self._event = asyncio.Event()
         self._ending: Refusal | None = None
         self._sent = 0
@@ -211,7 +213,7 @@ class Stream:
     def _progress(self) -> bytes:
         self._due = False
         progress = twin.change.Progress()
-        encode_time(time.time(), progress.server_time)
+        encode_time(self._clock(), progress.server_time)
         # While a change is held back by min_interval, what was sent is exact up to the last response only. Where
         # nothing is owed the watch's cursor stays where it is: readers with one cursor share one encoding.
         version = self._sent if self._watch.pending else self._hub_version()
