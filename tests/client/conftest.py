@@ -5,15 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tesseract_grpc.server.app import Server
-from tests.client.serving import FakeServer, fake_server, real_server
+from tesseract_grpc.testing import running_server
+from tesseract_grpc.testing.serving import RunningServer
+from tests.client.serving import FakeServer, fake_server
 
 NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with real_server() as found:
+def server() -> Iterator[RunningServer]:
+    with running_server(progress_interval=0.5) as found:
         yield found
 
 

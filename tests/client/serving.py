@@ -1,8 +1,7 @@
-"""Servers for the tests of the client: the real one, and one that does what no real one can be made to do."""
+"""A server for the tests of the client that does what no real one can be made to do."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 import socket
 import threading
@@ -21,36 +20,6 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, session_service_pb2, table_service_pb2
-from tesseract_grpc.server.app import Server
-from tesseract_grpc.server.config import ServerConfig
-
-
-@contextmanager
-def real_server(**config: Any) -> Iterator[Server]:
-    """A whole server in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def run(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(30)
-
-    async def start() -> Server:
-        options: dict[str, Any] = {"listen": "127.0.0.1:0", "progress_interval": 0.5} | config
-        server = Server(ServerConfig(**options))
-        await server.start()
-        return server
-
-    try:
-        server: Server = run(start())
-        try:
-            yield server
-        finally:
-            run(server.stop(2))
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def free_port() -> int:

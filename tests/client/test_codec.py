@@ -1,7 +1,9 @@
 """Rows to the wire and back, against the plain reading of the protos and in every form that users have."""
 
 import math
-from datetime import UTC, datetime, timedelta
+import sys
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -162,6 +164,15 @@ def test_arrays_are_the_same_rows(table: list[dict[str, Any]]) -> None:
         (pa.array(["x", None, "x"]).dictionary_encode(), "text", ["x", None, "x"]),
         (pa.chunked_array([[1], [2, None]]), "id", [1, 2, None]),
         (pa.array([{"a": 1}, None, {"a": 2}]), "data", [{"a": 1}, None, {"a": 2}]),
+        (pa.array([1, 2, 1]).dictionary_encode(), "id", [1, 2, 1]),
+        (pa.array([None, None]), "text", [None, None]),
+        (pa.chunked_array([], pa.string()), "text", []),
+        (pa.array([Decimal("1.5"), None]), "number", [1.5, None]),
+        (pa.array([date(2024, 1, 1), None]), "at", [datetime(2024, 1, 1, tzinfo=UTC), None]),
+        (pa.array([[1], None]), "data", [[1], None]),
+        ([date(2024, 1, 1), pd.NaT, pd.NA], "at", [datetime(2024, 1, 1, tzinfo=UTC), None, None]),
+        ([np.int8(1), Decimal(2), 3.0], "id", [1, 2, 3]),
+        ([np.True_, None], "flag", [True, None]),
         ((1, None, 3), "id", [1, None, 3]),
     ],
     ids=str,
@@ -244,6 +255,10 @@ def test_values_that_do_not_fit_are_refused_with_their_row(column: str, value: A
         (np.array([True, False]), "WRONG_TYPE", 0),
         (np.array(["1", "2"]), "WRONG_TYPE", 0),
         (np.array(["2024-01-01"], "M8[s]"), "WRONG_TYPE", 0),
+        (pa.array(["1"]), "WRONG_TYPE", 0),
+        (pa.array([datetime(2024, 1, 1, tzinfo=UTC)]), "WRONG_TYPE", 0),
+        (pa.array([1.5, None]), "WRONG_TYPE", 0),
+        (np.ma.MaskedArray([2.5, 1.5], [True, False]), "WRONG_TYPE", 1),
     ],
     ids=str,
 )
@@ -252,6 +267,15 @@ def test_arrays_that_do_not_fit_are_refused_with_their_row(array: Any, reason: s
         block_of_columns({"id": array}, SCHEMA.types)
     assert caught.value.reason == reason
     assert caught.value.row_errors[0].row == row
+
+
+def test_without_pyarrow_frames_say_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match="tesseract-grpc"):
+        one_block(pd.DataFrame({"id": [1]}))
+    with pytest.raises(ImportError, match="tesseract-grpc"):
+        Rows([], SCHEMA.types, total_count=0, version=1).to_arrow()
+    assert one_block([{"id": 1}]).to_dicts() == [{"id": 1}]
 
 
 def test_a_text_that_is_not_unicode_is_refused() -> None:

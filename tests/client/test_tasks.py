@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from tesseract_grpc.client import AsyncEventHorizon, Snapshot
-from tesseract_grpc.server.app import Server
+from tesseract_grpc.testing.serving import RunningServer
 from tests.client.aio.support import eventually, state_of
 
 COLUMNS: list[dict[str, Any]] = [{"name": "id", "type": "int64", "primary_key": True}]
 
 
 @pytest.fixture
-async def hub(server: Server) -> AsyncIterator[AsyncEventHorizon]:
+async def hub(server: RunningServer) -> AsyncIterator[AsyncEventHorizon]:
     async with AsyncEventHorizon.connect(server.address, timeout=10) as found:
         yield found
 

@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 from tesseract_grpc.client import EventHorizon
-from tesseract_grpc.server.app import Server
+from tesseract_grpc.testing.serving import RunningServer
 from tests.client.sync.support import eventually
 
 COLUMNS: list[dict[str, Any]] = [
@@ -16,7 +16,7 @@ COLUMNS: list[dict[str, Any]] = [
 ]
 
 
-def test_every_look_at_a_mirror_is_of_one_version(server: Server, table_id: str) -> None:
+def test_every_look_at_a_mirror_is_of_one_version(server: RunningServer, table_id: str) -> None:
     """Commits keep the sum of all rows at zero, so that a look which mixes two versions is seen."""
     with EventHorizon.connect(server.address) as hub:
         table = hub.create_tesseract(table_id, COLUMNS)
@@ -47,7 +47,7 @@ def test_every_look_at_a_mirror_is_of_one_version(server: Server, table_id: str)
         assert set(sums) == {0}
 
 
-def test_a_handler_may_close_its_own_mirror(server: Server, table_id: str) -> None:
+def test_a_handler_may_close_its_own_mirror(server: RunningServer, table_id: str) -> None:
     with EventHorizon.connect(server.address) as hub:
         table = hub.create_tesseract(table_id, COLUMNS)
         mirror = hub.create_session(table=table).mirror().ready()
@@ -57,7 +57,7 @@ def test_a_handler_may_close_its_own_mirror(server: Server, table_id: str) -> No
         assert mirror.error is None
 
 
-def test_a_watch_that_nobody_holds_any_more_ends(server: Server, table_id: str) -> None:
+def test_a_watch_that_nobody_holds_any_more_ends(server: RunningServer, table_id: str) -> None:
     with EventHorizon.connect(server.address) as hub:
         table = hub.create_tesseract(table_id, COLUMNS)
         before = hub.info().watcher_count
@@ -71,7 +71,7 @@ def test_a_watch_that_nobody_holds_any_more_ends(server: Server, table_id: str) 
         eventually(lambda: hub.info().watcher_count == before)
 
 
-def test_no_threads_are_left(server: Server, table_id: str) -> None:
+def test_no_threads_are_left(server: RunningServer, table_id: str) -> None:
     def ours() -> list[str]:
         return [thread.name for thread in threading.enumerate() if thread.name.startswith("tesseract-")]
 

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tesseract_grpc.client import AsyncEventHorizon, Retry
-from tesseract_grpc.server.app import Server
+from tesseract_grpc.testing.serving import RunningServer
 from tests.client.serving import FakeServer
 
 
 @pytest.fixture
-async def hub(server: Server) -> AsyncIterator[AsyncEventHorizon]:
+async def hub(server: RunningServer) -> AsyncIterator[AsyncEventHorizon]:
     async with AsyncEventHorizon.connect(server.address, timeout=10) as found:
         yield found
 

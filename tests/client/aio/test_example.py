@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from tesseract_grpc.client import AsyncEventHorizon, Delta, FeatureNotAvailable, NotFound, Retry, Snapshot
+from tesseract_grpc.testing import running_server
 from tests.client.aio.support import eventually
-from tests.client.serving import free_port, real_server
+from tests.client.serving import free_port
 
 
 async def test_the_first_example(server: Any, table_id: str) -> None:
@@ -61,7 +62,7 @@ async def test_a_server_that_comes_back_with_other_rows() -> None:
     async with AsyncEventHorizon.connect(
         address, timeout=10, retry=Retry(initial_backoff=0.02, max_backoff=0.1)
     ) as hub:
-        with real_server(listen=address):
+        with running_server(listen=address):
             table = await hub.create_tesseract("t", columns)
             await table.add([{"id": 1}, {"id": 2}])
             session = await hub.create_session(id="s", table=table)
@@ -70,11 +71,11 @@ async def test_a_server_that_comes_back_with_other_rows() -> None:
             before = mirror.epoch
         await eventually(lambda: mirror.state == "stale")
         assert mirror.rows() == [{"id": 1}, {"id": 2}]
-        with real_server(listen=address) as server:
+        with running_server(listen=address) as server:
             # A hub in memory has forgotten its tables, so that the session is gone for good.
             await eventually(lambda: mirror.state == "closed")
             assert isinstance(mirror.error, NotFound)
-            assert server.port == port
+            assert server.server.port == port
             table = await hub.create_tesseract("t", columns)
             await table.add({"id": 7})
             session = await hub.create_session(id="s", table=table)

@@ -17,7 +17,7 @@ from tesseract_grpc.client import (
     Unauthenticated,
     Unavailable,
 )
-from tests.client.serving import real_server
+from tesseract_grpc.testing import running_server
 
 TOKENS = """
 [[tokens]]
@@ -43,7 +43,7 @@ async def test_roles_of_tokens(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens.toml"
     tokens.write_text(TOKENS)
     tokens.chmod(0o600)
-    with real_server(token_file=tokens) as server:
+    with running_server(token_file=tokens) as server:
         async with AsyncEventHorizon.connect(server.address, token="root-token-0000000000") as hub:
             await (await hub.create_tesseract("t", COLUMNS)).add({"id": 1})
         async with AsyncEventHorizon.connect(server.address, token="reader-token-000000") as hub:
@@ -67,7 +67,7 @@ async def test_mutual_tls(tmp_path: Path) -> None:
     served.private_key_pem.write_to_path(str(files["key"]))
     known.cert_chain_pems[0].write_to_path(str(files["client"]))
     known.private_key_pem.write_to_path(str(files["client_key"]))
-    with real_server(tls_cert=files["cert"], tls_key=files["key"], tls_client_ca=files["ca"]) as server:
+    with running_server(tls_cert=files["cert"], tls_key=files["key"], tls_client_ca=files["ca"]) as server:
         name = "tesseract.example"
         tls = Tls(files["ca"], files["client"], files["client_key"], server_name=name)
         assert (await ask(server.address, tls=tls)).name == "default"

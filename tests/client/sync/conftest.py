@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from tesseract_grpc.client import EventHorizon, Retry
-from tesseract_grpc.server.app import Server
+from tesseract_grpc.testing.serving import RunningServer
 from tests.client.serving import FakeServer
 
 
 @pytest.fixture
-def hub(server: Server) -> Iterator[EventHorizon]:
+def hub(server: RunningServer) -> Iterator[EventHorizon]:
     with EventHorizon.connect(server.address, timeout=10) as found:
         yield found
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tesseract_grpc.client import Delta, EventHorizon, FeatureNotAvailable, NotFound, Retry, Snapshot
-from tests.client.serving import free_port, real_server
+from tesseract_grpc.testing import running_server
+from tests.client.serving import free_port
 from tests.client.sync.support import eventually
 
 
@@ -60,7 +61,7 @@ def test_a_server_that_comes_back_with_other_rows() -> None:
     columns: list[dict[str, Any]] = [{"name": "id", "type": "int64", "primary_key": True}]
     address = f"127.0.0.1:{port}"
     with EventHorizon.connect(address, timeout=10, retry=Retry(initial_backoff=0.02, max_backoff=0.1)) as hub:
-        with real_server(listen=address):
+        with running_server(listen=address):
             table = hub.create_tesseract("t", columns)
             table.add([{"id": 1}, {"id": 2}])
             session = hub.create_session(id="s", table=table)
@@ -69,11 +70,11 @@ def test_a_server_that_comes_back_with_other_rows() -> None:
             before = mirror.epoch
         eventually(lambda: mirror.state == "stale")
         assert mirror.rows() == [{"id": 1}, {"id": 2}]
-        with real_server(listen=address) as server:
+        with running_server(listen=address) as server:
             # A hub in memory has forgotten its tables, so that the session is gone for good.
             eventually(lambda: mirror.state == "closed")
             assert isinstance(mirror.error, NotFound)
-            assert server.port == port
+            assert server.server.port == port
             table = hub.create_tesseract("t", columns)
             table.add({"id": 7})
             session = hub.create_session(id="s", table=table)
