@@ -55,8 +55,7 @@ class CommandGroup(click.Group):
             # These two are answered here and not in `run`, because click has answers of its own and is not quiet.
             raise click.exceptions.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # Python flushes stdout once more on its way out and would complain then: from here on it leads nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _give_up_stdout()
             raise click.exceptions.Exit(0) from None
         except Exception as error:
             failure = failure_of(error)
@@ -87,5 +86,14 @@ def run(args: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:  # A disk that is full, a file that cannot be opened.
         CommandFailed(str(error), reason="IO").show()
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _give_up_stdout()
         return FAILURE
     return code if isinstance(code, int) else 0
+
+
+def _give_up_stdout() -> None:
+    """From here on, stdout leads nowhere: Python flushes it once more on its way out and would complain then."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

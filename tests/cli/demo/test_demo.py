@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import psutil
+import psutil
 import pytest
 
 from tesseract_grpc.cli.demo.watching import compare
@@ -117,10 +118,10 @@ def test_when_it_is_stopped_its_server_ends_too(number: signal.Signals) -> None:
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    ).stdout
-    return [int(word) for word in listed.split()]
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.NoSuchProcess:
+        return []
 
 
 @pytest.mark.parametrize(
