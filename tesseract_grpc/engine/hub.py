@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.commit import CommitLimits, Write, WriteCounts
-from tesseract_grpc.engine.data.delta import Delta
 from tesseract_grpc.engine.data.errors import (
     AlreadyExists,
     CommitRefused,
@@ -36,10 +35,10 @@ from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.data.version import VersionLine
-from tesseract_grpc.engine.live.reader import Folds
+from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.result import Hydration, Result
-from tesseract_grpc.engine.live.routing import Router
 from tesseract_grpc.engine.live.session import QueryResult, Session
+from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.table_watch import TableWatch
 from tesseract_grpc.engine.operators.select import BigSelection, TableSelector, select
 from tesseract_grpc.engine.query.filter import check_filter
@@ -61,21 +60,6 @@ class Limits:
     query: QueryLimits = field(default_factory=QueryLimits)
     history: HistoryLimits = field(default_factory=HistoryLimits)
     result_history: HistoryLimits = field(default_factory=lambda: HistoryLimits(256, 65_536))
-
-
-@dataclass(slots=True)
-class Counters:
-    """Work done since the hub was made; steadier than time for telling whether something is cheap."""
-
-    commits: int = 0
-    rows_written: int = 0
-    rows_examined: int = 0  # by queries and by hydrating sessions
-    rows_routed: int = 0  # rows offered to results by commits
-    sessions_routed: int = 0  # results that commits offered rows to
-    sessions_changed: int = 0  # results that commits changed
-    plans_shared: int = 0  # sessions opened on a result that was there
-    plans_hydrated: int = 0  # sessions opened on a new result
-    index_queries: int = 0  # queries that an index answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +84,7 @@ class Hub:
         self._line = VersionLine()
         self._tables: dict[str, Table] = {}
         self._sessions: dict[str, Session] = {}
-        self._routers: dict[str, Router] = {}
-        self._table_watches: dict[str, set[TableWatch]] = {}
+        self._sources: dict[str, Source] = {}
 
     @property
     def version(self) -> int:
@@ -139,8 +122,7 @@ class Hub:
             return table
         self._line.current += 1
         self._tables[name] = table
-        self._routers[name] = Router(table)
-        self._table_watches[name] = set()
+        self._sources[name] = Source(table, self.counters)
         return table
 
     def drop_table(self, name: str) -> tuple[Session, ...]:
@@ -151,9 +133,9 @@ class Hub:
         for session in ended:
             del self._sessions[session.name]
             session.end(Reason.TABLE_DELETED)
-        for watch in self._table_watches.pop(name):
+        for watch in self._sources.pop(name).watches:
             watch.end(Reason.TABLE_DELETED)
-        del self._tables[name], self._routers[name]
+        del self._tables[name]
         return ended
 
     def rename_table(self, old: str, new: str) -> Table:
@@ -164,8 +146,7 @@ class Hub:
             raise AlreadyExists(Reason.TABLE_EXISTS, f"a table '{new}' exists", field="new_table_id")
         self._line.current += 1
         self._tables[new] = self._tables.pop(old)
-        self._routers[new] = self._routers.pop(old)
-        self._table_watches[new] = self._table_watches.pop(old)
+        self._sources[new] = self._sources.pop(old)
         table.name = new
         for session in self._sessions.values():
             if session.result.table is table:
@@ -227,7 +208,9 @@ class Hub:
         self.counters.commits += 1
         touched: dict[Session, None] = {}
         for table, delta in deltas:
-            for result in self._publish(table, delta):
+            changed = self._sources[table.name].publish(delta)
+            self.counters.sessions_changed += len(changed)
+            for result in changed:
                 touched.update(dict.fromkeys(result.sessions.values()))
         return CommitResult(version, tuple(counts), tuple(touched), tuple(table for table, _ in deltas))
 
@@ -240,26 +223,12 @@ class Hub:
         change, counts = written
         if change is None:
             return CommitResult(self.version, (counts,))
-        counters = self.counters
         self._line.current = version
-        table.update_version = version
-        table.changelog.append(change)
-        counters.commits += 1
-        counters.rows_written += 1
-        touched: list[Session] = []
-        router = self._routers[table.name]
-        routed = router.route_one(change)
-        offered = [(result, True) for result in routed]
-        offered.extend((result, False) for result in router.unrouted())
-        counters.sessions_routed += len(offered)
-        counters.rows_routed += len(offered)
-        for result, by_key in offered:
-            if result.apply_one(change, by_key):
-                counters.sessions_changed += 1
-                touched.extend(result.sessions.values())
-        if table.changelog.overfull:
-            self._forget(table)
-        return CommitResult(version, (counts,), tuple(touched), (table,))
+        self.counters.commits += 1
+        changed = self._sources[table.name].publish_one(change)
+        self.counters.sessions_changed += len(changed)
+        touched = tuple([session for result in changed for session in result.sessions.values()])
+        return CommitResult(version, (counts,), touched, (table,))
 
     def _apply(self, transactions: dict[str, Transaction], version: int, number: int, write: Write) -> WriteCounts:
         table = self.table(write.table)
@@ -303,34 +272,6 @@ class Hub:
             )
             write = replace(write, condition=replace(condition, if_filter=checked))
         return write
-
-    def _publish(self, table: Table, delta: Delta) -> list[Result]:
-        """Records a table's delta and carries it to the results that it touches."""
-        table.update_version = delta.version
-        self.counters.rows_written += len(delta)
-        table.changelog.append(delta)
-        changed: list[Result] = []
-        for result, part, by_key in self._routers[table.name].route(delta):
-            self.counters.sessions_routed += 1
-            self.counters.rows_routed += len(part)
-            if result.apply(part, by_key):
-                changed.append(result)
-        self.counters.sessions_changed += len(changed)
-        if table.changelog.overfull:
-            self._forget(table)
-        return changed
-
-    def _forget(self, table: Table) -> None:
-        """Trims a table's history. Whoever stands in what is forgotten is told first; then its slots are free."""
-        since = table.changelog.trimmed_since()
-        for result in self._routers[table.name].results.values():
-            result.forget(since)
-        folds: Folds = {}
-        for watch in self._table_watches[table.name]:
-            if watch.settled < since:
-                watch.settle(folds)
-        table.changelog.forget(since)
-        table.release()
 
     # Reading
 
@@ -384,7 +325,7 @@ class Hub:
         """
         table = self.table(query.table)
         plan = plan_query(query, table.schema, self.limits.query)
-        if table.row_count < big or plan.fingerprint in self._routers[table.name].results:
+        if table.row_count < big or plan.fingerprint in self._sources[table.name].results:
             return None
         hydration = Result(table, plan, self._line, self.limits.result_history).prepare()
         return hydration if len(hydration.sorting.slots) >= big else None
@@ -408,8 +349,8 @@ class Hub:
             )
         if len(self._sessions) >= self.limits.max_sessions:
             raise _limit("max_sessions", self.limits.max_sessions, "sessions in this hub")
-        router = self._routers[table.name]
-        result = router.results.get(plan.fingerprint)
+        source = self._sources[table.name]
+        result = source.results.get(plan.fingerprint)
         if result is not None:
             self.counters.plans_shared += 1
         else:
@@ -421,7 +362,7 @@ class Hub:
             if not validate_only:
                 self.counters.rows_examined += result.hydrate() if hydration is None else result.adopt(hydration)
                 self.counters.plans_hydrated += 1
-                router.add(result)
+                source.add(result)
         session = Session(name, query, plan, result)
         if not validate_only:
             result.sessions[name] = session
@@ -443,25 +384,17 @@ class Hub:
         result = session.result
         del result.sessions[name]
         if not result.sessions:
-            self._routers[result.table.name].remove(result)
+            self._sources[result.table.name].remove(result)
         return session
 
     def watch_table(self, name: str, *, old_values: bool = False) -> TableWatch:
         """Opens a reader of a table's changes from now on. Raises NotFound."""
         table = self.table(name)
-        return TableWatch(table, self._line, self._table_watches[name], old_values=old_values)
+        return TableWatch(table, self._line, self._sources[name].watches, old_values=old_values)
 
     def check(self) -> int:
         """Proves the invariants of every structure; returns how many. Raises AssertionError. O(everything)."""
-        checked = 0
-        for name, table in self._tables.items():
-            table.check()
-            router = self._routers[name]
-            router.check()
-            for result in router.results.values():
-                result.check()
-                assert result.sessions, "a result without sessions is maintained"
-            checked += 2 + len(router.results)
+        checked = sum(source.check() for source in self._sources.values())
         for session in self._sessions.values():
             assert session.result.sessions.get(session.name) is session, "a session is not known to its result"
         return checked + len(self._sessions)

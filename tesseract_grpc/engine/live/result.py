@@ -6,7 +6,7 @@ History is kept only while somebody watches.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,7 @@ class Result:
         if self.route is not None:
             self.filter.routed_by(self.route.column, rest)
         self.history = Changelog(history, line.current)
+        self._myself = (self,)
         self.sessions: dict[str, Session] = {}
         self.watches: set[Watch] = set()
         self.examined = 0
@@ -88,34 +89,34 @@ class Result:
         """The number of rows."""
         return len(self.order)
 
-    def apply(self, delta: Delta, routed: bool) -> bool:
-        """Follows a commit; tells whether the result changed.
+    def apply(self, delta: Delta, routed: bool) -> Sequence[Result]:
+        """Follows a commit; returns itself if the result changed.
 
         `delta` has at least the rows that matter; with `routed`, only rows that satisfied or satisfy the routing key.
         """
         self.examined += len(delta)
         change = self.filter.apply(delta, routed)
         if not len(change):
-            return False
+            return ()
         placement = self.order.apply(change)
         self._record(change, placement)
-        return True
+        return self._myself
 
-    def apply_one(self, change: RowChange, routed: bool) -> bool:
+    def apply_one(self, change: RowChange, routed: bool) -> Sequence[Result]:
         """The same for a commit of one row."""
         self.examined += 1
         kind = self.filter.apply_one(change, routed)
         if kind is None:
-            return False
+            return ()
         place = self.order.apply_one(kind, change)
         if not self.watches:
             self.history.forget(change.version)
-            return True
+            return self._myself
         reason = change.reason if change.kind is ChangeKind.REMOVED else RemoveReason.FILTERED
         self.history.append(RowChange(change.version, kind, change.slot, change.changed, None, reason, place))
         if self.history.overfull:
             self.forget(self.history.trimmed_since())
-        return True
+        return self._myself
 
     def _record(self, change: Delta, placement: Placement | None) -> None:
         if not self.watches:

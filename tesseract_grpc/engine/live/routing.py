@@ -14,7 +14,8 @@ cost it one lookup a row and column.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +26,31 @@ from tesseract_grpc.engine.data.order import MAX_WORD, order_word, order_words
 from tesseract_grpc.engine.data.schema import Scalar
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray
-from tesseract_grpc.engine.live.result import Result
-from tesseract_grpc.engine.operators.routing_keys import EqualKey, RangeKey
+from tesseract_grpc.engine.operators.routing_keys import EqualKey, RangeKey, RoutingKey
+
+if TYPE_CHECKING:
+    from tesseract_grpc.engine.live.result import Result
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Results (by number) and rows, pair by pair."""
+"""Followers (by number) and rows, pair by pair."""
 _NO_PAIRS: Pairs = (np.empty(0, np.int64), np.empty(0, np.int64))
 _PATIENCE = 64  # so many results may be out of the index, whatever its size
 ReadOld = Callable[[Relation, int], Stored]
 _BLOCK = 1 << 20  # comparisons at once: the temporary of a block of ranges stays at a megabyte
+
+
+class Follower(Protocol):
+    """Who follows a table: a result, or a group derived from it."""
+
+    fingerprint: Hashable
+    route: RoutingKey | None  # what it demands of its rows, if commits can be looked up by that
+    left: bool  # whether it is no longer maintained
+
+    def apply(self, delta: Delta, routed: bool) -> Sequence[Result]:
+        """Follows a commit; returns the results that changed."""
+
+    def apply_one(self, change: RowChange, routed: bool) -> Sequence[Result]:
+        """The same for a commit of one row."""
 
 
 class _EqualIndex:
@@ -125,34 +142,34 @@ class Router:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.results: dict[object, Result] = {}
-        self._numbered: list[Result] = []
-        self._fresh: dict[object, Result] = {}  # joined since the index was built; offered everything until then
+        self.followers: dict[Hashable, Follower] = {}
+        self._numbered: list[Follower] = []
+        self._fresh: dict[Hashable, Follower] = {}  # joined since the index was built; offered everything until then
         self._left = 0  # results that left since the index was built
-        self._everything: list[Result] = []
+        self._everything: list[Follower] = []
         self._equal: dict[int, _EqualIndex] = {}
         self._range: dict[int, _RangeIndex] = {}
 
-    def add(self, result: Result) -> None:
-        """A result joins. O(1) amortised: the index is built anew when enough has changed."""
-        self.results[result.fingerprint] = self._fresh[result.fingerprint] = result
+    def add(self, follower: Follower) -> None:
+        """A follower joins. O(1) amortised: the index is built anew when enough has changed."""
+        self.followers[follower.fingerprint] = self._fresh[follower.fingerprint] = follower
 
-    def remove(self, result: Result) -> None:
-        """A result leaves; what the index still says of it is passed over. O(1) amortised."""
-        del self.results[result.fingerprint]
-        result.left = True
-        if self._fresh.pop(result.fingerprint, None) is None:
+    def remove(self, follower: Follower) -> None:
+        """A follower leaves; what the index still says of it is passed over. O(1) amortised."""
+        del self.followers[follower.fingerprint]
+        follower.left = True
+        if self._fresh.pop(follower.fingerprint, None) is None:
             self._left += 1
 
     def _settle(self) -> None:
         """Builds the index anew when an eighth of it is out of date, so that joining and leaving stay cheap."""
         if self._fresh or self._left:
             outdated = len(self._fresh) + self._left
-            if outdated > _PATIENCE and outdated > len(self.results) >> 3:
+            if outdated > _PATIENCE and outdated > len(self.followers) >> 3:
                 self._build()
 
     def _build(self) -> None:
-        self._numbered = list(self.results.values())
+        self._numbered = list(self.followers.values())
         self._everything = []
         self._fresh = {}
         self._left = 0
@@ -170,13 +187,13 @@ class Router:
         self._equal = {position: _EqualIndex(columns[position], demands) for position, demands in equal.items()}
         self._range = {position: _RangeIndex(columns[position], demands) for position, demands in ranges.items()}
 
-    def unrouted(self) -> list[Result]:
+    def unrouted(self) -> list[Follower]:
         """The results that every commit is offered to, whole."""
         results = list(self._fresh.values()) if self._fresh else []
         results.extend(result for result in self._everything if not result.left)
         return results
 
-    def route(self, delta: Delta) -> Iterator[tuple[Result, Delta, bool]]:
+    def route(self, delta: Delta) -> Iterator[tuple[Follower, Delta, bool]]:
         """The results that a commit may touch, each with the rows that may concern it, and whether these are chosen by
         the routing key of the result. O(rows log values + matches).
         """
@@ -210,7 +227,7 @@ class Router:
                 found.append(index.pairs(stored))
         return _concatenate(found)
 
-    def route_one(self, change: RowChange) -> list[Result]:
+    def route_one(self, change: RowChange) -> list[Follower]:
         """The results whose routing key the change of one row satisfies. O(columns + matches).
 
         Call it before `unrouted`, which has the others that the change may touch.
@@ -242,7 +259,7 @@ class Router:
     def check(self) -> None:
         """Proves that every result is reachable."""
         known = {id(result) for result in (*self._numbered, *self._fresh.values()) if not result.left}
-        assert known == set(map(id, self.results.values())), "a result cannot be reached by commits, or has left"
+        assert known == set(map(id, self.followers.values())), "a result cannot be reached by commits, or has left"
 
 
 class _Groups:
