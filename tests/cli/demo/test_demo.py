@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 import psutil
-import psutil
 import pytest
 
 from tesseract_grpc.cli.demo.watching import compare
