@@ -89,6 +89,10 @@ class Machine(RuleBasedStateMachine):
     def set_indexes(self, rng: Random) -> None:
         self.world.set_indexes(rng)
 
+    @rule(rng=randoms)
+    def rename_table(self, rng: Random) -> None:
+        self.world.rename_table(rng)
+
     @rule(rng=seeds)
     def recreate_table(self, rng: Random) -> None:
         self.world.recreate_table(rng)

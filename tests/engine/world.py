@@ -178,6 +178,20 @@ class World:
         self.hub.set_indexes(definition.name, indexes)
         assert set(self.hub.table(definition.name).indexes) == set(chosen)
 
+    def rename_table(self, rng: Random) -> None:
+        """Under another name for some commits: sessions and readers follow."""
+        definition = rng.choice(self.definitions())
+        other = f"{definition.name}_2"
+        self.hub.rename_table(definition.name, other)
+        assert all(
+            self.hub.session(name).query.table == (other if question.table == definition.name else question.table)
+            for name, question in self.questions.items()
+        )
+        for _ in range(rng.randint(0, 2)):
+            puts = random_writes.commit(rng, [definition], self.model.wrote, self.keys)
+            self.write(puts, new_name=(definition.name, other))
+        self.hub.rename_table(other, definition.name)
+
     def recreate_table(self, rng: Random) -> None:
         definition = rng.choice(self.definitions())
         ended = self.hub.drop_table(definition.name)
@@ -197,8 +211,11 @@ class World:
         puts = random_writes.commit(rng, self.definitions(), self.model.wrote, self.keys)
         self.write(puts, validate_only=rng.random() < 0.05)
 
-    def write(self, puts: Sequence[Put], validate_only: bool = False) -> int:
-        """One commit to the hub and to the model, which must agree on whether it is made and on what it did."""
+    def write(self, puts: Sequence[Put], validate_only: bool = False, new_name: tuple[str, str] = ("", "")) -> int:
+        """One commit to the hub and to the model, which must agree on whether it is made and on what it did.
+
+        `new_name` is a table's name in the model and in the hub, where they differ.
+        """
         before = self.hub.version
         model = copy.copy(self.model) if validate_only else self.model
         if validate_only:
@@ -210,6 +227,8 @@ class World:
         except Refused as refused:
             refusal = str(refused)
         writes = [translate.write(put, self.model.definitions[put.table]) for put in puts]
+        for write in writes:
+            write.table = new_name[1] if write.table == new_name[0] else write.table
         try:
             result = self.hub.commit(writes, validate_only=validate_only)
         except EngineError as raised:
@@ -228,7 +247,8 @@ class World:
         self.commits += 1
         simple = len(puts) == 1 and puts[0].kind != "increment"  # no value can have changed and changed back
         self.touched.append([session.name for session in result.touched])
-        self.deliver({session.name for session in result.touched}, {table.name for table in result.tables}, simple)
+        tables = {new_name[0] if table.name == new_name[1] else table.name for table in result.tables}
+        self.deliver({session.name for session in result.touched}, tables, simple)
         return self.hub.version
 
     def deliver(self, touched: set[str], tables: set[str], simple: bool) -> None:
@@ -303,7 +323,7 @@ def vars_of(counts: Any) -> dict[str, int]:
     return {name: getattr(counts, name) for name in ("inserted", "updated", "deleted", "skipped")}
 
 
-STEPS: dict[Callable[[World, Random], None], int] = {
+STEPS: dict[Callable[[World, Random], None], float] = {
     World.commit: 20,
     World.open_session: 1,
     World.close_session: 1,
@@ -313,6 +333,7 @@ STEPS: dict[Callable[[World, Random], None], int] = {
     World.stall: 3,
     World.drain: 2,
     World.set_indexes: 1,
+    World.rename_table: 0.5,
 }
 """What a history is made of, and how often. (Recreating a table is rarer, see `play`.)"""
 
