@@ -57,6 +57,7 @@ STATUS_OF: Mapping[Reason | ServerReason, StatusCode] = {
     Reason.MALFORMED_FILTER: StatusCode.INVALID_ARGUMENT,
     Reason.MALFORMED_BATCH: StatusCode.INVALID_ARGUMENT,
     Reason.MALFORMED_REQUEST: StatusCode.INVALID_ARGUMENT,
+    Reason.BAD_EXPRESSION: StatusCode.INVALID_ARGUMENT,
     Reason.BAD_REGEX: StatusCode.INVALID_ARGUMENT,
     Reason.BAD_SCHEMA: StatusCode.INVALID_ARGUMENT,
     Reason.BAD_NAME: StatusCode.INVALID_ARGUMENT,
