@@ -21,10 +21,10 @@ WATCH, ROUTING, CONFLATION = "engine/live/watch.py", "engine/live/routing.py", "
 ORDERING = (
     Plant(
         "tie break the wrong way",
-        WORDS,
-        "words.extend(order_words(columns[p], columns[p].values[slots]) for p",
-        "words.extend(~order_words(columns[p], columns[p].values[slots]) for p",
-        "rows that tie stand by descending key",
+        ORDER,
+        "less = left[0] < right[0]",
+        "less = left[0] > right[0]",
+        "a row that comes is put among those that it ties with by descending key",
         quick=True,
     ),
     Plant(
