@@ -112,7 +112,10 @@ class ShortHistoryMachine(Machine):
     limits = SHORT_HISTORY
 
 
-budget = settings(max_examples=max(10, settings().max_examples // 4), stateful_step_count=30)
+profile = settings()
+budget = settings(
+    max_examples=max(10, profile.max_examples // 2), stateful_step_count=profile.stateful_step_count * 3 // 5
+)
 TestMachine = pytest.mark.fuzz(Machine.TestCase)
 TestMachine.settings = budget
 TestShortHistoryMachine = pytest.mark.fuzz(ShortHistoryMachine.TestCase)

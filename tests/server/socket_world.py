@@ -37,6 +37,10 @@ SESSIONS = 20
 pb = table_service_pb2
 
 
+class RefusedOnStream(Exception):
+    """A stream of writes refused one of them, and goes on."""
+
+
 class Reader:
     """One watch through the socket, and what it watches."""
 
@@ -170,15 +174,29 @@ class SocketWorld:
         except Refused as refused:
             refusal = str(refused)
         try:
-            response = self.tables.Write(self.request(puts))
+            response = self.send(rng, self.request(puts))
         except grpc.RpcError as raised:
             error = f"{raised.code()} {raised.details()}"
+        except RefusedOnStream as raised:
+            error = str(raised)
         assert bool(refusal) == bool(error), f"the oracle refuses {refusal!r}, the server {error!r}"
         if not error:
             kinds = ("inserted", "updated", "deleted", "skipped")
             assert [{kind: getattr(result, kind) for kind in kinds} for result in response.results] == counts
             self.now_at(response.version)
             self.commits += 1
+
+    def send(self, rng: Random, request: pb.WriteRequest) -> pb.WriteResponse:
+        """By itself, or on a stream of writes."""
+        if rng.random() < 0.7:
+            return self.tables.Write(request)
+        (answer,) = self.tables.WriteStream(iter([pb.WriteStreamRequest(sequence=7, write=request)]))
+        assert answer.sequence == 7
+        if answer.WhichOneof("outcome") == "refused":
+            assert answer.refused.code
+            assert answer.refused.reason
+            raise RefusedOnStream(answer.refused.message)
+        return answer.committed
 
     def request(self, puts: list[Put]) -> pb.WriteRequest:
         return pb.WriteRequest(operations=[wire_asks.operation_of(p, self.model.definitions[p.table]) for p in puts])
@@ -215,6 +233,12 @@ class SocketWorld:
         ):
             same(rows_of(response.rows), rows, f"the answer to {question} in {span}")
             assert (response.total_count, response.version) == (total, self.version)
+        for pieces in (
+            self.sessions.QuerySessionStream(session_service_pb2.QuerySessionStreamRequest(name=name, window=window)),
+            self.tables.QueryStream(pb.QueryStreamRequest(query=query, window=window)),
+        ):
+            joined = [row for piece in pieces for row in rows_of(piece.rows)]
+            same(joined, rows, f"the streamed answer to {question} in {span}")
 
     def truth(self, reader: Reader, version: int) -> Answer | None:
         """The true answer at a version: that of the last state at or before it."""

@@ -80,7 +80,10 @@ class SocketMachine(RuleBasedStateMachine):
 
 
 TestSocketMachine = pytest.mark.fuzz(pytest.mark.slow(SocketMachine.TestCase))
-TestSocketMachine.settings = settings(max_examples=max(3, settings().max_examples // 10), stateful_step_count=12)
+profile = settings()
+TestSocketMachine.settings = settings(
+    max_examples=max(3, profile.max_examples // 10), stateful_step_count=profile.stateful_step_count // 4
+)
 
 
 def test_a_seeded_history_through_a_socket() -> None:
