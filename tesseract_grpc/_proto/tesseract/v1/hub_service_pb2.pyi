@@ -174,9 +174,7 @@ Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
 
 @_typing.final
 class ServerLimits(_message.Message):
-    """The limits of a server. Exceeding one is RESOURCE_EXHAUSTED (or INVALID_ARGUMENT for sizes of single values) with
-    the limit in the message.
-    """
+    """The limits of a server. Exceeding one is RESOURCE_EXHAUSTED with the limit in the message and in the details."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -495,7 +495,9 @@ Global___Insert: _TypeAlias = Insert  # noqa: Y015
 
 @_typing.final
 class Upsert(_message.Message):
-    """Adds or replaces rows. When two rows of one request have the same key, the later one wins."""
+    """Adds or replaces rows. When two rows of one request have the same key, the later one wins and the earlier one is as if
+    it had not been sent.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -618,8 +620,8 @@ class WriteCondition(_message.Message):
     IF_FILTER_FIELD_NUMBER: _builtins.int
     SKIP_UNMATCHED_FIELD_NUMBER: _builtins.int
     if_version: _builtins.int
-    """The version of the last commit that wrote the row must be this one. With rows of different versions, use one
-    operation each.
+    """The version of the last commit that changed the row must be this one (see GetRows: row_versions). With rows of
+    different versions, use one operation each.
     """
     if_absent: _builtins.bool
     """The row must not exist; only for insert and upsert."""
@@ -1126,7 +1128,7 @@ class GetRowsResponse(_message.Message):
 
     @_builtins.property
     def row_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The version of the last commit that wrote each row, row by row."""
+        """The version of the last commit that changed each row, row by row; a write that changes no value does not count."""
 
     def __init__(
         self,
