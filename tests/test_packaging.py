@@ -59,8 +59,8 @@ class TestProducts:
         assert "tesseract_grpc/py.typed" in names
         assert "tesseract_grpc/_proto/tesseract/v1/value_pb2.py" in names
         assert any(name.endswith("licenses/LICENSE") for name in names)
-        source = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tesseract_grpc").rglob("*.py")}
-        assert source <= set(names)
+        files = (path for path in (ROOT / "tesseract_grpc").rglob("*.*") if "__pycache__" not in path.parts)
+        assert {path.relative_to(ROOT).as_posix() for path in files} <= set(names)
 
     def test_sdist_holds_the_protos(self, products: Path) -> None:
         with tarfile.open(next(products.glob("*.tar.gz"))) as archive:
