@@ -122,6 +122,14 @@ class PreconditionFailed(EngineError):
     """The state does not allow the request, for example because its table was deleted."""
 
 
+class OutOfRange(EngineError):
+    """A result does not fit its type. `group` is the number of the group it belongs to, for whoever can name it."""
+
+    def __init__(self, reason: Reason, message: str, *, field: str = "", hint: str = "", group: int = -1) -> None:
+        super().__init__(reason, message, field=field, hint=hint)
+        self.group = group
+
+
 class Category(Enum):
     """The kind of a row problem; what the status of the refused commit is made from."""
 

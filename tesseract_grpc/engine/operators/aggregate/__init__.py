@@ -1,0 +1,1 @@
+"""What a group knows about its rows, maintained while rows come and go."""

@@ -1,0 +1,69 @@
+"""count(*) and count(column): how many rows a group has, and how many values that are not null."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tesseract_grpc.engine.data.delta import Stored
+from tesseract_grpc.engine.data.schema import DataType
+from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, capacity_for, grown
+from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
+from tesseract_grpc.engine.operators.aggregate.state import ColumnState
+
+
+class RowCount:
+    """The number of rows. It reads no column: of `stored` it uses nothing."""
+
+    type = DataType.INT64
+
+    def __init__(self) -> None:
+        self.counts: Int64Array = np.zeros(0, np.int64)
+
+    def reserve(self, groups: int) -> None:
+        """Makes room for this many groups; new groups are empty."""
+        if groups > len(self.counts):
+            self.counts = grown(self.counts, capacity_for(len(self.counts), groups))
+
+    def add(self, groups: Groups, stored: Stored | None = None, grouped: Grouped | None = None) -> None:
+        """Takes in rows. O(rows)."""
+        (grouped or Grouped(groups)).count_into(self.counts, 1)
+
+    def remove(self, groups: Groups, stored: Stored | None = None, grouped: Grouped | None = None) -> None:
+        """Takes out rows. O(rows)."""
+        (grouped or Grouped(groups)).count_into(self.counts, -1)
+
+    def clear(self, groups: Groups) -> None:
+        """Makes groups empty. O(groups)."""
+        self.counts[groups] = 0
+
+    def stale(self) -> Groups:
+        """No group ever is."""
+        return NO_GROUPS
+
+    def rebuild(self, groups: Groups, row_groups: Groups, stored: Stored | None = None) -> None:
+        """Counts again. O(rows)."""
+        self.clear(groups)
+        self.add(row_groups, stored)
+
+    def result(self, groups: Groups) -> Stored:
+        """The counts; never null."""
+        return self.counts[groups], None
+
+    def memory_bytes(self) -> int:
+        """The memory held, in bytes."""
+        return self.counts.nbytes
+
+    def check(self, groups: Groups, row_groups: Groups, stored: Stored | None = None) -> None:
+        """Proves the counts."""
+        true = np.bincount(row_groups, minlength=len(self.counts))[groups]
+        assert self.counts[groups].tolist() == true.tolist(), "groups count wrong"
+
+
+class ValueCount(ColumnState):
+    """The number of values that are not null."""
+
+    type = DataType.INT64
+
+    def result(self, groups: Groups) -> Stored:
+        """The counts; never null."""
+        return self.counts[groups], None

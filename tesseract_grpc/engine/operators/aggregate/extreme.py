@@ -1,0 +1,119 @@
+"""min and max: the extreme of each group, and how many rows hold it.
+
+A row that comes either does not reach the extreme, joins its holders, or replaces it. A row that leaves matters only if
+it holds the extreme; when the last holder leaves while other values stay, the group is *stale*: its extreme, which is
+kept, is a bound that all its values lie beyond, and the values must be looked at again to know more, unless one comes
+that reaches the bound. So an update of most rows costs a comparison.
+
+Values are compared as numbers (see `comparable`), with texts by their order labels; when labels are given anew, the
+extremes' labels are read again from the codes that the groups keep.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tesseract_grpc.engine.data.column import Column
+from tesseract_grpc.engine.data.delta import Stored
+from tesseract_grpc.engine.data.order import label_generation
+from tesseract_grpc.engine.data.vector import AnyArray
+from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, grown
+from tesseract_grpc.engine.operators.aggregate.comparable import comparable, restored
+from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
+from tesseract_grpc.engine.operators.aggregate.state import ColumnState, masked
+
+
+class _Extreme(ColumnState):
+    """The state of min and max."""
+
+    _reach: np.ufunc  # which of two numbers is the more extreme
+    _nothing: int  # the number that every other reaches
+
+    def __init__(self, column: Column) -> None:
+        super().__init__(column)
+        self.type = column.type
+        self._extremes: Int64Array = np.zeros(0, np.int64)  # of an empty group: `_nothing`
+        self._holders: Int64Array = np.zeros(0, np.int64)
+        self._codes: Int64Array | None = None if column.dictionary is None else np.zeros(0, np.int64)
+        self._generation = label_generation(column)
+        self._suspects: list[Groups] = []  # groups that were stale once; whether they still are is asked later
+
+    def _reserve(self, capacity: int) -> None:
+        self._extremes = grown(self._extremes, capacity, self._nothing)
+        self._holders = grown(self._holders, capacity)
+        if self._codes is not None:
+            self._codes = grown(self._codes, capacity)
+
+    def _numbers(self, rows: Grouped, values: AnyArray) -> Int64Array:
+        numbers = rows.comparable(self.column, values)
+        if self._codes is not None and self._generation != label_generation(self.column):
+            known = self.counts.nonzero()[0]  # rows on their way in are counted but not yet known: their codes are old
+            known = known[self._extremes[known] != self._nothing]
+            self._extremes[known] = comparable(self.column, self._codes[known])
+            self._generation = label_generation(self.column)
+        return numbers
+
+    def _add(self, rows: Grouped, values: AnyArray) -> None:
+        groups, numbers = rows.groups, self._numbers(rows, values)
+        before = self._extremes.take(groups)
+        self._reach.at(self._extremes, groups, numbers)
+        now = self._extremes.take(groups)
+        replaced = (now != before).nonzero()[0]
+        self._holders[groups[replaced]] = 0
+        holding = (numbers == now).nonzero()[0]
+        held = groups[holding]
+        np.add.at(self._holders, held, 1)
+        if self._codes is not None:
+            self._codes[held] = values[holding]
+
+    def _remove(self, rows: Grouped, values: AnyArray) -> None:
+        groups, numbers = rows.groups, self._numbers(rows, values)
+        leaving = groups[numbers == self._extremes.take(groups)]
+        np.subtract.at(self._holders, leaving, 1)
+        self._clear(groups[self.counts.take(groups) == 0])
+        left = leaving[(self._holders.take(leaving) == 0) & (self.counts.take(leaving) > 0)]
+        if len(left):
+            self._suspects.append(left)
+
+    def _clear(self, groups: Groups) -> None:
+        self._extremes[groups] = self._nothing
+        self._holders[groups] = 0
+
+    def stale(self) -> Groups:
+        """The groups whose last holder left. O(groups that lost one since the last call)."""
+        if not self._suspects:
+            return NO_GROUPS
+        groups: Groups = np.unique(np.concatenate(self._suspects))
+        groups = groups[(self._holders[groups] == 0) & (self.counts[groups] > 0)]
+        self._suspects = [groups] if len(groups) else []
+        return groups
+
+    def result(self, groups: Groups) -> Stored:
+        """The extremes; null where there are no values. The groups are not stale."""
+        counts = self.counts[groups]
+        if self._codes is not None:
+            return masked(self._codes[groups].astype(np.int32), counts)
+        # An empty group's number may stand for no value of the type, but it is overwritten.
+        return masked(restored(self.type, self._extremes[groups]), counts)
+
+    def _facts(self, group: int) -> object:
+        return int(self._holders[group])
+
+    def memory_bytes(self) -> int:
+        """The memory held, in bytes."""
+        codes = 0 if self._codes is None else self._codes.nbytes
+        return super().memory_bytes() + self._extremes.nbytes + self._holders.nbytes + codes
+
+
+class Minimum(_Extreme):
+    """The least value."""
+
+    _reach = np.minimum
+    _nothing = 2**63 - 1
+
+
+class Maximum(_Extreme):
+    """The greatest value; NaN is greater than every number."""
+
+    _reach = np.maximum
+    _nothing = -(2**63)

@@ -1,0 +1,140 @@
+"""var and stddev of a sample, from the exact sums of the values and of their squares.
+
+With n values, `var = (n * squares - sum**2) / (n * (n - 1))`, null below two values. The textbook warns of this formula
+because both sides of the difference are rounded; here they are exact. A square is a double and an error (see
+`rounding`), and both are added to an exact sum; squares of values so large or small that this would leave the range of
+doubles are scaled by a power of two, which exact sums take back.
+
+The result is computed from the sums' first 106 bits, which depend on nothing but the values, and so do its bits. Where
+the difference cancels so much that these bits do not decide it (values that are all but equal), it is computed in
+integers and rounded once. Otherwise it is within two units in the last place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tesseract_grpc.engine.data.column import Column
+from tesseract_grpc.engine.data.delta import Stored
+from tesseract_grpc.engine.data.schema import DataType
+from tesseract_grpc.engine.data.vector import AnyArray
+from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups
+from tesseract_grpc.engine.operators.aggregate.exact_sums import ExactSums
+from tesseract_grpc.engine.operators.aggregate.float_sums import FloatSums, normal
+from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
+from tesseract_grpc.engine.operators.aggregate.rounding import quotient, two_product, two_sum
+from tesseract_grpc.engine.operators.aggregate.state import ColumnState, masked
+
+_WHOLE = 1 << 53  # integers below it are doubles
+_WORD = 32
+_LARGE, _SMALL = 2.0**500, 2.0**-450  # between these, a square and its error are doubles
+_SCALE = 600  # brings what is beyond them between them
+_CANCELLED = 2.0**-40  # when so little is left of the difference, 106 bits are too few
+
+
+class Variance(ColumnState):
+    """The variance of a sample; null below two values, NaN when a value is not finite."""
+
+    type = DataType.FLOAT64
+
+    def __init__(self, column: Column) -> None:
+        super().__init__(column)
+        self._sums = FloatSums()
+        self._squares = ExactSums()
+
+    def _reserve(self, capacity: int) -> None:
+        self._sums.reserve(capacity)
+        self._squares.reserve(capacity)
+
+    def _add(self, rows: Grouped, values: AnyArray) -> None:
+        self._put(rows.groups, values, 1)
+
+    def _remove(self, rows: Grouped, values: AnyArray) -> None:
+        self._put(rows.groups, values, -1)
+
+    def _put(self, groups: Groups, values: AnyArray, sign: int) -> None:
+        if values.dtype == np.float64:
+            finite = self._sums.finite(groups, values, sign)
+            self._sums.sums.add(groups, finite, sign)
+            self._put_squares(groups, finite, sign)
+            return
+        if int(values.min()) > -_WHOLE and int(values.max()) < _WHOLE:
+            whole = values.astype(np.float64)
+            self._sums.sums.add(groups, whole, sign)
+            self._put_squares(groups, whole, sign)
+            return
+        high = (values >> _WORD).astype(np.float64) * 2.0**_WORD
+        low = (values & ((1 << _WORD) - 1)).astype(np.float64)
+        for part in (high, low):
+            self._sums.sums.add(groups, part, sign)
+            self._put_squares(groups, part, sign)
+        for part in two_product(high * 2.0, low):
+            self._squares.add(groups, part, sign)
+
+    def _put_squares(self, groups: Groups, values: FloatArray, sign: int) -> None:
+        sizes = np.abs(values)
+        if sizes.max() < _LARGE and sizes.min() > _SMALL:
+            self._put_plain_squares(groups, values, sign, 0)
+            return
+        large, small = sizes >= _LARGE, (sizes <= _SMALL) & (sizes > 0.0)
+        self._put_plain_squares(groups, np.where(large | small, 0.0, values), sign, 0)
+        for beyond, scale in ((large, -_SCALE), (small, _SCALE)):
+            if beyond.any():
+                self._put_plain_squares(groups[beyond], np.ldexp(values[beyond], scale), sign, -2 * scale)
+
+    def _put_plain_squares(self, groups: Groups, values: FloatArray, sign: int, shift: int) -> None:
+        for part in two_product(values, values):
+            self._squares.add(groups, part, sign, shift)
+
+    def _clear(self, groups: Groups) -> None:
+        self._sums.clear(groups)
+        self._squares.clear(groups)
+
+    def _facts(self, group: int) -> object:
+        return self._sums.exact(group), normal(*self._squares.exact(group))
+
+    def result(self, groups: Groups) -> Stored:
+        """The variances. O(groups)."""
+        counts = self.counts[groups]
+        result = self._variances(groups, np.maximum(counts, 2).astype(np.float64))
+        odd = self._sums.odd(groups)
+        if odd is not None:
+            result[odd[0] | odd[1] | odd[2]] = np.nan
+        return masked(result, counts - 1)
+
+    def _variances(self, groups: Groups, count: FloatArray) -> FloatArray:
+        total, total_rest = self._sums.sums.pair(groups)
+        square, square_rest = self._squares.pair(groups)
+        plain = (np.abs(total) < _LARGE) & (square < _LARGE) & (square > _SMALL)
+        total, total_rest, square, square_rest = (
+            np.where(plain, part, 0.0) for part in (total, total_rest, square, square_rest)
+        )
+        left, left_error = two_product(count, square)
+        right, right_error = two_product(total, total)
+        difference, error = two_sum(left, -right)
+        difference += error + (left_error - right_error) + (count * square_rest - 2.0 * total * total_rest)
+        result = difference / (count * (count - 1.0))
+        unsure = ~plain | (difference <= left * _CANCELLED)
+        for row in unsure.nonzero()[0].tolist():
+            result[row] = self._exact_variance(int(groups[row]), int(count[row]))
+        return result
+
+    def _exact_variance(self, group: int, count: int) -> float:
+        total, exponent = self._sums.sums.exact(group)
+        square, square_exponent = self._squares.exact(group)
+        lowest = min(2 * exponent, square_exponent)
+        difference = count * (square << (square_exponent - lowest)) - (total * total << (2 * exponent - lowest))
+        return quotient(difference, lowest, count * (count - 1))
+
+    def memory_bytes(self) -> int:
+        """The memory held, in bytes."""
+        return super().memory_bytes() + self._sums.memory_bytes() + self._squares.memory_bytes()
+
+
+class Deviation(Variance):
+    """The standard deviation of a sample: the square root of its variance."""
+
+    def result(self, groups: Groups) -> Stored:
+        """The deviations. O(groups)."""
+        values, valid = super().result(groups)
+        return np.sqrt(values), valid
