@@ -116,11 +116,12 @@ def test_field_prefix() -> None:
     assert refused.value.field == "query.filter.any_of.filters[0].comparison.value"
 
 
-def test_custom_is_not_available() -> None:
+def test_the_present_is_not_available() -> None:
     with pytest.raises(FeatureNotAvailable) as refused:
-        check_filter(AllOf((f.Custom("age > 18"),)), SCHEMA)
+        check_filter(AllOf((f.Custom("whole > 18 &&\n now() > '2026-01-01'"),)), SCHEMA)
     assert refused.value.reason is Reason.FEATURE_NOT_AVAILABLE
     assert refused.value.field == "filter.all_of.filters[0].custom"
+    assert refused.value.metadata == {"line": "2", "column": "2"}
 
 
 # Limits

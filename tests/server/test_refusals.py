@@ -298,7 +298,11 @@ CASES = [
     Case("deeper than protobuf reads", INVALID, "MALFORMED_REQUEST", "", raw("TableService/Query", bottomless())),
     Case("wide filter", LIMIT, "LIMIT_EXCEEDED", "query.filter.any_of.filters[48]",
          where(q.Filter(any_of=q.FilterList(filters=[compare("age", "EQUAL", int64_value=1)] * 50)))),
-    Case("custom filter", LATER, "FEATURE_NOT_AVAILABLE", "query.filter.custom", where(q.Filter(custom="age > 1"))),
+    Case("expression", INVALID, "BAD_EXPRESSION", "query.filter.custom", where(q.Filter(custom="age >"))),
+    Case("expression's column", INVALID, "UNKNOWN_COLUMN", "query.filter.custom", where(q.Filter(custom="agee > 1"))),
+    Case("expression's type", INVALID, "WRONG_TYPE", "query.filter.custom", where(q.Filter(custom="name > 1"))),
+    Case("nested expression", LIMIT, "LIMIT_EXCEEDED", "query.filter.custom", where(q.Filter(custom="(" * 4_000))),
+    Case("the present", LATER, "FEATURE_NOT_AVAILABLE", "query.filter.custom", where(q.Filter(custom="born < now()"))),
     # Tables.
     Case("no columns", INVALID, "BAD_SCHEMA", "table.columns", create([])),
     Case("no key", INVALID, "BAD_SCHEMA", "table.columns", create([Column(name="a", type=INT64)])),

@@ -17,8 +17,9 @@ import numpy as np
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.schema import TableSchema
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray, IntArray
+from tesseract_grpc.engine.operators.predicate_expression import compile_condition
 from tesseract_grpc.engine.operators.predicate_leaf import Get, MaskFunction, Read, Term, TestFunction, compile_leaf
-from tesseract_grpc.engine.query.filter import AllOf, AnyOf, Compare, Filter, In, Like, NullTest, Regex
+from tesseract_grpc.engine.query.filter import AllOf, AnyOf, Compare, Expression, Filter, In, Like, NullTest, Regex
 
 __all__ = ["Get", "Predicate", "Read", "compile_predicate"]
 
@@ -83,6 +84,8 @@ def _unused(read: Read) -> BoolArray:
 
 
 def _compile(node: Filter, schema: TableSchema, columns: Sequence[Column], intern: bool) -> Term:
+    if isinstance(node, Expression):
+        return compile_condition(node.condition, schema, columns)
     if isinstance(node, (Compare, In, Like, Regex, NullTest)):
         at = schema.position(node.column)
         return compile_leaf(node, at, columns[at], intern=intern)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tesseract_grpc.engine.data.schema import ColumnSchema, TableSchema
+from tesseract_grpc.engine.query.expression.typed import spelling
 from tesseract_grpc.engine.query.filter_tree import (
     FALSE,
     TRUE,
@@ -17,6 +18,7 @@ from tesseract_grpc.engine.query.filter_tree import (
     AnyOf,
     Compare,
     CompareOp,
+    Expression,
     Filter,
     In,
     Like,
@@ -40,7 +42,7 @@ def all_of(filters: Iterable[Filter], schema: TableSchema) -> Filter:
     flat = _flatten(filters, AllOf)
     if FALSE in flat:
         return FALSE
-    trees = [f for f in flat if isinstance(f, AnyOf)]
+    trees = [f for f in flat if isinstance(f, (AnyOf, Expression))]
     merged: list[Filter] = []
     for column, leaves in _by_column(flat).items():
         kept = [settled(leaf, schema) for leaf in _all_of_column(schema.column(column), leaves)]
@@ -55,7 +57,7 @@ def any_of(filters: Iterable[Filter], schema: TableSchema) -> Filter:
     flat = _flatten(filters, AnyOf)
     if TRUE in flat:
         return TRUE
-    trees = [f for f in flat if isinstance(f, AllOf)]
+    trees = [f for f in flat if isinstance(f, (AllOf, Expression))]
     merged: list[Filter] = []
     for column, leaves in _by_column(flat).items():
         kept = [settled(leaf, schema) for leaf in _any_of_column(schema.column(column), leaves)]
@@ -170,7 +172,7 @@ def _bounds(column: str, leaves: Iterable[Leaf], *, strongest: bool) -> list[Lea
     return found
 
 
-_RANKS: dict[type, int] = {Compare: 0, In: 1, Like: 2, Regex: 3, NullTest: 4, AllOf: 5, AnyOf: 6}
+_RANKS: dict[type, int] = {Compare: 0, In: 1, Like: 2, Regex: 3, NullTest: 4, AllOf: 5, AnyOf: 6, Expression: 7}
 
 
 def _order(each: Filter, schema: TableSchema) -> tuple[Any, ...]:
@@ -178,6 +180,8 @@ def _order(each: Filter, schema: TableSchema) -> tuple[Any, ...]:
     rank = _RANKS[type(each)]
     if isinstance(each, (AllOf, AnyOf)):
         return rank, len(each.filters), tuple(_order(inner, schema) for inner in each.filters)
+    if isinstance(each, Expression):
+        return rank, spelling(each.condition)
     assert isinstance(each, (Compare, In, Like, Regex, NullTest))
     place = schema.position(each.column)
     if isinstance(each, Compare):

@@ -9,6 +9,10 @@ from __future__ import annotations
 from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, LimitExceeded, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.query.combine import all_of, any_of, settled
+from tesseract_grpc.engine.query.expression import fold
+from tesseract_grpc.engine.query.expression.check import check_condition
+from tesseract_grpc.engine.query.expression.lower import PATTERNS, lowered
+from tesseract_grpc.engine.query.expression.typed import Call, Now, Type, walk
 from tesseract_grpc.engine.query.filter_tree import (
     FALSE,
     TRUE,
@@ -18,6 +22,7 @@ from tesseract_grpc.engine.query.filter_tree import (
     Compare,
     CompareOp,
     Custom,
+    Expression,
     Filter,
     In,
     Like,
@@ -43,6 +48,7 @@ __all__ = [
     "Compare",
     "CompareOp",
     "Custom",
+    "Expression",
     "Filter",
     "In",
     "Like",
@@ -75,7 +81,8 @@ def check_filter(
 ) -> Filter:
     """The normal form of a filter. None, which keeps every row, becomes TRUE.
 
-    Raises InvalidRequest with the path of the wrong field, LimitExceeded, and FeatureNotAvailable for custom filters.
+    Raises InvalidRequest with the path of the wrong field, LimitExceeded, and FeatureNotAvailable where a custom filter
+    asks for the present.
     O(n log n).
     """
     return TRUE if filter is None else _Check(schema, max_depth, max_nodes).normal(filter, False, field, 1)
@@ -109,12 +116,36 @@ class _Check:
         if isinstance(node, Negate):
             return self.normal(node.filter, not negated, f"{field}.negate", depth + 1)
         if isinstance(node, Custom):
+            return self.custom(node, negated, f"{field}.custom", depth)
+        if isinstance(node, Expression):
+            return self.expression(node, negated, field)
+        return self.leaf(node, negated, field)
+
+    def custom(self, node: Custom, negated: bool, field: str, depth: int) -> Filter:
+        """What the text says, as far as possible in the nodes that indexes and routing know."""
+        condition = check_condition(node.text, self.schema, field=field).root
+        present = next((each for each in walk(condition) if isinstance(each, Now)), None)
+        if present is not None:
             raise FeatureNotAvailable(
                 Reason.FEATURE_NOT_AVAILABLE,
-                "filters as text are not available in this version; write the filter as a tree",
-                field=f"{field}.custom",
+                f"line {present.line}, column {present.column}: filters that change with time are not available in "
+                "this version; compare with a fixed time",
+                field=field,
+                metadata={"line": str(present.line), "column": str(present.column)},
             )
-        return self.leaf(node, negated, field)
+        if negated:
+            condition = fold.call(Type.BOOL, "not", (condition,))
+        return self.normal(lowered(condition, self.schema), False, field, depth)
+
+    def expression(self, node: Expression, negated: bool, field: str) -> Filter:
+        parts = list(walk(node.condition))
+        self.nodes += len(parts) - 1
+        if self.nodes > self.max_nodes:
+            raise _limit("max_filter_nodes", self.max_nodes, "nodes", field)
+        self.patterns += sum(isinstance(each, Call) and each.op in PATTERNS for each in parts)
+        if self.patterns > MAX_PATTERNS:
+            raise _limit("max_filter_patterns", MAX_PATTERNS, "patterns", field)
+        return Expression(fold.call(Type.BOOL, "not", (node.condition,))) if negated else node
 
     def leaf(self, node: Compare | In | Between | Like | Regex | NullTest, negated: bool, field: str) -> Filter:
         if isinstance(node, Compare):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
 
+from tesseract_grpc.engine.query.expression.typed import Typed
 from tesseract_grpc.engine.query.literal import Literal
 
 
@@ -107,7 +108,14 @@ class Custom:
     text: str
 
 
-Filter: TypeAlias = AllOf | AnyOf | Negate | Compare | In | Between | Like | Regex | NullTest | Custom
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What is left of a custom filter when all that other nodes can say is said by them: a checked BOOL expression."""
+
+    condition: Typed
+
+
+Filter: TypeAlias = AllOf | AnyOf | Negate | Compare | In | Between | Like | Regex | NullTest | Custom | Expression
 
 TRUE = AllOf(())
 """The filter that keeps every row."""

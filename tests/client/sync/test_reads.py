@@ -127,7 +127,19 @@ def test_questions_that_are_refused(question: dict[str, Any], reason: str, table
     assert caught.value.field
 
 
-def test_expressions_are_refused_clearly_while_there_are_none(table: Tesseract) -> None:
+def test_expressions(table: Tesseract) -> None:
+    found = table.query([{"type": "custom", "value": 'price * day + 1 > 3 && symbol ~ "b" || side == null'}])
+    assert [(row["symbol"], row["day"]) for row in found] == [("B", 1), ("B", 2)]
+
+
+def test_a_mistake_in_an_expression_has_a_place(table: Tesseract) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        table.query([{"type": "custom", "value": "price > 1 &&\n pric < 2 && day == 'x'"}])
+    assert (caught.value.reason, caught.value.line) == ("UNKNOWN_COLUMN", 2)
+    assert caught.value.metadata["column"] == "2"
+
+
+def test_the_present_is_refused_clearly_while_there_is_none(table: Tesseract) -> None:
     with pytest.raises(FeatureNotAvailable) as caught:
-        table.query([{"type": "custom", "value": "price > 1"}])
+        table.query([{"type": "custom", "value": "now() > '2026-01-01'"}])
     assert caught.value.reason == "FEATURE_NOT_AVAILABLE"

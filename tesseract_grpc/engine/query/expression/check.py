@@ -180,10 +180,7 @@ class Checker:
         if node.name in self.schema:
             return self.column(node.name, node)
         if node.name in SPACES:
-            hint = (
-                'write row["name"] for a column' if node.name == "row" else f"write for example {_EXAMPLES[node.name]}"
-            )
-            return self.wrong(node, f"'{node.name}' alone is no value", hint)
+            return self.wrong(node, f"'{node.name}' alone is no value", f"write for example {_EXAMPLES[node.name]}")
         return self.unknown(node.name, node)
 
     def column(self, name: str, at: syntax.Node) -> Typed:
@@ -205,12 +202,11 @@ class Checker:
         if any(argument.type is Type.INVALID for argument in arguments):
             return Constant(Type.INVALID, None, at.line, at.column)
         made = fold.call(type, op, arguments, at.line, at.column)
-        if isinstance(made, Constant) and made.value is None and op.endswith("_int"):
-            if all(isinstance(each, Constant) and each.value is not None for each in arguments):
-                return self.wrong(
-                    at, "the constant has no value in INT64", "write it with a point, as doubles", _OVERFLOW
-                )
-        return made
+        if not (isinstance(made, Constant) and made.value is None and op.endswith("_int")):
+            return made
+        if any(isinstance(each, Constant) and each.value is None for each in arguments):
+            return made
+        return self.wrong(at, "the constant has no value in INT64", "write it with a point, as doubles", _OVERFLOW)
 
     def typed_null(self, value: Typed, type: Type) -> Typed:
         """The literal null as a null of the type that its neighbours have."""
@@ -224,4 +220,5 @@ _EXAMPLES = {
     "String": "String(x)",
     "Boolean": "Boolean(x)",
     "Date": "Date.parse(x)",
+    "row": 'row["name"]',
 }

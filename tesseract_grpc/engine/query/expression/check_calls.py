@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tesseract_grpc.engine.data.errors import EngineError, Reason
 from tesseract_grpc.engine.query.expression import fold, syntax
 from tesseract_grpc.engine.query.expression.literals import duration
-from tesseract_grpc.engine.query.expression.scalar import MATH
+from tesseract_grpc.engine.query.expression.math_arrays import ARRAYS
 from tesseract_grpc.engine.query.expression.scalar_text import compiled, spelled
 from tesseract_grpc.engine.query.expression.signatures import (
     CONSTANTS,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tesseract_grpc.engine.query.expression.check import Checker
 
 _WRONG = Reason.WRONG_TYPE
+_SPACES = ("Math", "Number", "String", "Date", "Boolean")
 _MONDAY = 4 * 86_400_000_000
 MAX_PATTERNS = 64
 """The most patterns (like, regular expressions) of an expression; each is compiled."""
@@ -71,8 +72,7 @@ class Calls:
         value = checker.value(target)
         if value.type.is_text:
             place = self.whole(checker.value(node.place))
-            item = checker.call(Type.STRING, "char_at", checker.operators.to_text(value), place, at=node)
-            return item
+            return checker.call(Type.STRING, "char_at", checker.operators.to_text(value), place, at=node)
         if value.type is Type.INVALID:
             return value
         hint = "paths into JSON are not available in this version" if value.type is Type.JSON else ""
@@ -114,9 +114,8 @@ class Calls:
         target = node.target
         if target is None:
             return self.function(node.name, node)
-        if isinstance(target, syntax.Name) and target.name in ("Math", "Number", "String", "Date", "Boolean"):
-            if target.name not in self.checker.schema:
-                return self.function(f"{target.name}.{node.name}", node)
+        if isinstance(target, syntax.Name) and target.name in _SPACES and target.name not in self.checker.schema:
+            return self.function(f"{target.name}.{node.name}", node)
         if isinstance(target, syntax.Pattern):
             return self.test(target, node)
         if isinstance(target, syntax.Array):
@@ -286,10 +285,8 @@ class Calls:
         subject = checker.operators.to_text(value) if value.type.is_text else value
         if node.name == "toFixed":
             subject = checker.operators.to_float(value)
-        given += [
-            _text(text) if isinstance(text, str) else Constant(Type.INT64, text)
-            for text in signature.default[len(given) :]
-        ]
+        for default in signature.default[len(given) :]:
+            given.append(_text(default) if isinstance(default, str) else Constant(Type.INT64, default))
         return checker.call(signature.result, signature.op, subject, *given, at=node)
 
     def arguments(self, types: Sequence[Type], given: Iterable[syntax.Node]) -> list[Typed]:
@@ -398,4 +395,4 @@ def _near(name: str, names: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else ""
 
 
-assert {f"Math.{name}" for name in MATH} <= set(FUNCTIONS)
+assert {f"Math.{name}" for name in ARRAYS} <= set(FUNCTIONS)

@@ -34,9 +34,8 @@ class Operators:
         checker = self.checker
         if node.op == "!":
             return checker.condition(node)
-        if node.op == "-" and isinstance(node.operand, syntax.Literal):
-            if isinstance(node.operand.value, (int, float)) and not isinstance(node.operand.value, bool):
-                return checker.literal(node.operand, negative=True)
+        if node.op == "-" and isinstance(node.operand, syntax.Literal) and type(node.operand.value) in (int, float):
+            return checker.literal(node.operand, negative=True)
         value = checker.value(node.operand)
         if node.op == "+":
             return checker.calls.to_number(value, node)
@@ -178,8 +177,8 @@ class Operators:
     def ordered(self, op: str, left: Typed, right: Typed, at: syntax.Node) -> Typed:
         """A comparison with the constant, if there is one, on the right."""
         if isinstance(left, Constant) and not isinstance(right, Constant):
-            return self.checker.call(Type.BOOL, _MIRRORED[op], right, left, at=at)
-        return self.checker.call(Type.BOOL, op, left, right, at=at)
+            left, right, op = right, left, _MIRRORED[op]
+        return self.checker.call(Type.BOOL, op, left, _as_exact(right, left.type), at=at)
 
     def ranks(self, left: Typed, right: Typed) -> tuple[Typed, Typed] | None:
         """Both sides as ranks; None when they are not of one enum."""
@@ -312,6 +311,17 @@ class Operators:
                 return checker.wrong(node.right, f"'{node.op}' needs a constant text", hint, _WRONG)
             found = checker.calls.prepared(Type.BOOL, "like", (text, right), node)
         return checker.call(Type.BOOL, "not", found, at=node) if negated else found
+
+
+def _as_exact(value: Typed, type: Type) -> Typed:
+    """A constant number in the other number type, where that holds the same number."""
+    if not isinstance(value, Constant) or value.type is type or not type.is_number:
+        return value
+    if isinstance(value.value, int) and abs(value.value) <= 2**53:
+        return Constant(type, float(value.value), value.line, value.column)
+    if isinstance(value.value, float) and value.value.is_integer() and abs(value.value) < 2**63:
+        return Constant(type, int(value.value), value.line, value.column)
+    return value
 
 
 def _named(value: Typed) -> str:

@@ -34,6 +34,8 @@ def call(type: Type, op: str, arguments: Sequence[Typed], line: int = 0, column:
     made = Call(type, op, args, line, column)
     if all(isinstance(argument, Constant) for argument in args):
         return Constant(type, apply(made, [a.value for a in args if isinstance(a, Constant)]), line, column)
+    if op not in NOT_STRICT and any(isinstance(a, Constant) and a.value is None for a in args):
+        return Constant(type, None, line, column)
     if op == "choose" and isinstance(args[0], Constant):
         return args[1] if args[0].value else args[2]
     if op == "coalesce":
@@ -49,7 +51,8 @@ def apply(made: Call, values: Sequence[Value]) -> Value:
         function, taken = specialise(made)
         result: Value = function(*[values[place] for place in taken])
         return result
-    return LAZY[made.op](*[_held(value) for value in values])
+    lazy: Value = LAZY[made.op](*[_held(value) for value in values])
+    return lazy
 
 
 def _held(value: Value) -> Any:

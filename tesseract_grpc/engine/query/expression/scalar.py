@@ -16,6 +16,7 @@ from typing import Any
 
 from tesseract_grpc.engine.data.schema import INT64_MAX, INT64_MIN
 from tesseract_grpc.engine.query.expression import scalar_text, scalar_time
+from tesseract_grpc.engine.query.expression.math_arrays import ARRAYS, on_one
 from tesseract_grpc.engine.query.expression.typed import Call, Constant, Value
 
 Scalar = Callable[..., Any]
@@ -31,39 +32,11 @@ def sort_key(value: Any) -> tuple[bool, Any]:
     return (True, 0) if value != value else (False, value)
 
 
-def _ieee(function: Scalar, invalid: float = math.nan) -> Scalar:
-    """Python raises where IEEE 754 has a value."""
-
-    def guarded(*values: float) -> float:
-        try:
-            result = function(*values)
-        except ValueError:
-            return invalid
-        except OverflowError:
-            return math.inf
-        return math.nan if isinstance(result, complex) else float(result)
-
-    return guarded
-
-
 def divide(left: float, right: float) -> float:
     """IEEE division, with 0.0 as the only zero."""
     if right:
         return left / right
     return math.nan if left != left or not left else math.copysign(math.inf, left)
-
-
-def power(base: float, exponent: float) -> float:
-    """`**` as JavaScript has it: 1 ** NaN and 1 ** Infinity are NaN; 0 ** -1 is Infinity."""
-    base += 0.0
-    if exponent != exponent or (abs(base) == 1 and math.isinf(exponent)):
-        return math.nan
-    try:
-        return math.pow(base, exponent)
-    except ValueError:
-        return math.nan if base else math.inf
-    except OverflowError:
-        return -math.inf if base < 0 and exponent % 2 == 1 else math.inf
 
 
 def remainder(left: float, right: float) -> float:
@@ -77,30 +50,6 @@ def remainder_int(left: int, right: int) -> int | None:
         return None
     result = abs(left) % abs(right)
     return -result if left < 0 else result
-
-
-def rounded(value: float) -> float:
-    """To the nearest whole number, halves up."""
-    if not math.isfinite(value):
-        return value
-    below = math.floor(value)
-    return float(below + (value - below >= 0.5))
-
-
-def _whole_float(function: Callable[[float], int]) -> Scalar:
-    return lambda value: float(function(value)) if math.isfinite(value) else value
-
-
-def _log(function: Scalar) -> Scalar:
-    return lambda value: -math.inf if value == 0 else _ieee(function)(value)
-
-
-def _log1p(value: float) -> float:
-    return -math.inf if value == -1 else float(_ieee(math.log1p)(value))
-
-
-def _sign(value: float) -> float:
-    return value if value != value else float((value > 0) - (value < 0))
 
 
 def _nan_first(choose: Scalar) -> Scalar:
@@ -117,33 +66,8 @@ def truncated(value: float) -> int | None:
     return whole(int(value)) if math.isfinite(value) else None
 
 
-MATH: Mapping[str, Scalar] = {
-    "floor": _whole_float(math.floor),
-    "ceil": _whole_float(math.ceil),
-    "trunc": _whole_float(math.trunc),
-    "round": rounded,
-    "sign": _sign,
-    "sqrt": _ieee(math.sqrt),
-    "cbrt": math.cbrt,
-    "exp": _ieee(math.exp),
-    "expm1": _ieee(math.expm1),
-    "log": _log(math.log),
-    "log2": _log(math.log2),
-    "log10": _log(math.log10),
-    "log1p": _log1p,
-    "sin": _ieee(math.sin),
-    "cos": _ieee(math.cos),
-    "tan": _ieee(math.tan),
-    "asin": _ieee(math.asin),
-    "acos": _ieee(math.acos),
-    "atan": math.atan,
-    "atan2": lambda y, x: math.atan2(y + 0.0, x + 0.0),
-    "hypot": math.hypot,
-}
-"""The functions of doubles to a double, by their names under `Math`."""
-
 SCALARS: Mapping[str, Scalar] = {
-    **MATH,
+    **{name: on_one(function) for name, function in ARRAYS.items()},
     **scalar_text.SCALARS,
     **scalar_time.SCALARS,
     "eq": lambda a, b: sort_key(a) == sort_key(b),
@@ -167,7 +91,6 @@ SCALARS: Mapping[str, Scalar] = {
     "mul": lambda a, b: a * b,
     "div": divide,
     "mod": remainder,
-    "pow": power,
     "neg": lambda a: -a,
     "abs": abs,
     "min": _nan_first(min),

@@ -60,7 +60,7 @@ def from_millis(millis: float) -> int | None:
     if isinstance(millis, int):
         micros = millis * 1000
     elif math.isfinite(millis) and abs(millis) < 1e16:
-        micros = int(math.floor(millis * 1000 + 0.5))
+        micros = math.floor(millis * 1000 + 0.5)
     else:
         return None
     return micros if INT64_MIN <= micros <= INT64_MAX else None
@@ -82,7 +82,7 @@ def subtract_millis(micros: int, millis: float) -> int | None:
 def difference(left: int, right: int) -> float | None:
     """The milliseconds from `right` to `left`; null when the distance leaves INT64."""
     micros = left - right
-    return micros / 1000 if INT64_MIN <= micros <= INT64_MAX else None
+    return float(micros) / 1000 if INT64_MIN <= micros <= INT64_MAX else None
 
 
 def bucket(micros: int, size: int, origin: int) -> int | None:

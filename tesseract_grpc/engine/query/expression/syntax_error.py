@@ -27,7 +27,7 @@ _OPERAND = {"NUMBER", "NAME"}
 def explain(error: UnexpectedCharacters | UnexpectedToken | UnexpectedEOF, text: str) -> Problem:
     """The problem that a parser's exception tells of."""
     if isinstance(error, UnexpectedCharacters):
-        character = text[error.pos_in_stream or 0]
+        character = str(error.char)
         hint = _HINTS.get(character, "")
         return Problem(f"{character!r} cannot stand here", error.line, error.column, hint)
     if isinstance(error, UnexpectedEOF) or error.token.type == "$END":

@@ -1,0 +1,158 @@
+"""Columns of values in flight: what the parts of an expression hand to each other.
+
+`Cells` are an array of values and a mask of which are not null, as in a `Vector`; what is the same for every row is an
+array without dimensions, and NumPy spreads it. The value at a null has no meaning. Texts are codes into `texts`, in
+which a text may stand twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tesseract_grpc.engine.data.vector import STORAGE, AnyArray, BoolArray
+from tesseract_grpc.engine.query.expression.typed import Constant, Type
+
+_COMBINED = 1 << 40
+"""Codes of several arguments are combined into one number; beyond this it is made small again first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Values, which of them are not null (None: all), and for texts what the codes stand for."""
+
+    values: AnyArray
+    valid: BoolArray | None = None
+    texts: Sequence[str] | None = None
+
+    def mask(self) -> BoolArray:
+        """Which values are not null, as an array of the shape of the values."""
+        return np.ones(self.values.shape, np.bool_) if self.valid is None else self.valid
+
+
+def constant(node: Constant) -> Cells:
+    """A constant, as an array without dimensions."""
+    dtype = STORAGE[node.type.data_type]
+    if node.value is None:
+        return Cells(np.zeros((), dtype), np.zeros((), np.bool_), [""] if _is_text(node.type) else None)
+    if _is_text(node.type):
+        return Cells(np.zeros((), dtype), None, [str(node.value)])
+    return Cells(np.array(node.value, dtype))
+
+
+def all_valid(cells: Sequence[Cells]) -> BoolArray | None:
+    """Where none of several is null; None for everywhere."""
+    valid: BoolArray | None = None
+    for each in cells:
+        if each.valid is not None:
+            valid = each.valid if valid is None else valid & each.valid
+    return valid
+
+
+def pick(where: BoolArray, one: Cells, other: Cells) -> Cells:
+    """The values of `one` where the mask is true, else those of `other`."""
+    valid = None
+    if one.valid is not None or other.valid is not None:
+        valid = np.where(where, one.mask(), other.mask())
+    if one.texts is None or other.texts is None:
+        return Cells(np.where(where, one.values, other.values), valid)
+    if one.texts is other.texts:
+        return Cells(np.where(where, one.values, other.values), valid, one.texts)
+    first, texts = compact(one)
+    second, more = compact(other)
+    codes = np.where(where, first, second + np.int32(len(texts)))
+    return Cells(codes, valid, [*texts, *more] or [""])
+
+
+def compact(cells: Cells) -> tuple[AnyArray, list[str]]:
+    """Codes into only the texts that occur, and these. Codes at nulls are 0. O(n + texts), O(n log n) when few."""
+    assert cells.texts is not None
+    codes, valid, total = cells.values, cells.valid, len(cells.texts)
+    if valid is not None:
+        codes, valid = np.broadcast_arrays(codes, valid)
+    if codes.ndim and total <= 4 * codes.size + 16:
+        used = np.zeros(total, np.bool_)
+        used[codes if valid is None else codes[valid]] = True
+        found = np.flatnonzero(used)
+        place = np.zeros(max(total, 1), np.int32)
+        place[found] = np.arange(len(found), dtype=np.int32)
+        return place.take(codes, mode="clip"), [cells.texts[code] for code in found.tolist()]
+    distinct, inverse = np.unique(codes if valid is None else codes[valid], return_inverse=True)
+    placed = np.zeros(codes.shape, np.int32)
+    if valid is None:
+        placed[...] = inverse.reshape(codes.shape)
+    else:
+        placed[valid] = inverse.reshape(-1)
+    return placed, [cells.texts[code] for code in distinct.tolist()]
+
+
+def map_distinct(function: Callable[..., Any], arguments: Sequence[Cells], type: Type) -> Cells:
+    """A function of Python values, called once for each distinct combination of arguments that are not null."""
+    valid = all_valid(arguments)
+    varying = [place for place, each in enumerate(arguments) if each.values.ndim]
+    if not varying:
+        values = [each.values.item() if each.texts is None else each.texts[each.values.item()] for each in arguments]
+        return constant(Constant(type, function(*values) if valid is None or bool(valid) else None))
+    shape = np.broadcast_shapes(*(each.values.shape for each in arguments), () if valid is None else valid.shape)
+    rows = None if valid is None else np.flatnonzero(np.broadcast_to(valid, shape))
+    columns: list[list[Any]] = [[] for _ in arguments]
+    key, lists = _distinct([_gather(arguments[place], rows) for place in varying])
+    for place, items in zip(varying, lists, strict=True):
+        columns[place] = items
+    count = len(lists[0])
+    for place, each in enumerate(arguments):
+        if not each.values.ndim:
+            value = each.values.item() if each.texts is None else each.texts[each.values.item()] if count else None
+            columns[place] = [value] * count
+    return _spread([function(*row) for row in zip(*columns, strict=True)], key, rows, shape, type)
+
+
+def _gather(cells: Cells, rows: AnyArray | None) -> Cells:
+    return cells if rows is None else Cells(cells.values[rows], None, cells.texts)
+
+
+def _distinct(arguments: Sequence[Cells]) -> tuple[AnyArray, list[list[Any]]]:
+    """For each row the number of its combination, and for each argument its value in each combination."""
+    coded: list[tuple[AnyArray, list[Any]]] = []
+    for each in arguments:
+        if each.texts is not None:
+            coded.append(compact(each))
+        else:
+            distinct, inverse = np.unique(each.values, return_inverse=True)
+            coded.append((inverse, distinct.tolist()))
+    if len(coded) == 1:
+        return coded[0][0], [coded[0][1]]
+    key = coded[0][0].astype(np.int64)
+    span = len(coded[0][1])
+    for codes, items in coded[1:]:
+        if span * len(items) > _COMBINED:
+            key = np.unique(key, return_inverse=True)[1].astype(np.int64)
+            span = len(key)
+        key = key * len(items) + codes
+        span *= len(items)
+    _, first, combined = np.unique(key, return_index=True, return_inverse=True)
+    return combined, [[items[code] for code in codes[first].tolist()] for codes, items in coded]
+
+
+def _spread(results: list[Any], key: AnyArray, rows: AnyArray | None, shape: tuple[int, ...], type: Type) -> Cells:
+    """The results, one a combination, given to the rows."""
+    present = np.fromiter((result is not None for result in results), np.bool_, len(results))
+    texts: list[str] | None = None
+    dtype = STORAGE[type.data_type]
+    if _is_text(type):
+        texts = [result or "" for result in results] or [""]
+        table = np.arange(len(results), dtype=dtype)
+    else:
+        table = np.array([0 if result is None else result for result in results], dtype)
+    if rows is None:
+        return Cells(table[key], None if present.all() else present[key], texts)
+    values, valid = np.zeros(shape, dtype), np.zeros(shape, np.bool_)
+    values[rows], valid[rows] = table[key], present[key]
+    return Cells(values, valid, texts)
+
+
+def _is_text(type: Type) -> bool:
+    return type in (Type.STRING, Type.ENUM, Type.JSON)
