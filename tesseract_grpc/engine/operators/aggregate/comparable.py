@@ -14,7 +14,6 @@ from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.vector import STORAGE, AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import Int64Array
 
-_BLOCK = 1 << 15  # rows worked on at a time, so that what is between two steps stays in the cache
 _BELOW_SIGN = np.int64(2**63 - 1)
 
 
@@ -31,16 +30,14 @@ def comparable(column: Column, values: AnyArray) -> Int64Array:
 
 
 def _of_floats(values: AnyArray) -> Int64Array:
-    numbers = np.empty(len(values), np.int64)
-    for start in range(0, len(values), _BLOCK):
-        block = values[start : start + _BLOCK] + 0.0  # -0.0 becomes 0.0
-        if np.isnan(block.max()):
-            block[np.isnan(block)] = np.nan  # a NaN of either sign is the same NaN
-        bits = block.view(np.int64)
-        flip = bits >> 63
-        flip &= _BELOW_SIGN
-        np.bitwise_xor(bits, flip, out=numbers[start : start + _BLOCK])
-    return numbers
+    floats = values + 0.0  # -0.0 becomes 0.0
+    if len(floats) and np.isnan(floats.max()):
+        floats[np.isnan(floats)] = np.nan  # a NaN of either sign is the same NaN
+    bits: Int64Array = floats.view(np.int64)
+    flip = bits >> 63
+    flip &= _BELOW_SIGN
+    bits ^= flip
+    return bits
 
 
 def restored(kind: DataType, numbers: Int64Array) -> AnyArray:

@@ -26,11 +26,11 @@ class RowCount:
 
     def add(self, groups: Groups, stored: Stored | None = None, grouped: Grouped | None = None) -> None:
         """Takes in rows. O(rows)."""
-        (grouped or Grouped(groups)).count_into(self.counts, 1)
+        (Grouped(groups) if grouped is None else grouped).count_into(self.counts, 1)
 
     def remove(self, groups: Groups, stored: Stored | None = None, grouped: Grouped | None = None) -> None:
         """Takes out rows. O(rows)."""
-        (grouped or Grouped(groups)).count_into(self.counts, -1)
+        (Grouped(groups) if grouped is None else grouped).count_into(self.counts, -1)
 
     def clear(self, groups: Groups) -> None:
         """Makes groups empty. O(groups)."""

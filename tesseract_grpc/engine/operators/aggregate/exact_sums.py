@@ -26,9 +26,9 @@ from tesseract_grpc.engine.operators.aggregate.rounding import quotient, rounded
 
 _WIDTH = 38  # bits of a digit
 _HALF = np.int64(1 << (_WIDTH - 1))
-_BLOCK = 1 << 15  # rows worked on at a time, so that what is between two steps stays in the cache
 _MOST_ROWS = 1 << 24  # rows between two rounds of carries
 _EXACT = 1 << 53  # integers below it are doubles
+_EXACT_ROWS = _EXACT >> _WIDTH  # the digits of so many rows add up to less
 _LOWEST, _HIGHEST = -1074, 900  # scales at which digits times the scale are doubles, and so are their sums
 _PLAIN = 1000  # scales up to which 2.0**scale and 2.0**-scale are normal numbers
 
@@ -49,41 +49,47 @@ class ExactSums:
         self._capacity = capacity
         self._levels = {level: grown(digits, capacity) for level, digits in self._levels.items()}
 
-    def add(self, groups: Groups, values: FloatArray, sign: int = 1, shift: int = 0) -> None:
-        """Adds `values * 2**shift` (times -1 when `sign` is -1) to their groups. Values are finite. O(rows)."""
-        if not len(values):
-            return
-        largest = max(float(values.max()), -float(values.min()))
+    def add(self, groups: Groups, values: FloatArray, largest: float, sign: int = 1, shift: int = 0) -> None:
+        """Adds `values * 2**shift` (times -1 when `sign` is -1) to their groups. O(rows).
+
+        The values are finite, at most 2**23, and `largest` is the size of the largest.
+        """
         if not largest:
             return
         exponent = math.frexp(largest)[1] + shift
         if not self._levels:
             self._anchor = exponent + 1 - _WIDTH  # one bit of room, for values a little larger
         top = -((self._anchor + _WIDTH - exponent) // _WIDTH)
-        for start in range(0, len(values), _BLOCK):
-            stop = min(start + _BLOCK, len(values))
-            if self._load + (stop - start) > _MOST_ROWS:
-                self._carry(self._levels)
-                self._load = 1
-            self._load += stop - start
-            self._cut(groups[start:stop], values[start:stop], top, sign, shift)
+        if self._load + len(values) > _MOST_ROWS:
+            self._carry(self._levels)
+            self._load = 1
+        self._load += len(values)
+        self._cut(groups, values, top, sign, shift)
 
     def _cut(self, groups: Groups, rest: FloatArray, level: int, sign: int, shift: int) -> None:
         """Cuts values into digits, from `level` down, and adds these."""
-        put = np.add.at if sign > 0 else np.subtract.at
         top = level
         while True:
             scale = self._anchor + _WIDTH * level - shift
             digits = _scaled(rest, -scale)
             np.trunc(digits, out=digits)
-            put(self._level(level), groups, digits.astype(np.int64))
-            rest = rest - _scaled(digits, scale)
+            self._put(self._level(level), groups, digits, sign)
+            np.subtract(rest, _scaled(digits, scale), out=digits)
+            rest = digits
             if not rest.any():
                 return
             if level < top:  # two levels hold nearly all values; what is left of a few is not worth whole passes
                 left = rest.nonzero()[0]
                 rest, groups = rest[left], groups[left]
             level -= 1
+
+    def _put(self, held: Int64Array, groups: Groups, digits: FloatArray, sign: int) -> None:
+        """Adds digits to those of a level."""
+        if 4 * self._capacity < len(groups) <= _EXACT_ROWS:
+            summed = np.bincount(groups, digits, self._capacity)  # doubles, but exact
+            (np.add if sign > 0 else np.subtract)(held, summed.astype(np.int64), out=held)
+        else:
+            (np.add if sign > 0 else np.subtract).at(held, groups, digits.astype(np.int64))
 
     def _level(self, level: int) -> Int64Array:
         digits = self._levels.get(level)
@@ -165,6 +171,11 @@ class ExactSums:
     def memory_bytes(self) -> int:
         """The memory held, in bytes."""
         return sum(digits.nbytes for digits in self._levels.values())
+
+
+def largest_of(values: FloatArray) -> float:
+    """The size of the largest of some values; not finite when one of them is not."""
+    return max(float(values.max()), -float(values.min()))
 
 
 def _scaled(values: FloatArray, exponent: int) -> FloatArray:

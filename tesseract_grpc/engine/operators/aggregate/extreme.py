@@ -19,14 +19,14 @@ from tesseract_grpc.engine.data.order import label_generation
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, grown
 from tesseract_grpc.engine.operators.aggregate.comparable import comparable, restored
-from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
 from tesseract_grpc.engine.operators.aggregate.state import ColumnState, masked
 
 
 class _Extreme(ColumnState):
     """The state of min and max."""
 
-    _reach: np.ufunc  # which of two numbers is the more extreme
+    _reach: np.ufunc  # the more extreme of two numbers
+    _reaches: np.ufunc  # whether a number is at least as extreme as another
     _nothing: int  # the number that every other reaches
 
     def __init__(self, column: Column) -> None:
@@ -44,8 +44,8 @@ class _Extreme(ColumnState):
         if self._codes is not None:
             self._codes = grown(self._codes, capacity)
 
-    def _numbers(self, rows: Grouped, values: AnyArray) -> Int64Array:
-        numbers = rows.comparable(self.column, values)
+    def _numbers(self, values: AnyArray) -> Int64Array:
+        numbers = comparable(self.column, values)
         if self._codes is not None and self._generation != label_generation(self.column):
             known = self.counts.nonzero()[0]  # rows on their way in are counted but not yet known: their codes are old
             known = known[self._extremes[known] != self._nothing]
@@ -53,21 +53,23 @@ class _Extreme(ColumnState):
             self._generation = label_generation(self.column)
         return numbers
 
-    def _add(self, rows: Grouped, values: AnyArray) -> None:
-        groups, numbers = rows.groups, self._numbers(rows, values)
+    def _add(self, groups: Groups, values: AnyArray) -> None:
+        numbers = self._numbers(values)
         before = self._extremes.take(groups)
+        reaching = self._reaches(numbers, before).nonzero()[0]
+        if len(reaching) < len(groups):  # few do, once groups have many rows
+            groups, numbers, values, before = (a.take(reaching) for a in (groups, numbers, values, before))
         self._reach.at(self._extremes, groups, numbers)
         now = self._extremes.take(groups)
-        replaced = (now != before).nonzero()[0]
-        self._holders[groups[replaced]] = 0
-        holding = (numbers == now).nonzero()[0]
+        self._holders[groups[now != before]] = 0
+        holding = numbers == now
         held = groups[holding]
         np.add.at(self._holders, held, 1)
         if self._codes is not None:
             self._codes[held] = values[holding]
 
-    def _remove(self, rows: Grouped, values: AnyArray) -> None:
-        groups, numbers = rows.groups, self._numbers(rows, values)
+    def _remove(self, groups: Groups, values: AnyArray) -> None:
+        numbers = self._numbers(values)
         leaving = groups[numbers == self._extremes.take(groups)]
         np.subtract.at(self._holders, leaving, 1)
         self._clear(groups[self.counts.take(groups) == 0])
@@ -109,6 +111,7 @@ class Minimum(_Extreme):
     """The least value."""
 
     _reach = np.minimum
+    _reaches = np.less_equal
     _nothing = 2**63 - 1
 
 
@@ -116,4 +119,5 @@ class Maximum(_Extreme):
     """The greatest value; NaN is greater than every number."""
 
     _reach = np.maximum
+    _reaches = np.greater_equal
     _nothing = -(2**63)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
 from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups, Int64Array, grown
-from tesseract_grpc.engine.operators.aggregate.exact_sums import ExactSums
+from tesseract_grpc.engine.operators.aggregate.exact_sums import ExactSums, largest_of
 from tesseract_grpc.engine.operators.aggregate.rounding import quotient
 
 _TESTS: tuple[Callable[[FloatArray], BoolArray], ...] = (np.isnan, np.isposinf, np.isneginf)
@@ -38,17 +38,20 @@ class FloatSums:
 
     def add(self, groups: Groups, values: AnyArray, sign: int) -> None:
         """Adds values to their groups, or takes them out when `sign` is -1. O(rows)."""
-        self.sums.add(groups, self.finite(groups, values, sign), sign)
+        finite, largest = self.finite(groups, values, sign)
+        self.sums.add(groups, finite, largest, sign)
 
-    def finite(self, groups: Groups, values: AnyArray, sign: int) -> FloatArray:
-        """Counts the values that are not finite; gives the values with these as zero."""
-        if not len(values) or (math.isfinite(values.max()) and math.isfinite(values.min())):
-            return values
+    def finite(self, groups: Groups, values: AnyArray, sign: int) -> tuple[FloatArray, float]:
+        """Counts the values that are not finite; gives the values with these as zero, and the largest size of one."""
+        largest = largest_of(values)
+        if math.isfinite(largest):
+            return values, largest
         if self._odd is None:
             self._odd = [np.zeros(self._capacity, np.int64) for _ in _TESTS]
         for counts, test in zip(self._odd, _TESTS, strict=True):
             (np.add if sign > 0 else np.subtract).at(counts, groups[test(values)], 1)
-        return np.where(np.isfinite(values), values, 0.0)
+        finite = np.where(np.isfinite(values), values, 0.0)
+        return finite, largest_of(finite)
 
     def clear(self, groups: Groups) -> None:
         """Makes the sums of these groups zero."""

@@ -1,7 +1,7 @@
 """One batch of rows by group, and what states can share about it.
 
-Most aggregates of a query read the same few columns. Which rows are not null, how many rows each group has and by
-which numbers values compare is worked out for the first state that asks and kept for the others. A `Grouped` lives as
+Most aggregates of a query read the same few columns. Which rows are not null and how many rows each group has is
+worked out for the first state that asks and kept for the others. A `Grouped` lives as
 long as its batch: it recognises a column by the array of its stored values, so the caller reads each column once and
 hands the same arrays to all states.
 """
@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
 from tesseract_grpc.engine.operators.aggregate.arrays import Groups, Int64Array
-from tesseract_grpc.engine.operators.aggregate.comparable import comparable
 
 _MANY = 1 << 14
 """From so many rows on, counting them apart costs less than it saves."""
@@ -23,13 +21,12 @@ _MANY = 1 << 14
 class Grouped:
     """The group number of each row of a batch."""
 
-    __slots__ = ("_comparable", "_counts", "_present", "groups")
+    __slots__ = ("_counts", "_present", "groups")
 
     def __init__(self, groups: Groups) -> None:
         self.groups = groups
         self._counts: Int64Array | None = None
         self._present: list[tuple[AnyArray, BoolArray, tuple[Grouped, AnyArray]]] = []
-        self._comparable: list[tuple[AnyArray, Int64Array]] = []
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -60,12 +57,3 @@ class Grouped:
             self._counts = np.bincount(self.groups)
         here = counts[: len(self._counts)]
         (np.add if sign > 0 else np.subtract)(here, self._counts, out=here)
-
-    def comparable(self, column: Column, values: AnyArray) -> Int64Array:
-        """The numbers by which stored values of a column compare."""
-        for known, numbers in self._comparable:
-            if known is values:
-                return numbers
-        numbers = comparable(column, values)
-        self._comparable.append((values, numbers))
-        return numbers

@@ -37,8 +37,6 @@ class IntegerSums:
 
     def add(self, groups: Groups, values: AnyArray, sign: int) -> None:
         """Adds values to their groups, or takes them out when `sign` is -1. O(rows)."""
-        if not len(values):
-            return
         put = np.add.at if sign > 0 else np.subtract.at
         if int(values.min()) >= -_NARROW and int(values.max()) < _NARROW:
             put(self._low, groups, values)

@@ -6,6 +6,8 @@ left out here, once, so no aggregate ever sees one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
@@ -14,6 +16,9 @@ from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, capacity_for, grown
 from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
+
+BLOCK = 1 << 14
+"""The most rows that a state takes in at once."""
 
 
 class ColumnState:
@@ -28,10 +33,10 @@ class ColumnState:
     def _reserve(self, capacity: int) -> None:
         """Makes room for so many groups."""
 
-    def _add(self, rows: Grouped, values: AnyArray) -> None:
+    def _add(self, groups: Groups, values: AnyArray) -> None:
         """Takes in values that are not null; they are counted already."""
 
-    def _remove(self, rows: Grouped, values: AnyArray) -> None:
+    def _remove(self, groups: Groups, values: AnyArray) -> None:
         """Takes out values that are not null; they are no longer counted."""
 
     def _clear(self, groups: Groups) -> None:
@@ -49,17 +54,19 @@ class ColumnState:
 
     def add(self, groups: Groups, stored: Stored, grouped: Grouped | None = None) -> None:
         """Takes in rows. O(rows)."""
-        rows, values = (grouped or Grouped(groups)).present(stored)
+        rows, values = (Grouped(groups) if grouped is None else grouped).present(stored)
         if len(rows):
             rows.count_into(self.counts, 1)
-            self._add(rows, values)
+            for part, some in blocks(rows.groups, values):
+                self._add(part, some)
 
     def remove(self, groups: Groups, stored: Stored, grouped: Grouped | None = None) -> None:
         """Takes out rows. O(rows)."""
-        rows, values = (grouped or Grouped(groups)).present(stored)
+        rows, values = (Grouped(groups) if grouped is None else grouped).present(stored)
         if len(rows):
             rows.count_into(self.counts, -1)
-            self._remove(rows, values)
+            for part, some in blocks(rows.groups, values):
+                self._remove(part, some)
 
     def clear(self, groups: Groups) -> None:
         """Makes groups empty, whatever they were. O(groups)."""
@@ -96,6 +103,15 @@ class ColumnState:
                 assert mine == true, f"group {group} holds {mine}, its rows say {true}"
         settled = np.array([group for group in groups.tolist() if group not in stale], np.int64)
         assert _bits(self.result(settled)) == _bits(fresh.result(settled)), "results differ"
+
+
+def blocks(groups: Groups, values: AnyArray) -> Iterator[tuple[Groups, AnyArray]]:
+    """The rows, so many at a time that what is worked out on the way to a result stays in the cache."""
+    if len(groups) <= BLOCK:
+        yield groups, values
+        return
+    for start in range(0, len(groups), BLOCK):
+        yield groups[start : start + BLOCK], values[start : start + BLOCK]
 
 
 def masked(values: AnyArray, counts: Int64Array) -> Stored:

@@ -15,7 +15,6 @@ from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import Groups
 from tesseract_grpc.engine.operators.aggregate.float_sums import FloatSums
-from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
 from tesseract_grpc.engine.operators.aggregate.integer_sums import IntegerSums
 from tesseract_grpc.engine.operators.aggregate.state import ColumnState, masked
 
@@ -30,11 +29,11 @@ class _Summing(ColumnState):
     def _reserve(self, capacity: int) -> None:
         self.sums.reserve(capacity)
 
-    def _add(self, rows: Grouped, values: AnyArray) -> None:
-        self.sums.add(rows.groups, values, 1)
+    def _add(self, groups: Groups, values: AnyArray) -> None:
+        self.sums.add(groups, values, 1)
 
-    def _remove(self, rows: Grouped, values: AnyArray) -> None:
-        self.sums.add(rows.groups, values, -1)
+    def _remove(self, groups: Groups, values: AnyArray) -> None:
+        self.sums.add(groups, values, -1)
 
     def _clear(self, groups: Groups) -> None:
         self.sums.clear(groups)

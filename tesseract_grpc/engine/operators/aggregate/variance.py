@@ -19,9 +19,8 @@ from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups
-from tesseract_grpc.engine.operators.aggregate.exact_sums import ExactSums
+from tesseract_grpc.engine.operators.aggregate.exact_sums import ExactSums, largest_of
 from tesseract_grpc.engine.operators.aggregate.float_sums import FloatSums, normal
-from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
 from tesseract_grpc.engine.operators.aggregate.rounding import quotient, two_product, two_sum
 from tesseract_grpc.engine.operators.aggregate.state import ColumnState, masked
 
@@ -46,32 +45,26 @@ class Variance(ColumnState):
         self._sums.reserve(capacity)
         self._squares.reserve(capacity)
 
-    def _add(self, rows: Grouped, values: AnyArray) -> None:
-        self._put(rows.groups, values, 1)
+    def _add(self, groups: Groups, values: AnyArray) -> None:
+        self._put(groups, values, 1)
 
-    def _remove(self, rows: Grouped, values: AnyArray) -> None:
-        self._put(rows.groups, values, -1)
+    def _remove(self, groups: Groups, values: AnyArray) -> None:
+        self._put(groups, values, -1)
 
     def _put(self, groups: Groups, values: AnyArray, sign: int) -> None:
-        if values.dtype == np.float64:
-            finite = self._sums.finite(groups, values, sign)
-            self._sums.sums.add(groups, finite, sign)
-            self._put_squares(groups, finite, sign)
-            return
-        if int(values.min()) > -_WHOLE and int(values.max()) < _WHOLE:
-            whole = values.astype(np.float64)
-            self._sums.sums.add(groups, whole, sign)
-            self._put_squares(groups, whole, sign)
+        if values.dtype == np.float64 or (int(values.min()) > -_WHOLE and int(values.max()) < _WHOLE):
+            self._put_doubles(groups, values.astype(np.float64, copy=False), sign)
             return
         high = (values >> _WORD).astype(np.float64) * 2.0**_WORD
         low = (values & ((1 << _WORD) - 1)).astype(np.float64)
-        for part in (high, low):
-            self._sums.sums.add(groups, part, sign)
-            self._put_squares(groups, part, sign)
+        self._put_doubles(groups, high, sign)
+        self._put_doubles(groups, low, sign)
         for part in two_product(high * 2.0, low):
-            self._squares.add(groups, part, sign)
+            self._squares.add(groups, part, largest_of(part), sign)
 
-    def _put_squares(self, groups: Groups, values: FloatArray, sign: int) -> None:
+    def _put_doubles(self, groups: Groups, values: FloatArray, sign: int) -> None:
+        values, largest = self._sums.finite(groups, values, sign)
+        self._sums.sums.add(groups, values, largest, sign)
         sizes = np.abs(values)
         if sizes.max() < _LARGE and sizes.min() > _SMALL:
             self._put_plain_squares(groups, values, sign, 0)
@@ -84,7 +77,7 @@ class Variance(ColumnState):
 
     def _put_plain_squares(self, groups: Groups, values: FloatArray, sign: int, shift: int) -> None:
         for part in two_product(values, values):
-            self._squares.add(groups, part, sign, shift)
+            self._squares.add(groups, part, largest_of(part), sign, shift)
 
     def _clear(self, groups: Groups) -> None:
         self._sums.clear(groups)
