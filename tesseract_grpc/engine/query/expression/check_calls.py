@@ -63,10 +63,11 @@ class Calls:
     def index(self, node: syntax.Index) -> Typed:
         """`row["name"]`, `text[place]`, and one item of `split` and `match`."""
         target, checker = node.target, self.checker
-        if isinstance(target, syntax.Name) and target.name == "row" and "row" not in checker.schema:
+        if isinstance(target, syntax.Name) and target.name == "row":
             if isinstance(node.place, syntax.Literal) and isinstance(node.place.value, str):
                 return checker.column(node.place.value, node.place)
-            return checker.wrong(node, "row[..] needs the name of a column in quotes", 'write row["name"]')
+            if "row" not in checker.schema:
+                return checker.wrong(node, "row[..] needs the name of a column in quotes", 'write row["name"]')
         if isinstance(target, syntax.Invoke) and target.target is not None and target.name in ("split", "match"):
             return self.item(target, node)
         value = checker.value(target)
