@@ -165,7 +165,7 @@ def test_malformed_filters_say_where(given: Any, field: str) -> None:
         (datetime(2024, 1, 1, tzinfo=UTC), "timestamp_value"),
         (np.datetime64("2024-01-01"), "timestamp_value"),
         (None, None),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "us"), None),
     ],
     ids=str,
 )
