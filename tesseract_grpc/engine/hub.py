@@ -26,6 +26,7 @@ from tesseract_grpc.engine.data.errors import (
     InvalidRequest,
     LimitExceeded,
     NotFound,
+    OutOfRange,
     Reason,
     RowProblem,
 )
@@ -36,13 +37,14 @@ from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.counters import Counters
+from tesseract_grpc.engine.live.resolve import Resolved, resolve
 from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.session import QueryResult, Session
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.table_watch import TableWatch
 from tesseract_grpc.engine.operators.select import BigSelection, TableSelector, select
 from tesseract_grpc.engine.query.filter import check_filter
-from tesseract_grpc.engine.query.query import WHOLE, Query, Window, plan_query
+from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 from tesseract_grpc.engine.query.query import Limits as QueryLimits
 
 BIG = 50_000
@@ -70,6 +72,7 @@ class CommitResult:
     counts: tuple[WriteCounts, ...]
     touched: tuple[Session, ...] = ()
     tables: tuple[Table, ...] = ()
+    ended: tuple[tuple[Session, OutOfRange], ...] = ()  # sessions that could not follow, and why
 
 
 class Hub:
@@ -129,7 +132,7 @@ class Hub:
         """Drops a table and its rows; returns the sessions on it, which ended. Raises NotFound."""
         table = self.table(name)
         self._line.current += 1
-        ended = tuple(session for session in self._sessions.values() if session.result.table is table)
+        ended = tuple(session for session in self._sessions.values() if session.resolved.base.table is table)
         for session in ended:
             del self._sessions[session.name]
             session.end(Reason.TABLE_DELETED)
@@ -149,7 +152,7 @@ class Hub:
         self._sources[new] = self._sources.pop(old)
         table.name = new
         for session in self._sessions.values():
-            if session.result.table is table:
+            if session.resolved.base.table is table:
                 session.query = replace(session.query, table=new)
         return table
 
@@ -212,7 +215,8 @@ class Hub:
             self.counters.sessions_changed += len(changed)
             for result in changed:
                 touched.update(dict.fromkeys(result.sessions.values()))
-        return CommitResult(version, tuple(counts), tuple(touched), tuple(table for table, _ in deltas))
+        tables = tuple(table for table, _ in deltas)
+        return CommitResult(version, tuple(counts), tuple(touched), tables, self._end_failed(tables))
 
     def _commit_row(self, write: Write, version: int) -> CommitResult | None:
         """The commit of one plain row; None when the batch path must decide."""
@@ -228,7 +232,18 @@ class Hub:
         changed = self._sources[table.name].publish_one(change)
         self.counters.sessions_changed += len(changed)
         touched = tuple([session for result in changed for session in result.sessions.values()])
-        return CommitResult(version, (counts,), touched, (table,))
+        return CommitResult(version, (counts,), touched, (table,), self._end_failed((table,)))
+
+    def _end_failed(self, tables: tuple[Table, ...]) -> tuple[tuple[Session, OutOfRange], ...]:
+        """Ends the sessions that could not follow a commit to these tables."""
+        ended: tuple[tuple[Session, OutOfRange], ...] = ()
+        for table in tables:
+            source = self._sources[table.name]
+            if source.failed:
+                ended += tuple(source.end_failed())
+        for session, _ in ended:
+            del self._sessions[session.name]
+        return ended
 
     def _apply(self, transactions: dict[str, Transaction], version: int, number: int, write: Write) -> WriteCounts:
         table = self.table(write.table)
@@ -287,8 +302,10 @@ class Hub:
 
         The function touches nothing of the hub, so it may be called in a worker thread; its result is that of now.
         """
-        table = self.table(query.table)
-        plan = plan_query(query, table.schema, self.limits.query)
+        resolved = self._resolve(query)
+        table, plan = resolved.table, resolved.plan
+        if resolved.group is not None and not resolved.maintained:
+            self.counters.rows_examined += resolved.group.hydrate(self.version)
         found = select(table, plan, window, big)
         self.counters.rows_examined += found.scan.examined
         self.counters.index_queries += found.scan.index is not None
@@ -323,9 +340,9 @@ class Hub:
         Call `hydration.sorting.run()` anywhere, then `open_session(.., hydration=..)`. None when the session is better
         opened at once. Raises NotFound, InvalidRequest.
         """
-        table = self.table(query.table)
-        plan = plan_query(query, table.schema, self.limits.query)
-        if table.row_count < big or plan.fingerprint in self._sources[table.name].results:
+        resolved = self._resolve(query)
+        table, plan = resolved.table, resolved.plan
+        if table.row_count < big or plan.fingerprint in resolved.source.results:
             return None
         hydration = Result(table, plan, self._line, self.limits.result_history).prepare()
         return hydration if len(hydration.sorting.slots) >= big else None
@@ -338,18 +355,17 @@ class Hub:
         Raises AlreadyExists, NotFound, InvalidRequest, LimitExceeded.
         """
         check_name(name, "session", "session_id")
-        table = self.table(query.table)
-        plan = plan_query(query, table.schema, self.limits.query)
+        resolved = self._resolve(query)
+        table, plan, source = resolved.table, resolved.plan, resolved.source
         known = self._sessions.get(name)
         if known is not None:
-            if known.result.table is table and known.plan == plan:
+            if known.result.table is table and known.resolved.plan == plan:
                 return known
             raise AlreadyExists(
                 Reason.SESSION_EXISTS, f"a session '{name}' with another query exists", field="session_id"
             )
         if len(self._sessions) >= self.limits.max_sessions:
             raise _limit("max_sessions", self.limits.max_sessions, "sessions in this hub")
-        source = self._sources[table.name]
         result = source.results.get(plan.fingerprint)
         if result is not None:
             self.counters.plans_shared += 1
@@ -360,14 +376,27 @@ class Hub:
             else:
                 result, hydration = Result(table, plan, self._line, self.limits.result_history), None
             if not validate_only:
-                self.counters.rows_examined += result.hydrate() if hydration is None else result.adopt(hydration)
-                self.counters.plans_hydrated += 1
-                source.add(result)
-        session = Session(name, query, plan, result)
+                self._hydrate(resolved, result, hydration)
+        session = Session(name, query, resolved, result)
         if not validate_only:
             result.sessions[name] = session
             self._sessions[name] = session
         return session
+
+    def _hydrate(self, resolved: Resolved, result: Result, hydration: Hydration | None) -> None:
+        """Evaluates a new result, and new groups below it, and makes them follow commits."""
+        counters = self.counters
+        if resolved.group is not None and not resolved.maintained:
+            counters.rows_examined += resolved.group.hydrate(self.version)
+        counters.rows_examined += result.hydrate() if hydration is None else result.adopt(hydration)
+        counters.plans_hydrated += 1
+        resolved.source.add(result)
+        resolved.keep()
+
+    def _resolve(self, query: Query) -> Resolved:
+        """What a query reads. Raises NotFound, InvalidRequest."""
+        base = self._sources[self.table(query.table).name]
+        return resolve(base, query, self.limits.query, self.version, self.counters, self.limits.history)
 
     def session(self, name: str) -> Session:
         """A session. Raises NotFound."""
@@ -384,7 +413,8 @@ class Hub:
         result = session.result
         del result.sessions[name]
         if not result.sessions:
-            self._sources[result.table.name].remove(result)
+            session.resolved.source.remove(result)
+            session.resolved.let_go()
         return session
 
     def watch_table(self, name: str, *, old_values: bool = False) -> TableWatch:

@@ -63,6 +63,9 @@ class Host:
         """Tells everybody whom a commit concerns. O(watches of the sessions and tables that it touched)."""
         self.audience.wake(result.touched)
         self.audience.wake(result.tables)
+        for session, error in result.ended:
+            resource = of_session(self.name, session.name)
+            self._ended((session,), Refusal(error.reason, error.message, field=error.field, resource=resource))
         self.versions.advance(self.hub.version)
 
     def defined(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.commit import Condition, Write, WriteKind
 from tesseract_grpc.engine.data.errors import CommitRefused
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
-from tesseract_grpc.engine.hub import Hub
+from tesseract_grpc.engine.hub import Hub, Limits
 from tesseract_grpc.engine.query.query import Query, SortKey, Window
 
 COLUMNS = (ColumnSchema("id", DataType.INT64, primary_key=True), ColumnSchema("n", DataType.INT64))
@@ -93,3 +94,21 @@ def test_a_refused_row_is_numbered_as_in_the_request_when_rows_before_it_were_sk
     with pytest.raises(CommitRefused) as caught:
         hub.commit([Write("t", WriteKind.INSERT, rows, condition=condition)])
     assert [problem.row for problem in caught.value.problems] == [1]
+
+
+@pytest.mark.parametrize("deleted", [(1, 3), (3, 1)])
+def test_a_refused_commit_gives_back_used_slots_and_new_ones(deleted: tuple[int, int]) -> None:
+    """Slots that had been used before were taken for the newest ones, and living rows fell off the end of the table."""
+    hub = Hub("test", epoch="test", limits=Limits(history=HistoryLimits(commits=1, rows=1)))
+    hub.create_table("t", TableSchema(COLUMNS))
+    write(hub, WriteKind.INSERT, *({"id": key, "n": key} for key in range(5)))
+    for key in deleted:
+        write(hub, WriteKind.DELETE, {"id": key})
+    for value in range(4):  # until history has forgotten the removals and their slots are free
+        write(hub, WriteKind.UPDATE, {"id": 0, "n": 10 + value}, {"id": 2, "n": 10 + value})
+    new = Write("t", WriteKind.INSERT, rows=Batch.of_rows(COLUMNS, [{"id": key} for key in (7, 8, 9)]))
+    again = Write("t", WriteKind.INSERT, rows=Batch.of_rows(COLUMNS, [{"id": 0}]))
+    with pytest.raises(CommitRefused):
+        hub.commit([new, again])
+    hub.check()
+    assert [row["id"] for row in hub.query(Query("t")).rows.to_rows()] == [0, 2, 4]

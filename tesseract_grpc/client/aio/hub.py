@@ -10,6 +10,7 @@ from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, schema_pb2, sess
 from ..core.arguments import duration_of
 from ..core.connection import MAX_MESSAGE_BYTES, Connection, Retry, Tls
 from ..core.filters import FilterLike, SortLike
+from ..core.groupings import AggregatesLike, grouping_of
 from ..core.info import HubInfo, ServerInfo
 from ..core.names import hub_name, session_name, table_name
 from ..core.reads import query_of
@@ -140,13 +141,20 @@ class AsyncEventHorizon:
         filter: FilterLike | None = None,
         columns: Sequence[str] | None = None,
         sort: SortLike | None = None,
+        group_by: str | Sequence[str] | None = None,
+        aggregates: AggregatesLike | None = None,
+        having: FilterLike | None = None,
         idle_timeout: float | None = None,
         description: str = "",
     ) -> AsyncSession:
         """Creates a live query. With an id, it lives until it is removed, and creating it again with the same query
-        returns it; without one, it ends `idle_timeout` seconds after its last watcher."""
+        returns it; without one, it ends `idle_timeout` seconds after its last watcher.
+
+        With `group_by` or `aggregates` its rows are groups: `filter` chooses the rows that are grouped; `columns`,
+        `having` and `sort` speak of the groups. `aggregates` is {name: "count" or (function, column)}."""
+        grouping = grouping_of(group_by, aggregates)
         definition = session_service_pb2.Session(
-            query=query_of(self._hub, table, filter, columns, sort),
+            query=query_of(self._hub, table, filter, columns, sort, grouping, having),
             idle_timeout=duration_of(idle_timeout, "idle_timeout"),
             description=description,
         )

@@ -13,6 +13,7 @@ from ..core.arguments import duration_of
 from ..core.batch import encode
 from ..core.errors import invalid
 from ..core.filters import FilterLike, SortLike
+from ..core.groupings import AggregatesLike, grouping_of
 from ..core.info import TableInfo
 from ..core.names import hub_name, id_of
 from ..core.reads import PAGE_ROWS, Pages, query_of, rows_by_key, window_of
@@ -157,10 +158,13 @@ class AsyncTesseract:
         start: int = 0,
         limit: int | None = None,
         *,
+        group_by: str | Sequence[str] | None = None,
+        aggregates: AggregatesLike | None = None,
+        having: FilterLike | None = None,
         min_version: int = 0,
     ) -> Rows:
-        """The rows that a query has now, all of one version."""
-        query = query_of(self._hub, self, filter, columns, sort)
+        """The rows that a query has now, all of one version. Grouping is as in `create_session`."""
+        query = query_of(self._hub, self, filter, columns, sort, grouping_of(group_by, aggregates), having)
         window = window_of(start, limit)
         pages = Pages()
         if limit is not None and limit <= PAGE_ROWS:

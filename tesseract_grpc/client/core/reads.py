@@ -37,11 +37,20 @@ def query_of(
     filter: FilterLike | None = None,
     columns: Sequence[str] | None = None,
     sort: SortLike | None = None,
+    grouping: query_pb2.Grouping | None = None,
+    having: FilterLike | None = None,
 ) -> query_pb2.Query:
     """What is asked, as the wire has it."""
     chosen = names(columns, "columns") if columns is not None else None
     name = table if isinstance(table, str) else table.name
-    return query_pb2.Query(table=table_name(hub, name), filter=filter_of(filter), columns=chosen, sort=sort_of(sort))
+    return query_pb2.Query(
+        table=table_name(hub, name),
+        filter=filter_of(filter),
+        columns=chosen,
+        sort=sort_of(sort),
+        group=grouping,
+        having=filter_of(having),
+    )
 
 
 def window_of(start: int, limit: int | None) -> query_pb2.Window:

@@ -65,11 +65,12 @@ class ColumnSchema:
     enum_values: tuple[str, ...] = ()
     expression: str = ""
     description: str = ""
+    derived: bool = False  # made by an operator: what names its rows may be null and of any type
 
     @property
     def nullable(self) -> bool:
         """Whether the column may hold nulls."""
-        return not (self.primary_key or self.required)
+        return self.derived or not (self.primary_key or self.required)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def _check_column(column: ColumnSchema, where: str) -> None:
             f"column '{column.name}': computed columns are not available in this version",
             field=f"{where}.expression",
         )
-    if column.primary_key and column.type in (DataType.FLOAT64, DataType.JSON):
+    if column.primary_key and column.type in (DataType.FLOAT64, DataType.JSON) and not column.derived:
         raise _bad(f"column '{column.name}': a {column.type.name} column cannot be a key", f"{where}.primary_key")
     if column.primary_key and column.default is not None:
         raise _bad(f"column '{column.name}': a key column cannot have a default", f"{where}.default_value")

@@ -111,7 +111,7 @@ class Table:
         self.alive[slots] = False
         self.row_count -= len(slots)
         self.next_sequence -= len(slots)
-        if len(slots) and self.high_water - int(slots[0]) == len(slots):
+        if np.array_equal(slots, np.arange(self.high_water - len(slots), self.high_water)):
             self.high_water -= len(slots)  # they were all new: as if they had never been
         else:
             self._free = np.concatenate((self._free, slots))
@@ -146,6 +146,10 @@ class Table:
     def key_words_at(self, slots: AnyArray) -> list[NDArray[np.int64]]:
         """The key words of rows."""
         return [key_words(column, column.values[slots]) for column in self.key_columns]
+
+    def find(self, keys: Batch) -> Slots:
+        """The slots of the rows with these keys, whose texts are codes of the key columns; -1 where there is none."""
+        return self.keys.find([key_words(c, keys.columns[c.schema.name].values) for c in self.key_columns])
 
     @property
     def dense(self) -> bool:

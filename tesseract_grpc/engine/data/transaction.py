@@ -277,10 +277,10 @@ class Transaction:
         if last is not None:
             rows = rows.take(last)
         values = {p: stored for p, stored in rows.values.items() if not self.table.schema.columns[p].primary_key}
-        self._store(rows.slots, values)
+        self.store(rows.slots, values)
         return WriteCounts(updated=written)
 
-    def _store(self, slots: Slots, values: Mapping[int, Stored]) -> None:
+    def store(self, slots: Slots, values: Mapping[int, Stored]) -> None:
         """Writes columns of distinct existing rows, and journals what changed."""
         table, version = self.table, self.version
         masks = np.zeros(len(slots), np.uint64)
@@ -319,7 +319,7 @@ class Transaction:
             _, first = np.unique(rows.slots[left], return_index=True)
             now = left[first]
             left = np.delete(left, first)
-            self._store(rows.slots[now], self._sums(rows, now))
+            self.store(rows.slots[now], self._sums(rows, now))
         return WriteCounts(updated=written)
 
     def _sums(self, rows: _Rows, now: NDArray[np.intp]) -> dict[int, Stored]:
@@ -382,6 +382,10 @@ class Transaction:
         table.erase(slots)
         reasons = np.full(len(slots), reason, np.uint8)
         self._journal.append((Delta(self.version, removed=slots, reasons=reasons), lambda: table.unerase(slots)))
+
+    def placed(self, slots: Slots) -> None:
+        """Records rows that the owner of the table has placed itself."""
+        self._journal.append((Delta(self.version, inserted=slots), lambda: self.table.unplace(slots)))
 
     # Ending
 

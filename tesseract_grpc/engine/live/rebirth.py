@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tesseract_grpc.engine.data.delta import Slots, join_stored
-from tesseract_grpc.engine.data.key_index import key_words
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import Batch, Vector
 from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, Removes, Updates
@@ -55,8 +54,7 @@ def join_reborn(changes: Changes, table: Table, slots: Slots) -> None:
 def _split(removes: tuple[Removes, ...], table: Table, slots: Slots) -> _Split:
     split = _Split([], [], [])
     for part in removes:
-        words = [key_words(column, part.keys.columns[column.schema.name].values) for column in table.key_columns]
-        now = table.keys.find(words)
+        now = table.find(part.keys)
         again = (now >= 0) & np.isin(now, slots)
         if not again.any():
             split.gone.append(part)

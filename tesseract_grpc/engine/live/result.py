@@ -15,10 +15,8 @@ from tesseract_grpc.engine.data.delta import ChangeKind, Delta, Placement, Remov
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.reader import Folds
-from tesseract_grpc.engine.operators.filter import FilterOperator
+from tesseract_grpc.engine.operators.filter import routed_filter
 from tesseract_grpc.engine.operators.order import OrderOperator
-from tesseract_grpc.engine.operators.predicate import compile_predicate
-from tesseract_grpc.engine.operators.routing_keys import RoutingKey, routing_keys, unrouted_part, usable
 from tesseract_grpc.engine.operators.scan import scan
 from tesseract_grpc.engine.operators.sort_words import Sorting
 from tesseract_grpc.engine.query.query import Plan
@@ -45,16 +43,9 @@ class Result:
         self.fingerprint: Hashable = plan.fingerprint
         self.line = line
         self.left = False  # whether it is no longer maintained
-        predicate = compile_predicate(plan.filter, table.schema, table.columns, intern=True)
-        keys = routing_keys(plan.filter, table.schema, table.columns, intern=True)
-        self.route: RoutingKey | None = keys[0] if keys and usable(keys[0]) else None
-        rest, left = predicate, unrouted_part(plan.filter, self.route, table.schema)
-        if left is not plan.filter:
-            rest = compile_predicate(left, table.schema, table.columns, intern=True)
         self.order = OrderOperator(table, plan.sort)
-        self.filter = FilterOperator(table, predicate, keys, self.order.words.positions)
-        if self.route is not None:
-            self.filter.routed_by(self.route.column, rest)
+        self.filter = routed_filter(table, plan.filter, self.order.words.positions)
+        self.route = self.filter.key
         self.history = Changelog(history, line.current)
         self._myself = (self,)
         self.sessions: dict[str, Session] = {}

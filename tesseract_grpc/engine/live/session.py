@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -14,7 +15,10 @@ from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.live.changes import Changes, Snapshot
 from tesseract_grpc.engine.live.result import Result
 from tesseract_grpc.engine.live.watch import Watch, WindowImage
-from tesseract_grpc.engine.query.query import WHOLE, Plan, Query, Window
+from tesseract_grpc.engine.query.query import WHOLE, Query, Window
+
+if TYPE_CHECKING:
+    from tesseract_grpc.engine.live.resolve import Resolved
 
 
 class QueryResult:
@@ -32,8 +36,10 @@ class QueryResult:
 class Session:
     """A named live query."""
 
-    def __init__(self, name: str, query: Query, plan: Plan, result: Result) -> None:
+    def __init__(self, name: str, query: Query, resolved: Resolved, result: Result) -> None:
+        plan = resolved.plan
         self.name = name
+        self.resolved = resolved
         self.query = query
         self.plan = plan
         self.result = result

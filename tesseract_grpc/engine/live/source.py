@@ -11,11 +11,13 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.delta import Delta, RowChange
+from tesseract_grpc.engine.data.errors import OutOfRange
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.reader import Folds
 from tesseract_grpc.engine.live.result import Result
-from tesseract_grpc.engine.live.routing import Router
+from tesseract_grpc.engine.live.routing import Follower, Router
+from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.table_watch import TableWatch
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Source:
         self.watches: set[TableWatch] = set()
         self.results: dict[Hashable, Result] = {}
         self.groups: dict[Hashable, Group] = {}
+        self.failed: list[tuple[Follower, OutOfRange]] = []  # who could not follow the last commit
         self._counters = counters
 
     def add(self, result: Result) -> None:
@@ -53,7 +56,10 @@ class Source:
         for follower, part, by_key in self.router.route(delta):
             counters.sessions_routed += 1
             counters.rows_routed += len(part)
-            changed.extend(follower.apply(part, by_key))
+            try:
+                changed.extend(follower.apply(part, by_key))
+            except OutOfRange as error:
+                self.failed.append((follower, error))
         self._trim()
         return changed
 
@@ -68,12 +74,33 @@ class Source:
         unrouted = self.router.unrouted()
         counters.sessions_routed += len(routed) + len(unrouted)
         counters.rows_routed += len(routed) + len(unrouted)
-        for follower in routed:
-            changed.extend(follower.apply_one(change, True))
-        for follower in unrouted:
-            changed.extend(follower.apply_one(change, False))
+        for followers, by_key in ((routed, True), (unrouted, False)):
+            for follower in followers:
+                try:
+                    changed.extend(follower.apply_one(change, by_key))
+                except OutOfRange as error:
+                    self.failed.append((follower, error))
         self._trim()
         return changed
+
+    def end_failed(self) -> list[tuple[Session, OutOfRange]]:
+        """Ends the groups that could not follow a commit, and all sessions that show them; says why."""
+        ended: list[tuple[Session, OutOfRange]] = []
+        for follower, error in self.failed:
+            group = self.groups.pop(follower.fingerprint)
+            self.router.remove(group)
+            for session in group.source.sessions():
+                session.end(error.reason)
+                ended.append((session, error))
+        self.failed.clear()
+        return ended
+
+    def sessions(self) -> list[Session]:
+        """All sessions over this table and over groups of it."""
+        found = [session for result in self.results.values() for session in result.sessions.values()]
+        for group in self.groups.values():
+            found.extend(group.source.sessions())
+        return found
 
     def _trim(self) -> None:
         """Trims the table's history. Whoever stands in what is forgotten is told first; then its slots are free."""

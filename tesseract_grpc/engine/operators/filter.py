@@ -26,9 +26,10 @@ from tesseract_grpc.engine.data.delta import (
 from tesseract_grpc.engine.data.schema import Scalar
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import BoolArray
-from tesseract_grpc.engine.operators.predicate import Predicate
-from tesseract_grpc.engine.operators.routing_keys import RoutingKey
+from tesseract_grpc.engine.operators.predicate import Predicate, compile_predicate
+from tesseract_grpc.engine.operators.routing_keys import RoutingKey, routing_keys, unrouted_part, usable
 from tesseract_grpc.engine.operators.scan import scan
+from tesseract_grpc.engine.query.filter import Filter
 
 _NONE: BoolArray = np.zeros(0, np.bool_)
 
@@ -45,12 +46,13 @@ class FilterOperator:
         self.examined = 0  # rows looked at by the last hydration
         self._reads = frozenset(predicate.columns)
         self._old_columns = old_columns
+        self.key: RoutingKey | None = None
         self._route = -1
         self._rest = predicate
 
-    def routed_by(self, position: int, rest: Predicate) -> None:
-        """Tells what is left to be tested of rows that satisfy the routing key, which is on this column."""
-        self._route, self._rest = position, rest
+    def routed_by(self, key: RoutingKey, rest: Predicate) -> None:
+        """Tells by which key commits are routed here, and what is left to be tested of rows that satisfy it."""
+        self.key, self._route, self._rest = key, key.column, rest
 
     def _predicate(self, routed: bool, before: Container[int]) -> Predicate:
         """What to test: routed rows satisfy the key, unless their old or their new value alone may have done so."""
@@ -123,6 +125,18 @@ class FilterOperator:
         if predicate.test(former):
             return ChangeKind.UPDATED if now else ChangeKind.REMOVED
         return ChangeKind.INSERTED if now else None
+
+
+def routed_filter(table: Table, where: Filter | None, old_columns: frozenset[int]) -> FilterOperator:
+    """The operator of a checked filter, with its routing key when it has one."""
+    predicate = compile_predicate(where, table.schema, table.columns, intern=True)
+    keys = routing_keys(where, table.schema, table.columns, intern=True)
+    operator = FilterOperator(table, predicate, keys, old_columns)
+    if keys and usable(keys[0]):
+        left = unrouted_part(where, keys[0], table.schema)
+        rest = predicate if left is where else compile_predicate(left, table.schema, table.columns, intern=True)
+        operator.routed_by(keys[0], rest)
+    return operator
 
 
 def _mask(predicate: Predicate, slots: Slots, read: Callable[[int], Stored]) -> BoolArray:

@@ -73,7 +73,11 @@ class SortWords:
                 words.append(self._value_word(position, descending, nulls_first, stored))
             if stored[1] is not None:
                 words.append((stored[1] if nulls_first else ~stored[1]).astype(np.uint64))
-        words.extend(order_words(columns[p], columns[p].values[slots]) for p in self.table.schema.key)
+        for position in self.table.schema.key:
+            stored = stored_at(columns[position], slots)
+            words.append(self._value_word(position, False, False, stored))
+            if stored[1] is not None:  # what names a derived row may be null
+                words.append((~stored[1]).astype(np.uint64))
         return words
 
     def _value_word(self, position: int, descending: bool, nulls_first: bool, stored: Stored) -> Words:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema, project
 from tesseract_grpc.engine.query.filter import AllOf, Filter, check_filter
+from tesseract_grpc.engine.query.grouping import Grouping
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Query:
     filter: Filter | None = None
     columns: tuple[str, ...] = ()
     sort: tuple[SortKey, ...] = ()
+    group: Grouping | None = None  # then columns and sort speak of the grouped result
+    having: Filter | None = None  # a condition on the grouped result
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +82,19 @@ class Plan:
         return self.filter, self.sort
 
 
-def plan_query(query: Query, schema: TableSchema, limits: Limits) -> Plan:
+def plan_filter(where: Filter | None, schema: TableSchema, limits: Limits, field: str) -> Filter | None:
+    """Checks a filter and brings it into normal form; None when it keeps every row."""
+    if where is None:
+        return None
+    where = check_filter(
+        where, schema, field=field, max_depth=limits.max_filter_depth, max_nodes=limits.max_filter_nodes
+    )
+    return None if isinstance(where, AllOf) and not where.filters else where
+
+
+def plan_query(query: Query, schema: TableSchema, limits: Limits, field: str = "query.filter") -> Plan:
     """Checks a query against its table and brings it into normal form. Raises InvalidRequest, FeatureNotAvailable."""
-    where = query.filter
-    if where is not None:
-        where = check_filter(
-            where, schema, field="query.filter", max_depth=limits.max_filter_depth, max_nodes=limits.max_filter_nodes
-        )
-        if isinstance(where, AllOf) and not where.filters:
-            where = None
+    where = plan_filter(query.filter, schema, limits, field)
     positions = project(schema, query.columns)
     # A change names its row by key, so the key is always there.
     positions = tuple(p for p in schema.key if p not in positions) + positions

@@ -27,6 +27,7 @@ from tesseract_grpc.engine.query.filter_tree import (
 )
 from tesseract_grpc.engine.query.query import Query, SortKey, Window
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.groupings import decode_grouping, encode_grouping
 from tesseract_grpc.server.codec.values import decode_literal, encode_literal
 from tesseract_grpc.server.errors import invalid, limit_exceeded
 
@@ -60,6 +61,8 @@ def decode_query(message: twin.query.Query, table: str, limits: FilterLimits, fi
         filter=decode_filter(message.filter, limits, f"{field}.filter") if message.HasField("filter") else None,
         columns=tuple(message.columns),
         sort=tuple(_decode_sort(key, f"{field}.sort[{index}]") for index, key in enumerate(message.sort)),
+        group=decode_grouping(message.group, f"{field}.group") if message.HasField("group") else None,
+        having=decode_filter(message.having, limits, f"{field}.having") if message.HasField("having") else None,
     )
 
 
@@ -199,6 +202,10 @@ def encode_query(query: Query, table_name: str) -> twin.query.Query:
             direction=cast("twin.query.SortDirection.ValueType", 2 if key.descending else 1),
             nulls=cast("twin.query.NullsOrder.ValueType", 1 if key.nulls_first else 2),
         )
+    if query.group is not None:
+        encode_grouping(query.group, message.group)
+    if query.having is not None:
+        encode_filter(query.having, message.having)
     return message
 
 

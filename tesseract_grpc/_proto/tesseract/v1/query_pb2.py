@@ -25,39 +25,45 @@ _sym_db = _symbol_database.Default()
 from tesseract_grpc._proto.tesseract.v1 import value_pb2 as tesseract_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tesseract/v1/query.proto\x12\x0ctesseract.v1\x1a\x18tesseract/v1/value.proto\"r\n\x05Query\x12\r\n\x05table\x18\x01 \x01(\t\x12$\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x14.tesseract.v1.Filter\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12#\n\x04sort\x18\x04 \x03(\x0b\x32\x15.tesseract.v1.SortKey\"r\n\x07SortKey\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12.\n\tdirection\x18\x02 \x01(\x0e\x32\x1b.tesseract.v1.SortDirection\x12\'\n\x05nulls\x18\x03 \x01(\x0e\x32\x18.tesseract.v1.NullsOrder\"6\n\x06Window\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x12\n\x05limit\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_limit\"\xa3\x03\n\x06\x46ilter\x12*\n\x06\x61ll_of\x18\x01 \x01(\x0b\x32\x18.tesseract.v1.FilterListH\x00\x12*\n\x06\x61ny_of\x18\x02 \x01(\x0b\x32\x18.tesseract.v1.FilterListH\x00\x12&\n\x06negate\x18\x03 \x01(\x0b\x32\x14.tesseract.v1.FilterH\x00\x12.\n\ncomparison\x18\x04 \x01(\x0b\x32\x18.tesseract.v1.ComparisonH\x00\x12.\n\nmembership\x18\x05 \x01(\x0b\x32\x18.tesseract.v1.MembershipH\x00\x12(\n\x07\x62\x65tween\x18\x06 \x01(\x0b\x32\x15.tesseract.v1.BetweenH\x00\x12\"\n\x04like\x18\x07 \x01(\x0b\x32\x12.tesseract.v1.LikeH\x00\x12$\n\x05regex\x18\x08 \x01(\x0b\x32\x13.tesseract.v1.RegexH\x00\x12+\n\tnull_test\x18\t \x01(\x0b\x32\x16.tesseract.v1.NullTestH\x00\x12\x10\n\x06\x63ustom\x18\n \x01(\tH\x00\x42\x06\n\x04node\"3\n\nFilterList\x12%\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x14.tesseract.v1.Filter\"t\n\nComparison\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x32\n\x08operator\x18\x02 \x01(\x0e\x32 .tesseract.v1.ComparisonOperator\x12\"\n\x05value\x18\x03 \x01(\x0b\x32\x13.tesseract.v1.Value\"R\n\nMembership\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12#\n\x06values\x18\x02 \x03(\x0b\x32\x13.tesseract.v1.Value\x12\x0f\n\x07negated\x18\x03 \x01(\x08\"a\n\x07\x42\x65tween\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\"\n\x05lower\x18\x02 \x01(\x0b\x32\x13.tesseract.v1.Value\x12\"\n\x05upper\x18\x03 \x01(\x0b\x32\x13.tesseract.v1.Value\"8\n\x04Like\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x0f\n\x07negated\x18\x03 \x01(\x08\"S\n\x05Regex\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x18\n\x10\x63\x61se_insensitive\x18\x03 \x01(\x08\x12\x0f\n\x07negated\x18\x04 \x01(\x08\"+\n\x08NullTest\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0f\n\x07negated\x18\x02 \x01(\x08*l\n\rSortDirection\x12\x1e\n\x1aSORT_DIRECTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18SORT_DIRECTION_ASCENDING\x10\x01\x12\x1d\n\x19SORT_DIRECTION_DESCENDING\x10\x02*V\n\nNullsOrder\x12\x1b\n\x17NULLS_ORDER_UNSPECIFIED\x10\x00\x12\x15\n\x11NULLS_ORDER_FIRST\x10\x01\x12\x14\n\x10NULLS_ORDER_LAST\x10\x02*\x8b\x02\n\x12\x43omparisonOperator\x12#\n\x1f\x43OMPARISON_OPERATOR_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43OMPARISON_OPERATOR_EQUAL\x10\x01\x12!\n\x1d\x43OMPARISON_OPERATOR_NOT_EQUAL\x10\x02\x12\x1c\n\x18\x43OMPARISON_OPERATOR_LESS\x10\x03\x12%\n!COMPARISON_OPERATOR_LESS_OR_EQUAL\x10\x04\x12\x1f\n\x1b\x43OMPARISON_OPERATOR_GREATER\x10\x05\x12(\n$COMPARISON_OPERATOR_GREATER_OR_EQUAL\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tesseract/v1/query.proto\x12\x0ctesseract.v1\x1a\x18tesseract/v1/value.proto\"\xbf\x01\n\x05Query\x12\r\n\x05table\x18\x01 \x01(\t\x12$\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x14.tesseract.v1.Filter\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12#\n\x04sort\x18\x04 \x03(\x0b\x32\x15.tesseract.v1.SortKey\x12%\n\x05group\x18\x05 \x01(\x0b\x32\x16.tesseract.v1.Grouping\x12$\n\x06having\x18\x06 \x01(\x0b\x32\x14.tesseract.v1.Filter\"C\n\x08Grouping\x12\n\n\x02\x62y\x18\x01 \x03(\t\x12+\n\naggregates\x18\x02 \x03(\x0b\x32\x17.tesseract.v1.Aggregate\"\\\n\tAggregate\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x08\x66unction\x18\x02 \x01(\x0e\x32\x1f.tesseract.v1.AggregateFunction\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\t\"r\n\x07SortKey\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12.\n\tdirection\x18\x02 \x01(\x0e\x32\x1b.tesseract.v1.SortDirection\x12\'\n\x05nulls\x18\x03 \x01(\x0e\x32\x18.tesseract.v1.NullsOrder\"6\n\x06Window\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x12\n\x05limit\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_limit\"\xa3\x03\n\x06\x46ilter\x12*\n\x06\x61ll_of\x18\x01 \x01(\x0b\x32\x18.tesseract.v1.FilterListH\x00\x12*\n\x06\x61ny_of\x18\x02 \x01(\x0b\x32\x18.tesseract.v1.FilterListH\x00\x12&\n\x06negate\x18\x03 \x01(\x0b\x32\x14.tesseract.v1.FilterH\x00\x12.\n\ncomparison\x18\x04 \x01(\x0b\x32\x18.tesseract.v1.ComparisonH\x00\x12.\n\nmembership\x18\x05 \x01(\x0b\x32\x18.tesseract.v1.MembershipH\x00\x12(\n\x07\x62\x65tween\x18\x06 \x01(\x0b\x32\x15.tesseract.v1.BetweenH\x00\x12\"\n\x04like\x18\x07 \x01(\x0b\x32\x12.tesseract.v1.LikeH\x00\x12$\n\x05regex\x18\x08 \x01(\x0b\x32\x13.tesseract.v1.RegexH\x00\x12+\n\tnull_test\x18\t \x01(\x0b\x32\x16.tesseract.v1.NullTestH\x00\x12\x10\n\x06\x63ustom\x18\n \x01(\tH\x00\x42\x06\n\x04node\"3\n\nFilterList\x12%\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x14.tesseract.v1.Filter\"t\n\nComparison\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x32\n\x08operator\x18\x02 \x01(\x0e\x32 .tesseract.v1.ComparisonOperator\x12\"\n\x05value\x18\x03 \x01(\x0b\x32\x13.tesseract.v1.Value\"R\n\nMembership\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12#\n\x06values\x18\x02 \x03(\x0b\x32\x13.tesseract.v1.Value\x12\x0f\n\x07negated\x18\x03 \x01(\x08\"a\n\x07\x42\x65tween\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\"\n\x05lower\x18\x02 \x01(\x0b\x32\x13.tesseract.v1.Value\x12\"\n\x05upper\x18\x03 \x01(\x0b\x32\x13.tesseract.v1.Value\"8\n\x04Like\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x0f\n\x07negated\x18\x03 \x01(\x08\"S\n\x05Regex\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x18\n\x10\x63\x61se_insensitive\x18\x03 \x01(\x08\x12\x0f\n\x07negated\x18\x04 \x01(\x08\"+\n\x08NullTest\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0f\n\x07negated\x18\x02 \x01(\x08*\xa5\x02\n\x11\x41ggregateFunction\x12\"\n\x1e\x41GGREGATE_FUNCTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41GGREGATE_FUNCTION_COUNT\x10\x01\x12#\n\x1f\x41GGREGATE_FUNCTION_COUNT_VALUES\x10\x02\x12\x1a\n\x16\x41GGREGATE_FUNCTION_SUM\x10\x03\x12\x1a\n\x16\x41GGREGATE_FUNCTION_AVG\x10\x04\x12\x1a\n\x16\x41GGREGATE_FUNCTION_MIN\x10\x05\x12\x1a\n\x16\x41GGREGATE_FUNCTION_MAX\x10\x06\x12\x1a\n\x16\x41GGREGATE_FUNCTION_VAR\x10\x07\x12\x1d\n\x19\x41GGREGATE_FUNCTION_STDDEV\x10\x08*l\n\rSortDirection\x12\x1e\n\x1aSORT_DIRECTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18SORT_DIRECTION_ASCENDING\x10\x01\x12\x1d\n\x19SORT_DIRECTION_DESCENDING\x10\x02*V\n\nNullsOrder\x12\x1b\n\x17NULLS_ORDER_UNSPECIFIED\x10\x00\x12\x15\n\x11NULLS_ORDER_FIRST\x10\x01\x12\x14\n\x10NULLS_ORDER_LAST\x10\x02*\x8b\x02\n\x12\x43omparisonOperator\x12#\n\x1f\x43OMPARISON_OPERATOR_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43OMPARISON_OPERATOR_EQUAL\x10\x01\x12!\n\x1d\x43OMPARISON_OPERATOR_NOT_EQUAL\x10\x02\x12\x1c\n\x18\x43OMPARISON_OPERATOR_LESS\x10\x03\x12%\n!COMPARISON_OPERATOR_LESS_OR_EQUAL\x10\x04\x12\x1f\n\x1b\x43OMPARISON_OPERATOR_GREATER\x10\x05\x12(\n$COMPARISON_OPERATOR_GREATER_OR_EQUAL\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tesseract.v1.query_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SORTDIRECTION']._serialized_start=1320
-  _globals['_SORTDIRECTION']._serialized_end=1428
-  _globals['_NULLSORDER']._serialized_start=1430
-  _globals['_NULLSORDER']._serialized_end=1516
-  _globals['_COMPARISONOPERATOR']._serialized_start=1519
-  _globals['_COMPARISONOPERATOR']._serialized_end=1786
-  _globals['_QUERY']._serialized_start=68
-  _globals['_QUERY']._serialized_end=182
-  _globals['_SORTKEY']._serialized_start=184
-  _globals['_SORTKEY']._serialized_end=298
-  _globals['_WINDOW']._serialized_start=300
-  _globals['_WINDOW']._serialized_end=354
-  _globals['_FILTER']._serialized_start=357
-  _globals['_FILTER']._serialized_end=776
-  _globals['_FILTERLIST']._serialized_start=778
-  _globals['_FILTERLIST']._serialized_end=829
-  _globals['_COMPARISON']._serialized_start=831
-  _globals['_COMPARISON']._serialized_end=947
-  _globals['_MEMBERSHIP']._serialized_start=949
-  _globals['_MEMBERSHIP']._serialized_end=1031
-  _globals['_BETWEEN']._serialized_start=1033
-  _globals['_BETWEEN']._serialized_end=1130
-  _globals['_LIKE']._serialized_start=1132
-  _globals['_LIKE']._serialized_end=1188
-  _globals['_REGEX']._serialized_start=1190
-  _globals['_REGEX']._serialized_end=1273
-  _globals['_NULLTEST']._serialized_start=1275
-  _globals['_NULLTEST']._serialized_end=1318
+  _globals['_AGGREGATEFUNCTION']._serialized_start=1562
+  _globals['_AGGREGATEFUNCTION']._serialized_end=1855
+  _globals['_SORTDIRECTION']._serialized_start=1857
+  _globals['_SORTDIRECTION']._serialized_end=1965
+  _globals['_NULLSORDER']._serialized_start=1967
+  _globals['_NULLSORDER']._serialized_end=2053
+  _globals['_COMPARISONOPERATOR']._serialized_start=2056
+  _globals['_COMPARISONOPERATOR']._serialized_end=2323
+  _globals['_QUERY']._serialized_start=69
+  _globals['_QUERY']._serialized_end=260
+  _globals['_GROUPING']._serialized_start=262
+  _globals['_GROUPING']._serialized_end=329
+  _globals['_AGGREGATE']._serialized_start=331
+  _globals['_AGGREGATE']._serialized_end=423
+  _globals['_SORTKEY']._serialized_start=425
+  _globals['_SORTKEY']._serialized_end=539
+  _globals['_WINDOW']._serialized_start=541
+  _globals['_WINDOW']._serialized_end=595
+  _globals['_FILTER']._serialized_start=598
+  _globals['_FILTER']._serialized_end=1017
+  _globals['_FILTERLIST']._serialized_start=1019
+  _globals['_FILTERLIST']._serialized_end=1070
+  _globals['_COMPARISON']._serialized_start=1072
+  _globals['_COMPARISON']._serialized_end=1188
+  _globals['_MEMBERSHIP']._serialized_start=1190
+  _globals['_MEMBERSHIP']._serialized_end=1272
+  _globals['_BETWEEN']._serialized_start=1274
+  _globals['_BETWEEN']._serialized_end=1371
+  _globals['_LIKE']._serialized_start=1373
+  _globals['_LIKE']._serialized_end=1429
+  _globals['_REGEX']._serialized_start=1431
+  _globals['_REGEX']._serialized_end=1514
+  _globals['_NULLTEST']._serialized_start=1516
+  _globals['_NULLTEST']._serialized_end=1559
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,299 @@
+"""Groups: rows with equal values become one row of a derived table, with aggregates that follow every change.
+
+A row enters a group when it enters the filtered input and leaves it when it leaves; a row whose grouping columns change
+leaves one group and enters another. What an aggregate needs of a row is told to its state: the old value goes out, the
+new one comes in, and nothing else of the group is looked at. Only a state that cannot know its result from that
+(a minimum whose last holder has left) asks for the rows of its groups again.
+
+Which group each row is in is kept by slot, so neither the old key of a row nor the members of a group have to be worked
+out from values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesseract_grpc.engine.data.changelog import HistoryLimits
+from tesseract_grpc.engine.data.commit import CommitLimits
+from tesseract_grpc.engine.data.delta import Delta, Slots, Stored, column_bit, join_stored, stored_at, take_stored
+from tesseract_grpc.engine.data.derived_table import DerivedTable
+from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
+from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
+from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.transaction import Transaction
+from tesseract_grpc.engine.data.vector import Batch
+from tesseract_grpc.engine.operators.aggregate.contract import (
+    AggregateFunction,
+    AggregateState,
+    make_state,
+    result_type,
+)
+from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
+from tesseract_grpc.engine.operators.filter import FilterOperator
+from tesseract_grpc.engine.operators.group_keys import GroupKeys
+from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
+
+Numbers = NDArray[np.int64]
+Rows = NDArray[np.intp]
+_NO_ROW = -1
+
+
+def group_schema(grouping: Grouping, schema: TableSchema) -> TableSchema:
+    """The columns of a grouped result: the grouping columns, then the aggregates. Raises InvalidRequest."""
+    columns: list[ColumnSchema] = []
+    for name in grouping.by:
+        column = schema.column(name, field="query.group.by")
+        if column.type is DataType.JSON:
+            raise InvalidRequest(
+                Reason.WRONG_TYPE, f"column '{name}' is JSON and cannot be grouped by", field="query.group.by"
+            )
+        columns.append(replace(column, primary_key=True, required=False, default=None, derived=True))
+    for index, aggregate in enumerate(grouping.aggregates):
+        columns.append(_aggregate_column(aggregate, schema, f"query.group.aggregates[{index}]"))
+    if not grouping.by:
+        # One group of all rows: a constant names it.
+        columns.insert(0, ColumnSchema("group", DataType.BOOL, primary_key=True, derived=True))
+    return TableSchema(tuple(columns))
+
+
+def _aggregate_column(aggregate: Aggregate, schema: TableSchema, field: str) -> ColumnSchema:
+    column = schema.column(aggregate.column, field=f"{field}.column") if aggregate.column else None
+    try:
+        function = AggregateFunction(aggregate.function)
+    except ValueError:
+        raise InvalidRequest(
+            Reason.MALFORMED_REQUEST,
+            f"there is no aggregate '{aggregate.function[:60]}'; there are {', '.join(AggregateFunction)}",
+            field=f"{field}.function",
+        ) from None
+    kind = result_type(function, column)
+    values = column.enum_values if column is not None and kind is DataType.ENUM else ()
+    return ColumnSchema(aggregate.name, kind, enum_values=values, derived=True)
+
+
+class GroupOperator:
+    """The groups of a filtered table, as a derived table."""
+
+    def __init__(
+        self, name: str, source: FilterOperator, grouping: Grouping, version: int, history: HistoryLimits
+    ) -> None:
+        table = source.table
+        schema = group_schema(grouping, table.schema)
+        self.filter = source
+        self.source = table
+        self.by = tuple(table.schema.position(column) for column in grouping.by)
+        self.inputs = tuple(
+            table.schema.position(aggregate.column) if aggregate.column else None for aggregate in grouping.aggregates
+        )
+        self.states: list[AggregateState] = [
+            make_state(AggregateFunction(aggregate.function), None if position is None else table.columns[position])
+            for aggregate, position in zip(grouping.aggregates, self.inputs, strict=True)
+        ]
+        self._by_input: dict[int | None, list[AggregateState]] = {}
+        for state, read in zip(self.states, self.inputs, strict=True):
+            self._by_input.setdefault(read, []).append(state)
+        self.keys = GroupKeys([table.columns[position] for position in self.by])
+        self.table = DerivedTable(name, schema, version, history, self._number_of)
+        self._first_value = max(1, len(self.by))  # the position of the first aggregate in the derived table
+        self._share_texts()
+        self._by_mask = np.uint64(sum({column_bit(position) for position in self.by}))
+        self._members: Numbers = np.zeros(16, np.int64)
+        self._group_of: NDArray[np.int32] = np.full(16, _NO_ROW, np.int32)
+
+    @property
+    def reads(self) -> frozenset[int]:
+        """The columns of the source whose old values are needed."""
+        return frozenset(self.by) | {position for position in self.inputs if position is not None}
+
+    def _share_texts(self) -> None:
+        """Texts of the result are codes into the dictionaries of the source."""
+        for index, position in enumerate(self.by):
+            self.table.columns[index].dictionary = self.source.columns[position].dictionary
+        for index, read in enumerate(self.inputs):
+            column = self.table.columns[self._first_value + index]
+            if column.dictionary is not None and read is not None:
+                column.dictionary = self.source.columns[read].dictionary
+
+    def _number_of(self, keys: Batch) -> Numbers:
+        names = [self.source.columns[position].schema.name for position in self.by]
+        stored: list[Stored] = [(keys.columns[name].values, keys.columns[name].valid) for name in names]
+        return self.keys.numbers(stored, keys.length, add=False)
+
+    # Hydrating
+
+    def hydrate(self, version: int) -> int:
+        """Groups all rows of the input; returns how many were examined. O(n)."""
+        slots = self.filter.hydrate()
+        everything = len(slots) == self.source.high_water
+        rows: Slots | slice = slice(0, len(slots)) if everything else slots  # views instead of copies
+        self._make_room()
+        columns = self.source.columns
+        numbers = self.keys.numbers([stored_at(columns[p], rows) for p in self.by], len(slots), add=True)
+        self._make_room()
+        self._group_of[rows] = numbers
+        self._members += np.bincount(numbers, minlength=len(self._members))
+        grouped = Grouped(numbers)
+        for position, states in self._by_input.items():
+            stored = (numbers, None) if position is None else stored_at(columns[position], rows)
+            for state in states:
+                state.add(numbers, stored, grouped)
+        self._put_out(
+            Transaction(self.table, version, _NoSelector(), CommitLimits()), np.arange(self.keys.count), version
+        )
+        return self.filter.examined
+
+    def _make_room(self) -> None:
+        capacity = len(self.source.alive)
+        if capacity > len(self._group_of):
+            grown = np.full(capacity, _NO_ROW, np.int32)
+            grown[: len(self._group_of)] = self._group_of
+            self._group_of = grown
+        if self.keys.count > len(self._members):
+            known = len(self._members)
+            self._members = np.resize(self._members, self.keys.count + (self.keys.count >> 1))
+            self._members[known:] = 0
+        for state in self.states:
+            state.reserve(len(self._members))
+
+    # Following
+
+    def apply(self, delta: Delta, routed: bool = False) -> Delta:
+        """Follows a change of the source; returns the change of the derived table. O(delta) for most aggregates."""
+        change = self.filter.apply(delta, routed)
+        if not len(change):
+            return Delta(delta.version)
+        self._make_room()
+        columns = self.source.columns
+        inserted, removed, updated = change.inserted, change.removed, change.updated
+        came = self.keys.numbers([stored_at(columns[p], inserted) for p in self.by], len(inserted), add=True)
+        went = self._group_of[removed].astype(np.int64)
+        was = self._group_of[updated].astype(np.int64)
+        now = was
+        if self._by_mask and (change.changed & self._by_mask).any():
+            now = self.keys.numbers([stored_at(columns[p], updated) for p in self.by], len(updated), add=True)
+        self._make_room()
+        self._group_of[removed] = _NO_ROW
+        self._group_of[inserted] = came
+        self._group_of[updated] = now
+        np.add.at(self._members, came, 1)
+        np.add.at(self._members, now, 1)
+        np.add.at(self._members, went, -1)
+        np.add.at(self._members, was, -1)
+        touched = [came, went]
+        for position, states in self._by_input.items():
+            rows = self._concerned(change, position)
+            if not len(rows) and not len(came) and not len(went):
+                continue
+            leaving, entering = Grouped(np.concatenate((went, was[rows]))), Grouped(np.concatenate((came, now[rows])))
+            touched += (was[rows], now[rows])
+            old, new = self._values(change, position, rows)
+            for state in states:
+                state.remove(leaving.groups, old, leaving)
+                state.add(entering.groups, new, entering)
+        if now is not was:
+            touched += (was, now)
+        transaction = Transaction(self.table, delta.version, _NoSelector(), CommitLimits())
+        self._put_out(transaction, np.unique(np.concatenate(touched)), delta.version)
+        return transaction.finish()
+
+    def _values(self, change: Delta, position: int | None, rows: Rows) -> tuple[Stored, Stored]:
+        """The values of a column that leave groups and that enter them: removed or inserted rows, then updated ones."""
+        if position is None:
+            count = len(change.removed) + len(rows)
+            return (np.zeros(count, np.bool_), None), (np.zeros(len(change.inserted) + len(rows), np.bool_), None)
+        column = self.source.columns[position]
+        before = take_stored(change.old_updated(self.source, position), rows)
+        old = join_stored(change.old_removed(self.source, position), before)
+        new = join_stored(stored_at(column, change.inserted), stored_at(column, change.updated[rows]))
+        return old, new
+
+    def _concerned(self, change: Delta, position: int | None) -> Rows:
+        """Which updated rows an aggregate over a column has to hear of: its value changed, or the group did."""
+        mask = self._by_mask if position is None else self._by_mask | np.uint64(column_bit(position))
+        return (change.changed & mask).nonzero()[0]
+
+    def _put_out(self, transaction: Transaction, touched: Numbers, version: int) -> None:
+        """Writes the groups that may have changed to the derived table."""
+        empty = self._members[touched] == 0
+        slots = self.table.slots_of(touched)
+        dead = touched[empty]
+        for state in self.states:
+            if len(dead):
+                state.clear(dead)
+            self._rebuild(state)
+        gone = slots[empty & (slots >= 0)]
+        if len(gone):
+            transaction.erase(np.sort(gone))
+        stays = (~empty & (slots >= 0)).nonzero()[0]
+        if len(stays):
+            transaction.store(slots[stays], self._results(touched[stays]))
+        born = touched[~empty & (slots < 0)]
+        if len(born):
+            values = self._results(born)
+            values.update(enumerate(self._key_values(born)))
+            transaction.placed(self.table.place_rows(born, values, version))
+
+    def _key_values(self, numbers: Numbers) -> Sequence[Stored]:
+        return self.keys.values(numbers) if self.by else [(np.ones(len(numbers), np.bool_), None)]
+
+    def _results(self, numbers: Numbers) -> dict[int, Stored]:
+        return {self._first_value + index: state.result(numbers) for index, state in enumerate(self.states)}
+
+    def _rebuild(self, state: AggregateState) -> None:
+        """Looks again at the rows of the groups of which a state no longer knows its result. O(rows of the source)."""
+        stale = state.stale()
+        if not len(stale):
+            return
+        position = self.inputs[self.states.index(state)]
+        assert position is not None, "an aggregate without a column never needs its rows"
+        held = self._group_of[: self.source.high_water]
+        if len(stale) == 1:
+            slots = (held == stale[0]).nonzero()[0]
+        else:
+            wanted = np.zeros(self.keys.count + 1, np.bool_)  # the last one is for slots without a group, which hold -1
+            wanted[stale] = True
+            slots = wanted[held].nonzero()[0]
+        state.rebuild(stale, held[slots].astype(np.int64), stored_at(self.source.columns[position], slots))
+
+    def name_of(self, number: int) -> str:
+        """What a group is called in a message: its key."""
+        if not self.by or number < 0:
+            return "all rows"
+        stored = self.keys.values(np.array([number]))
+        values = [self.table.columns[index].vector(*each).to_list()[0] for index, each in enumerate(stored)]
+        names = [self.source.columns[position].schema.name for position in self.by]
+        return ", ".join(f"{name} = {value!r}" for name, value in zip(names, values, strict=True))
+
+    def memory_bytes(self) -> int:
+        """The memory held beside the derived table, in bytes."""
+        own = self._members.nbytes + self._group_of.nbytes + self.keys.memory_bytes()
+        return own + sum(state.memory_bytes() for state in self.states)
+
+    def check(self, fresh: Callable[[], GroupOperator]) -> None:
+        """Proves that the groups are those of a fresh operator."""
+        slots = self.filter.hydrate()
+        assert np.array_equal(np.sort(slots), (self._group_of[: self.source.high_water] >= 0).nonzero()[0])
+        other = fresh()
+        other.hydrate(self.table.update_version)
+        mine, theirs = _by_key(self.table), _by_key(other.table)
+        assert mine == theirs, f"groups differ from those grouped anew: {mine} != {theirs}"
+
+
+def _by_key(table: Table) -> dict[object, object]:
+    rows = table.batch(table.live_slots(), range(len(table.columns))).to_rows()
+    names = [column.name for column in table.schema.key_columns]
+    return {repr([row[name] for name in names]): repr(row) for row in rows}
+
+
+class _NoSelector:
+    """Derived tables are written by operators, which use no filters."""
+
+    def rows(self, filter: object) -> Slots:
+        raise AssertionError("an operator deletes by slot")
+
+    def matching(self, filter: object, slots: Slots) -> NDArray[np.bool_]:
+        raise AssertionError("an operator writes without conditions")
