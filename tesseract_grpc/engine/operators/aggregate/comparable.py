@@ -7,6 +7,9 @@ transform keeps the bits of positive numbers and flips all but the sign of negat
 
 from __future__ import annotations
 
+import math
+import struct
+
 import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
@@ -40,6 +43,16 @@ def _of_floats(values: AnyArray) -> Int64Array:
     return bits
 
 
+def comparable_one(column: Column, value: bool | float) -> int:
+    """The number by which one stored value compares. O(1)."""
+    if column.type is DataType.FLOAT64:
+        bits: int = struct.unpack("<q", struct.pack("<d", math.nan if value != value else value + 0.0))[0]
+        return bits ^ 0x7FFFFFFFFFFFFFFF if bits < 0 else bits
+    if column.dictionary is not None:
+        return column.dictionary.labels().item(int(value))
+    return int(value)
+
+
 def restored(kind: DataType, numbers: Int64Array) -> AnyArray:
     """The stored values that have these numbers. Not for texts, whose labels move."""
     assert not kind.is_text
@@ -47,3 +60,12 @@ def restored(kind: DataType, numbers: Int64Array) -> AnyArray:
         values: AnyArray = (numbers ^ ((numbers >> 63) & _BELOW_SIGN)).view(np.float64)
         return values
     return numbers.astype(STORAGE[kind])
+
+
+def restored_one(kind: DataType, number: int) -> bool | float:
+    """The stored value that has this number. O(1)."""
+    if kind is DataType.FLOAT64:
+        bits = number ^ 0x7FFFFFFFFFFFFFFF if number < 0 else number
+        value: float = struct.unpack("<d", struct.pack("<q", bits))[0]
+        return value
+    return bool(number) if kind is DataType.BOOL else number

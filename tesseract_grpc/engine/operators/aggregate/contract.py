@@ -29,7 +29,7 @@ from typing import Protocol
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
-from tesseract_grpc.engine.data.schema import ColumnSchema, DataType
+from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar
 from tesseract_grpc.engine.operators.aggregate.arrays import Groups
 from tesseract_grpc.engine.operators.aggregate.count import RowCount, ValueCount
 from tesseract_grpc.engine.operators.aggregate.extreme import Maximum, Minimum
@@ -71,6 +71,15 @@ class AggregateState(Protocol):
 
     def remove(self, groups: Groups, stored: Stored, grouped: Grouped | None = None) -> None:
         """Takes out rows that were added; otherwise as `add`."""
+
+    def add_one(self, group: int, value: Scalar) -> None:
+        """Takes in one row, given its stored value, None for null. The same as `add` of one row, without arrays."""
+
+    def remove_one(self, group: int, value: Scalar) -> None:
+        """Takes out one row."""
+
+    def result_one(self, group: int) -> Scalar:
+        """The result of one group as a stored value, None for null."""
 
     def clear(self, groups: Groups) -> None:
         """Makes distinct groups empty."""

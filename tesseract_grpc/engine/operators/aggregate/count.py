@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tesseract_grpc.engine.data.delta import Stored
-from tesseract_grpc.engine.data.schema import DataType
+from tesseract_grpc.engine.data.schema import DataType, Scalar
 from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, capacity_for, grown
 from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
-from tesseract_grpc.engine.operators.aggregate.state import ColumnState
+from tesseract_grpc.engine.operators.aggregate.state import ColumnState, Present
 
 
 class RowCount:
@@ -31,6 +31,18 @@ class RowCount:
     def remove(self, groups: Groups, stored: Stored | None = None, grouped: Grouped | None = None) -> None:
         """Takes out rows. O(rows)."""
         (Grouped(groups) if grouped is None else grouped).count_into(self.counts, -1)
+
+    def add_one(self, group: int, value: Scalar = None) -> None:
+        """Takes in one row. O(1)."""
+        self.counts[group] += 1
+
+    def remove_one(self, group: int, value: Scalar = None) -> None:
+        """Takes out one row. O(1)."""
+        self.counts[group] -= 1
+
+    def result_one(self, group: int) -> Scalar:
+        """The count of one group."""
+        return self.counts.item(group)
 
     def clear(self, groups: Groups) -> None:
         """Makes groups empty. O(groups)."""
@@ -67,3 +79,13 @@ class ValueCount(ColumnState):
     def result(self, groups: Groups) -> Stored:
         """The counts; never null."""
         return self.counts[groups], None
+
+    def _add_one(self, group: int, value: Present) -> None:
+        """It is counted already."""
+
+    def _remove_one(self, group: int, value: Present) -> None:
+        """It is no longer counted."""
+
+    def result_one(self, group: int) -> Scalar:
+        """The count of one group."""
+        return self.counts.item(group)

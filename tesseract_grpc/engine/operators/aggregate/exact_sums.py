@@ -54,17 +54,31 @@ class ExactSums:
 
         The values are finite, at most 2**23, and `largest` is the size of the largest.
         """
-        if not largest:
+        if largest:
+            self._cut(groups, values, self._top(largest, shift, len(values)), sign, shift)
+
+    def add_one(self, group: int, value: float, sign: int) -> None:
+        """Adds one finite value, or takes it out when `sign` is -1. O(1)."""
+        if not value:
             return
+        level = self._top(value, 0, 1)
+        while value:
+            scale = self._anchor + _WIDTH * level
+            digit = int(math.ldexp(value, -scale))
+            self._level(level)[group] += sign * digit
+            value -= math.ldexp(digit, scale)
+            level -= 1
+
+    def _top(self, largest: float, shift: int, rows: int) -> int:
+        """The level of the first digits of values up to `largest`, and room for those of so many rows."""
         exponent = math.frexp(largest)[1] + shift
         if not self._levels:
             self._anchor = exponent + 1 - _WIDTH  # one bit of room, for values a little larger
-        top = -((self._anchor + _WIDTH - exponent) // _WIDTH)
-        if self._load + len(values) > _MOST_ROWS:
+        if self._load + rows > _MOST_ROWS:
             self._carry(self._levels)
             self._load = 1
-        self._load += len(values)
-        self._cut(groups, values, top, sign, shift)
+        self._load += rows
+        return -((self._anchor + _WIDTH - exponent) // _WIDTH)
 
     def _cut(self, groups: Groups, rest: FloatArray, level: int, sign: int, shift: int) -> None:
         """Cuts values into digits, from `level` down, and adds these."""
@@ -160,7 +174,7 @@ class ExactSums:
             lowest = min(self._levels)
             exponent = self._anchor + _WIDTH * lowest
             for level, digits in self._levels.items():
-                total += int(digits[group]) << (_WIDTH * (level - lowest))
+                total += digits.item(group) << (_WIDTH * (level - lowest))
         if taken:
             numerator, denominator = taken.as_integer_ratio()
             low = min(exponent, 1 - denominator.bit_length())

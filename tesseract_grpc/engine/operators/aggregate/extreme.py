@@ -16,15 +16,17 @@ import numpy as np
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.order import label_generation
+from tesseract_grpc.engine.data.schema import Scalar
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, grown
-from tesseract_grpc.engine.operators.aggregate.comparable import comparable, restored
-from tesseract_grpc.engine.operators.aggregate.state import ColumnState, masked
+from tesseract_grpc.engine.operators.aggregate.comparable import comparable, comparable_one, restored, restored_one
+from tesseract_grpc.engine.operators.aggregate.state import ColumnState, Present, masked
 
 
 class _Extreme(ColumnState):
     """The state of min and max."""
 
+    _least: bool  # whether it is the least value or the greatest
     _reach: np.ufunc  # the more extreme of two numbers
     _reaches: np.ufunc  # whether a number is at least as extreme as another
     _nothing: int  # the number that every other reaches
@@ -44,17 +46,17 @@ class _Extreme(ColumnState):
         if self._codes is not None:
             self._codes = grown(self._codes, capacity)
 
-    def _numbers(self, values: AnyArray) -> Int64Array:
-        numbers = comparable(self.column, values)
+    def _follow_labels(self) -> None:
+        """Reads the labels of the extremes again if labels were given anew."""
         if self._codes is not None and self._generation != label_generation(self.column):
             known = self.counts.nonzero()[0]  # rows on their way in are counted but not yet known: their codes are old
             known = known[self._extremes[known] != self._nothing]
             self._extremes[known] = comparable(self.column, self._codes[known])
             self._generation = label_generation(self.column)
-        return numbers
 
     def _add(self, groups: Groups, values: AnyArray) -> None:
-        numbers = self._numbers(values)
+        numbers = comparable(self.column, values)
+        self._follow_labels()
         before = self._extremes.take(groups)
         reaching = self._reaches(numbers, before).nonzero()[0]
         if len(reaching) < len(groups):  # few do, once groups have many rows
@@ -69,13 +71,37 @@ class _Extreme(ColumnState):
             self._codes[held] = values[holding]
 
     def _remove(self, groups: Groups, values: AnyArray) -> None:
-        numbers = self._numbers(values)
+        numbers = comparable(self.column, values)
+        self._follow_labels()
         leaving = groups[numbers == self._extremes.take(groups)]
         np.subtract.at(self._holders, leaving, 1)
         self._clear(groups[self.counts.take(groups) == 0])
         left = leaving[(self._holders.take(leaving) == 0) & (self.counts.take(leaving) > 0)]
         if len(left):
             self._suspects.append(left)
+
+    def _add_one(self, group: int, value: Present) -> None:
+        number = comparable_one(self.column, value)
+        self._follow_labels()
+        extreme = self._extremes.item(group)
+        if number == extreme:
+            self._holders[group] += 1
+        elif (number < extreme) == self._least:
+            self._extremes[group], self._holders[group] = number, 1
+        else:
+            return
+        if self._codes is not None:
+            self._codes[group] = value
+
+    def _remove_one(self, group: int, value: Present) -> None:
+        number = comparable_one(self.column, value)
+        self._follow_labels()
+        if not self.counts[group]:
+            self._extremes[group], self._holders[group] = self._nothing, 0
+        elif number == self._extremes[group]:
+            self._holders[group] -= 1
+            if not self._holders[group]:
+                self._suspects.append(np.array([group]))
 
     def _clear(self, groups: Groups) -> None:
         self._extremes[groups] = self._nothing
@@ -98,6 +124,14 @@ class _Extreme(ColumnState):
         # An empty group's number may stand for no value of the type, but it is overwritten.
         return masked(restored(self.type, self._extremes[groups]), counts)
 
+    def result_one(self, group: int) -> Scalar:
+        """The extreme of one group, which is not stale."""
+        if not self.counts[group]:
+            return None
+        if self._codes is not None:
+            return self._codes.item(group)
+        return restored_one(self.type, self._extremes.item(group))
+
     def _facts(self, group: int) -> object:
         return int(self._holders[group])
 
@@ -110,6 +144,7 @@ class _Extreme(ColumnState):
 class Minimum(_Extreme):
     """The least value."""
 
+    _least = True
     _reach = np.minimum
     _reaches = np.less_equal
     _nothing = 2**63 - 1
@@ -118,6 +153,7 @@ class Minimum(_Extreme):
 class Maximum(_Extreme):
     """The greatest value; NaN is greater than every number."""
 
+    _least = False
     _reach = np.maximum
     _reaches = np.greater_equal
     _nothing = -(2**63)

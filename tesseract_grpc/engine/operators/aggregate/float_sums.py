@@ -41,6 +41,19 @@ class FloatSums:
         finite, largest = self.finite(groups, values, sign)
         self.sums.add(groups, finite, largest, sign)
 
+    def add_one(self, group: int, value: float, sign: int) -> None:
+        """Adds one value, or takes it out when `sign` is -1. O(1)."""
+        if math.isfinite(value):
+            self.sums.add_one(group, value, sign)
+        else:
+            self.finite(np.array([group]), np.array([value]), sign)
+
+    def rounded_one(self, group: int) -> float:
+        """The sum of one group, rounded once. O(1)."""
+        if self._odd is not None and any(counts[group] for counts in self._odd):
+            return float(self.rounded(np.array([group]))[0])
+        return quotient(*self.sums.exact(group))
+
     def finite(self, groups: Groups, values: AnyArray, sign: int) -> tuple[FloatArray, float]:
         """Counts the values that are not finite; gives the values with these as zero, and the largest size of one."""
         largest = largest_of(values)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.errors import OutOfRange, Reason
+from tesseract_grpc.engine.data.schema import INT64_MAX, INT64_MIN
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups, Int64Array, grown
 
@@ -48,6 +49,18 @@ class IntegerSums:
         put(self._high, groups, high)
         put(self._low, groups, values - (high << _WORD))  # wraps twice where the upper half rounds to 2**31
 
+    def add_one(self, group: int, value: float, sign: int) -> None:
+        """Adds one value, which is whole, or takes it out when `sign` is -1. O(1)."""
+        if -_NARROW <= value < _NARROW:
+            self._low[group] += sign * value
+        else:
+            self.add(np.array([group]), np.array([value], np.int64), sign)
+
+    def total(self, group: int) -> int:
+        """The sum of one group, however large. O(1)."""
+        high = 0 if self._high is None else self._high.item(group)
+        return (high << _WORD) + self._low.item(group)
+
     def clear(self, groups: Groups) -> None:
         """Makes the sums of these groups zero."""
         self._low[groups] = 0
@@ -66,21 +79,22 @@ class IntegerSums:
         """The sums. Raises OutOfRange when one has left int64. O(groups)."""
         high, low = self._words(groups)
         if self._high is not None:
-            self._refuse_wide(groups, high, low)
+            for row in ((high < -_NARROW) | (high >= _NARROW)).nonzero()[0].tolist():
+                self.whole_one(int(groups[row]))  # refuses
         return (high << _WORD) | low
 
-    def _refuse_wide(self, groups: Groups, high: Int64Array, low: Int64Array) -> None:
-        wide = ((high < -_NARROW) | (high >= _NARROW)).nonzero()[0]
-        if not len(wide):
-            return
-        row, name = int(wide[0]), self._column.schema.name
-        total = (int(high[row]) << _WORD) + int(low[row])
+    def whole_one(self, group: int) -> int:
+        """The sum of one group. Raises OutOfRange when it has left int64. O(1)."""
+        total = self.total(group)
+        if INT64_MIN <= total <= INT64_MAX:
+            return total
+        name = self._column.schema.name
         raise OutOfRange(
             Reason.INT64_OVERFLOW,
             f"the sum of column '{name}' is {total}, which does not fit INT64",
             field=name,
             hint="sum it as FLOAT64, or narrow the filter",
-            group=int(groups[row]),
+            group=group,
         )
 
     def rounded(self, groups: Groups) -> FloatArray:
@@ -89,12 +103,16 @@ class IntegerSums:
         result = ((high << _WORD) | low).astype(np.float64)
         if self._high is not None:
             for row in ((high < -_NARROW) | (high >= _NARROW)).nonzero()[0].tolist():
-                result[row] = float((int(high[row]) << _WORD) + int(low[row]))
+                result[row] = float(self.total(int(groups[row])))
         return result
+
+    def rounded_one(self, group: int) -> float:
+        """The sum of one group as a double, rounded once. O(1)."""
+        return float(self.total(group))
 
     def exact(self, group: int) -> tuple[object, ...]:
         """Everything that decides the sum of a group."""
-        return (0 if self._high is None else int(self._high[group])), int(self._low[group])
+        return (0 if self._high is None else self._high.item(group)), self._low.item(group)
 
     def memory_bytes(self) -> int:
         """The memory held, in bytes."""

@@ -7,15 +7,19 @@ left out here, once, so no aggregate ever sees one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored
-from tesseract_grpc.engine.data.schema import DataType
+from tesseract_grpc.engine.data.schema import DataType, Scalar
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, capacity_for, grown
 from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
+
+Present: TypeAlias = bool | int | float
+"""A stored value that is not null."""
 
 BLOCK = 1 << 14
 """The most rows that a state takes in at once."""
@@ -67,6 +71,36 @@ class ColumnState:
             rows.count_into(self.counts, -1)
             for part, some in blocks(rows.groups, values):
                 self._remove(part, some)
+
+    def add_one(self, group: int, value: Scalar) -> None:
+        """Takes in one row, given its stored value or None. O(1)."""
+        if value is not None:
+            assert not isinstance(value, str), "texts are stored as codes"
+            self.counts[group] += 1
+            self._add_one(group, value)
+
+    def remove_one(self, group: int, value: Scalar) -> None:
+        """Takes out one row. O(1)."""
+        if value is not None:
+            assert not isinstance(value, str), "texts are stored as codes"
+            self.counts[group] -= 1
+            self._remove_one(group, value)
+
+    def _add_one(self, group: int, value: Present) -> None:
+        """As `_add`, for one value."""
+        self._add(np.array([group]), np.array([value], self.column.values.dtype))
+
+    def _remove_one(self, group: int, value: Present) -> None:
+        """As `_remove`, for one value."""
+        self._remove(np.array([group]), np.array([value], self.column.values.dtype))
+
+    def result_one(self, group: int) -> Scalar:
+        """The result of one group as a stored value, or None."""
+        values, valid = self.result(np.array([group]))
+        if valid is not None and not valid[0]:
+            return None
+        value: Scalar = values.item(0)
+        return value
 
     def clear(self, groups: Groups) -> None:
         """Makes groups empty, whatever they were. O(groups)."""

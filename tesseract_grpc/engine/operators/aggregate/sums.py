@@ -7,16 +7,18 @@ one unit in the last place, and the same rows always give the same bits.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored
-from tesseract_grpc.engine.data.schema import DataType
+from tesseract_grpc.engine.data.schema import DataType, Scalar
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import Groups
 from tesseract_grpc.engine.operators.aggregate.float_sums import FloatSums
 from tesseract_grpc.engine.operators.aggregate.integer_sums import IntegerSums
-from tesseract_grpc.engine.operators.aggregate.state import ColumnState, masked
+from tesseract_grpc.engine.operators.aggregate.state import ColumnState, Present, masked
 
 
 class _Summing(ColumnState):
@@ -24,7 +26,7 @@ class _Summing(ColumnState):
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
-        self.sums = IntegerSums(column) if column.type is DataType.INT64 else FloatSums()
+        self.sums: IntegerSums | FloatSums = IntegerSums(column) if column.type is DataType.INT64 else FloatSums()
 
     def _reserve(self, capacity: int) -> None:
         self.sums.reserve(capacity)
@@ -34,6 +36,12 @@ class _Summing(ColumnState):
 
     def _remove(self, groups: Groups, values: AnyArray) -> None:
         self.sums.add(groups, values, -1)
+
+    def _add_one(self, group: int, value: Present) -> None:
+        self.sums.add_one(group, value, 1)
+
+    def _remove_one(self, group: int, value: Present) -> None:
+        self.sums.add_one(group, value, -1)
 
     def _clear(self, groups: Groups) -> None:
         self.sums.clear(groups)
@@ -59,6 +67,13 @@ class Sum(_Summing):
         values: AnyArray = sums.whole(groups) if isinstance(sums, IntegerSums) else sums.rounded(groups)
         return masked(values, self.counts[groups])
 
+    def result_one(self, group: int) -> Scalar:
+        """The sum of one group. Raises OutOfRange when it does not fit the type."""
+        if not self.counts[group]:
+            return None
+        sums = self.sums
+        return sums.whole_one(group) if isinstance(sums, IntegerSums) else sums.rounded_one(group)
+
 
 class Average(_Summing):
     """The average; null when there are no values."""
@@ -69,6 +84,14 @@ class Average(_Summing):
         """The averages. An integer average has no range to leave."""
         counts = self.counts[groups]
         return masked(self._sums_by_count(groups, counts), counts)
+
+    def result_one(self, group: int) -> Scalar:
+        """The average of one group."""
+        count = self.counts.item(group)
+        if not count:
+            return None
+        result = self.sums.rounded_one(group) / count
+        return super().result_one(group) if math.isinf(result) else result
 
     def _sums_by_count(self, groups: Groups, counts: AnyArray) -> AnyArray:
         sums = self.sums
