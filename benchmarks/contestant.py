@@ -49,12 +49,16 @@ class Selects(Contestant):
         """Return the highest prices above `above` among the symbols, with all columns fetched, highest first."""
 
 
-class Aggregates(Contestant):
-    """A contestant that answers queries for aggregates."""
+class Groups(Contestant):
+    """A contestant that answers grouped queries."""
 
     @abstractmethod
     def groups(self) -> int:
         """Aggregate sum(qty), avg, min, max of price and count by symbol; return the number of groups."""
+
+
+class Aggregates(Groups):
+    """A contestant that also answers queries for aggregates of expressions."""
 
     @abstractmethod
     def count_products(self, above: float) -> int:

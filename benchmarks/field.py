@@ -6,7 +6,7 @@ memory or threads.
 
 from __future__ import annotations
 
-from benchmarks.contestant import Aggregates, Contestant, Live, LiveGroups, Selects
+from benchmarks.contestant import Aggregates, Contestant, Groups, Live, LiveGroups, Selects
 from benchmarks.workload import OURS
 
 PEERS = ("perspective", "duckdb", "polars")
@@ -30,6 +30,14 @@ def open_aggregates(name: str, cores: int) -> Aggregates:
     contestant = open_contestant(name, cores)
     if not isinstance(contestant, Aggregates):
         raise TypeError(f"{name} answers no queries for aggregates")
+    return contestant
+
+
+def open_groups(name: str, cores: int) -> Groups:
+    """Return a contestant that answers grouped queries."""
+    contestant = open_contestant(name, cores)
+    if not isinstance(contestant, Groups):
+        raise TypeError(f"{name} answers no grouped queries")
     return contestant
 
 

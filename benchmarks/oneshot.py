@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.contestant import Contestant
-from benchmarks.field import open_aggregates, open_selects
+from benchmarks.field import open_aggregates, open_groups, open_selects
 from benchmarks.load import ROWS, fill
 from benchmarks.measure import Stopwatch, median
 from benchmarks.trades import PRICE_LIMIT, QTY_LIMIT, SYMBOLS, make_trades, session_symbols
@@ -27,7 +27,7 @@ def run_top(name: str, settings: Settings) -> Figures:
 
 def run_groups(name: str, settings: Settings) -> Figures:
     """W3: by symbol, five aggregates."""
-    contestant = open_aggregates(name, settings.cores)
+    contestant = open_groups(name, settings.cores)
     return {"W3": _measure(contestant, settings, lambda _: contestant.groups(), len(SYMBOLS))}
 
 

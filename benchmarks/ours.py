@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.contestant import Live, Selects
+from benchmarks.contestant import Groups, LiveGroups, Selects
 from benchmarks.trades import Texts, Trades, Updates
 from benchmarks.workload import OURS
 from tesseract_grpc.engine.data.commit import Write, WriteKind
@@ -16,6 +16,7 @@ from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchem
 from tesseract_grpc.engine.data.vector import Batch, Vector
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.filter import AllOf, Compare, CompareOp, Filter, In
+from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
 from tesseract_grpc.engine.query.query import Query, SortKey, Window
 
 TABLE = "trades"
@@ -32,10 +33,20 @@ _SCHEMA = TableSchema(
     )
 )
 _BY_PRICE = (SortKey("price", descending=True),)
+_BY_SYMBOL = Grouping(
+    ("symbol",),
+    (
+        Aggregate("quantity", "sum", "qty"),
+        Aggregate("mean", "avg", "price"),
+        Aggregate("lowest", "min", "price"),
+        Aggregate("highest", "max", "price"),
+        Aggregate("trades", "count"),
+    ),
+)
 _MICROSECONDS = 1000  # in a millisecond
 
 
-class Ours(Selects, Live):
+class Ours(Selects, Groups, LiveGroups):
     """tesseract_grpc.engine."""
 
     name = OURS
@@ -74,6 +85,12 @@ class Ours(Selects, Live):
         self._opened += 1
         query = Query(TABLE, filter=_condition(symbols, above), sort=_BY_PRICE)
         self._hub.open_session(query, f"session{self._opened}").watch().snapshot()
+
+    def groups(self) -> int:
+        return self._hub.query(Query(TABLE, group=_BY_SYMBOL)).rows.length
+
+    def watch_groups(self) -> None:
+        self._hub.open_session(Query(TABLE, group=_BY_SYMBOL), "groups").watch().snapshot()
 
     def prepare_update(self, updates: Updates) -> list[Write]:
         columns = {

@@ -19,7 +19,7 @@ def _batches(sessions: int, *, grouped: bool) -> Workload:
     return Workload(
         name,
         (Metric(name, "rows/s", _HIGHER, about),),
-        ("perspective",) if grouped else _LIVE,
+        _LIVE,
         partial(_run_batches, name, sessions, grouped),
     )
 
@@ -34,7 +34,7 @@ def _singles(name: str, rows: int, sessions: int, *, grouped: bool) -> Workload:
     return Workload(
         name,
         (Metric(name, "updates/s", _HIGHER, about),),
-        ("perspective",) if grouped else _LIVE,
+        _LIVE,
         partial(_run_singles, name, rows, sessions, grouped),
     )
 
@@ -62,7 +62,7 @@ _IN_PROCESS = (
     Workload(
         "W3",
         (Metric("W3", "ms", _LOWER, "1 M rows: group by symbol, five aggregates; asked once"),),
-        PEERS,
+        (OURS, *PEERS),
         oneshot.run_groups,
     ),
     *(_batches(sessions, grouped=False) for sessions in (1, 10, 50)),
