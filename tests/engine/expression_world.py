@@ -7,6 +7,8 @@ computes it for one row, as the documents say, with None for null.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -242,7 +244,7 @@ def _logical(op: str, values: list[Any], kinds: list[str]) -> Any:
 
 def _strict(op: str, values: list[Any], kinds: list[str]) -> Any:
     first = values[0]
-    second = values[1] if len(values) > 1 else None
+    second: Any = values[1] if len(values) > 1 else None
     if "text" in kinds or "enum" in kinds:
         return _text(op, values)
     if "time" in kinds:
@@ -251,20 +253,21 @@ def _strict(op: str, values: list[Any], kinds: list[str]) -> Any:
         return int(first) if op == "Number" else first != first
     if "float" in kinds or op == "/":
         return _float(op, *map(float, values))
-    result = {
+    ways: dict[str, Callable[[], Any]] = {
         "+": lambda: first + second, "-": lambda: first - second, "*": lambda: first * second, "neg": lambda: -first,
         "%": lambda: None if second == 0 else int(math.copysign(1, first)) * (abs(first) % abs(second)),
         "Math.abs": lambda: abs(first), "Math.min": lambda: min(values), "Math.max": lambda: max(values),
-    }[op]()  # fmt: skip
+    }  # fmt: skip
+    result = ways[op]()
     return None if result is None else fits(result)
 
 
 def _float(op: str, first: float, second: float = 0.0) -> float:
     nan = first != first or second != second
     if op == "/":
-        return (
-            math.nan if nan else first / second if second else math.nan if not first else math.copysign(math.inf, first)
-        )
+        if nan or not (first or second):
+            return math.nan
+        return first / second if second else math.copysign(math.inf, first)
     if op == "%":
         return math.nan if nan or second == 0 or math.isinf(first) else math.fmod(first, second)
     if op in ("+", "-", "*"):
@@ -279,11 +282,9 @@ def _float(op: str, first: float, second: float = 0.0) -> float:
         return float((first > 0) - (first < 0))
     if op == "Math.sqrt":
         return math.nan if first < 0 else math.sqrt(first)
-    return (
-        first
-        if math.isinf(first)
-        else float({"floor": math.floor, "ceil": math.ceil, "trunc": math.trunc}[op[5:]](first))
-    )
+    if math.isinf(first):
+        return first
+    return float(math.floor(first) if op == "Math.floor" else math.ceil(first) if op == "Math.ceil" else int(first))
 
 
 def _text(op: str, values: list[Any]) -> Any:
@@ -319,8 +320,6 @@ class NotKnown(Exception):
 
 
 def _time(op: str, first: int, second: int | None) -> Any:
-    from datetime import datetime, timedelta
-
     if op == "-":
         distance = fits(first - (second or 0))
         return None if distance is None else distance / 1000

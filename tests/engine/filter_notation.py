@@ -22,6 +22,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "SEMANTICS.md"
 TOKEN = re.compile(
     r"\s*('[^']*'|-?\d+(?:\.\d+)?(?:e-?\d+)?|-?Infinity|[A-Za-z]+|==|!=|<=|>=|<|>|!~\*|!~|~\*|~|\(|\)|,)"
 )
+BAR = re.compile(r"(?<!\\)\|")
 OPERATORS = dict(zip(("==", "!=", "<", "<=", ">", ">="), f.CompareOp, strict=True))
 WORDS: dict[str, Literal] = {"null": None, "true": True, "false": False, "NaN": math.nan}
 
@@ -50,7 +51,8 @@ def lines(*header: str) -> list[Line]:
         if not text.startswith("|"):
             inside = False
             continue
-        cells = tuple(cell.strip().strip("`") for cell in text.strip("|").split("|"))
+        # A bar inside of a cell is written with a backslash.
+        cells = tuple(cell.strip().strip("`").replace("\\|", "|") for cell in BAR.split(text.strip("|")))
         if cells == header:
             inside = True
         elif inside and not text.startswith("|---"):

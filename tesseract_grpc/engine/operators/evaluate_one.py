@@ -79,7 +79,10 @@ _PLAIN: Mapping[str, Callable[..., Any]] = {
 def _plain_comparison(node: Call) -> Callable[..., Any] | None:
     """Python's own comparison, where NaN cannot come."""
     plain = _PLAIN.get(node.op)
-    if plain is None or any(argument.type is Type.FLOAT64 for argument in node.arguments[1:]):
+    if plain is None:
+        return None
+    limit = node.arguments[1]
+    if limit.type is Type.FLOAT64 and not (isinstance(limit, Constant) and limit.value == limit.value):
         return None
     if node.arguments[0].type is not Type.FLOAT64:
         return plain
