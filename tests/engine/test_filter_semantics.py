@@ -23,6 +23,7 @@ WRITES = lines("column", "written as", "value", "stored")
 INCREMENTS = lines("column", "stored", "added", "then")
 
 EXPRESSIONS = lines("row", "expression", "value")  # test_expression_semantics.py executes them
+AGGREGATES = lines("column", "values", "aggregate", "value")  # test_aggregate_semantics.py executes them
 
 REASON = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+")
 
@@ -53,7 +54,7 @@ def test_document_is_read() -> None:
     text = DOCUMENT.read_text()
     tables = sum(line.startswith("|---") for line in text.splitlines())
     rows = sum(line.startswith("|") for line in text.splitlines()) - 2 * tables
-    assert rows == len(FILTERS) + len(ORDERS) + len(WRITES) + len(INCREMENTS) + len(EXPRESSIONS)
+    assert rows == len(FILTERS) + len(ORDERS) + len(WRITES) + len(INCREMENTS) + len(EXPRESSIONS) + len(AGGREGATES)
     assert rows > 250
 
 
