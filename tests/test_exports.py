@@ -14,7 +14,8 @@ import pytest
 
 CLIENT = """
     AlreadyExists AsyncEventHorizon AsyncMirror AsyncSession AsyncTesseract AsyncWatch Cancelled Change Closed
-    Condition ConnectionState DeadlineExceeded Delta Event EventHorizon FeatureNotAvailable Gap HubInfo IngestResult
+    Condition ConnectionState DeadlineExceeded Delta Event EventHorizon ExpressionCheck ExpressionProblem
+    FeatureNotAvailable Gap HubInfo IngestResult
     InvalidRequest LimitExceeded Limits Mirror NotFound OutOfRange PermissionDenied PreconditionFailed Progress Retry
     Row RowError Rows ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls Unauthenticated
     Unavailable Watch WriteBatch WriteCounts WriteResult

@@ -34,6 +34,7 @@ from .core.errors import (
     Unavailable,
 )
 from .core.events import Change, Delta, Event, Gap, Progress, Snapshot
+from .core.expressions import ExpressionCheck, ExpressionProblem
 from .core.info import HubInfo, Limits, ServerInfo, TableInfo
 from .core.rows import Row, Rows
 from .core.writes import Condition, IngestResult, WriteBatch, WriteCounts, WriteResult
@@ -82,6 +83,8 @@ __all__ = [
     "Snapshot",
     "Tesseract",
     "TesseractError",
+    "ExpressionCheck",
+    "ExpressionProblem",
     "TableInfo",
     "Tls",
     "Unauthenticated",

@@ -23,6 +23,7 @@ ROLE_OF: Mapping[str, Role | None] = {
     _TABLES + "DeleteTable": Role.ADMIN,
     _TABLES + "Write": Role.WRITE,
     _TABLES + "WriteStream": Role.WRITE,
+    _TABLES + "ValidateExpression": Role.READ,
     _TABLES + "Query": Role.READ,
     _TABLES + "QueryStream": Role.READ,
     _TABLES + "GetRows": Role.READ,

@@ -13,6 +13,7 @@ from tesseract_grpc._proto.tesseract.v1 import schema_pb2, table_service_pb2
 from ..core.arguments import duration_of
 from ..core.batch import encode
 from ..core.errors import invalid
+from ..core.expressions import ExpressionCheck, expression_check
 from ..core.filters import FilterLike, SortLike
 from ..core.groupings import AggregatesLike, grouping_of
 from ..core.info import TableInfo
@@ -127,6 +128,13 @@ class Tesseract:
         return write(self._rpc, batch, batch.schemas)
 
     # --- reads
+
+    def validate_expression(self, text: str, *, template: bool = False) -> ExpressionCheck:
+        """The type of an expression over this table's columns, or everything that is wrong with it."""
+        request = table_service_pb2.ValidateExpressionRequest(
+            table=self._table.name, expression=text, template=template
+        )
+        return expression_check(self._rpc.call(self._rpc.tables.ValidateExpression, request))
 
     def get(self, key: Any, *, columns: Sequence[str] | None = None, min_version: int = 0) -> Row | None:
         """The row with this key; None when there is none. A composite key is a tuple or a dict."""

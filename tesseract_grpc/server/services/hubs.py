@@ -16,9 +16,18 @@ from tesseract_grpc.server.paging import page
 
 pb = twin.hub_service
 
-FEATURES = ("grouping", "min_version", "request_id", "validate_only", "watch_session", "watch_table", "write_stream")
+FEATURES = (
+    "expressions",
+    "grouping",
+    "min_version",
+    "request_id",
+    "validate_only",
+    "watch_session",
+    "watch_table",
+    "write_stream",
+)
 """The optional features of this server. What a request may also ask for and is not here (`resume`, `edit`, `on_lag`,
-`every_commit`, `expressions`) is refused with FEATURE_NOT_AVAILABLE."""
+`every_commit`, `computed_columns`) is refused with FEATURE_NOT_AVAILABLE."""
 
 
 class Hubs:

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from tesseract_grpc.engine.data.errors import InvalidRequest
 from tesseract_grpc.engine.live.session import QueryResult
+from tesseract_grpc.engine.query.expression.check import check_expression, check_template
+from tesseract_grpc.engine.query.expression.problem import BadExpression, Problem
 from tesseract_grpc.engine.query.query import Window
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
@@ -76,6 +78,28 @@ class Reads:
             error.violations = ()
             raise
         return pb.GetRowsResponse(rows=encode_batch(rows), row_versions=versions.tolist(), version=host.hub.version)
+
+    async def validate_expression(
+        self, request: pb.ValidateExpressionRequest, call: Call
+    ) -> pb.ValidateExpressionResponse:
+        """Returns the type of an expression, or what is wrong with it."""
+        _, table = find_table(self._hosts, request.table, "table")
+        check = check_template if request.template else check_expression
+        try:
+            found = check(request.expression, table.schema, field="expression")
+        except BadExpression as error:
+            return pb.ValidateExpressionResponse(problems=map(_problem, error.problems))
+        return pb.ValidateExpressionResponse(type=int(found.type), columns=found.columns, uses_now=found.uses_now)
+
+
+def _problem(problem: Problem) -> pb.ExpressionProblem:
+    return pb.ExpressionProblem(
+        message=problem.message,
+        line=problem.line,
+        column=problem.column,
+        hint=problem.hint,
+        reason=str(problem.reason),
+    )
 
 
 R = TypeVar("R", pb.QueryStreamResponse, twin.session_service.QuerySessionStreamResponse)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tesseract_grpc.client import AsyncEventHorizon, AsyncTesseract, FeatureNotAvailable, InvalidRequest
+from tesseract_grpc.client import AsyncEventHorizon, AsyncTesseract, FeatureNotAvailable, InvalidRequest, LimitExceeded
 
 COLUMNS: list[dict[str, Any]] = [
     {"name": "symbol", "type": "string", "primary_key": True},
@@ -136,6 +136,21 @@ async def test_a_mistake_in_an_expression_has_a_place(table: AsyncTesseract) -> 
         await table.query([{"type": "custom", "value": "price > 1 &&\n pric < 2 && day == 'x'"}])
     assert (caught.value.reason, caught.value.line) == ("UNKNOWN_COLUMN", 2)
     assert caught.value.metadata["column"] == "2"
+
+
+async def test_an_expression_is_validated(table: AsyncTesseract) -> None:
+    good = await table.validate_expression("price * day + 1 > 3")
+    assert good
+    assert (good.type, good.columns, good.uses_now) == ("bool", ("price", "day"), False)
+    assert (await table.validate_expression("${symbol}: ${day}", template=True)).type == "string"
+    assert (await table.validate_expression("Date.now()")).uses_now
+    assert (await table.validate_expression("null")).type == ""
+    bad = await table.validate_expression("pric > 1 &&\n day == 'x'")
+    assert not bad
+    assert [(p.reason, p.line, p.column) for p in bad.problems] == [("UNKNOWN_COLUMN", 1, 1), ("WRONG_TYPE", 2, 6)]
+    assert bad.problems[0].hint == "did you mean 'price'?"
+    with pytest.raises(LimitExceeded):
+        await table.validate_expression("(" * 5_000)
 
 
 async def test_the_present_is_refused_clearly_while_there_is_none(table: AsyncTesseract) -> None:

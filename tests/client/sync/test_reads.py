@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tesseract_grpc.client import EventHorizon, FeatureNotAvailable, InvalidRequest, Tesseract
+from tesseract_grpc.client import EventHorizon, FeatureNotAvailable, InvalidRequest, LimitExceeded, Tesseract
 
 COLUMNS: list[dict[str, Any]] = [
     {"name": "symbol", "type": "string", "primary_key": True},
@@ -137,6 +137,21 @@ def test_a_mistake_in_an_expression_has_a_place(table: Tesseract) -> None:
         table.query([{"type": "custom", "value": "price > 1 &&\n pric < 2 && day == 'x'"}])
     assert (caught.value.reason, caught.value.line) == ("UNKNOWN_COLUMN", 2)
     assert caught.value.metadata["column"] == "2"
+
+
+def test_an_expression_is_validated(table: Tesseract) -> None:
+    good = table.validate_expression("price * day + 1 > 3")
+    assert good
+    assert (good.type, good.columns, good.uses_now) == ("bool", ("price", "day"), False)
+    assert (table.validate_expression("${symbol}: ${day}", template=True)).type == "string"
+    assert (table.validate_expression("Date.now()")).uses_now
+    assert (table.validate_expression("null")).type == ""
+    bad = table.validate_expression("pric > 1 &&\n day == 'x'")
+    assert not bad
+    assert [(p.reason, p.line, p.column) for p in bad.problems] == [("UNKNOWN_COLUMN", 1, 1), ("WRONG_TYPE", 2, 6)]
+    assert bad.problems[0].hint == "did you mean 'price'?"
+    with pytest.raises(LimitExceeded):
+        table.validate_expression("(" * 5_000)
 
 
 def test_the_present_is_refused_clearly_while_there_is_none(table: Tesseract) -> None:

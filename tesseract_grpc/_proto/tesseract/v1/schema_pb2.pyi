@@ -72,7 +72,7 @@ class Column(_message.Message):
     """Whether a null is refused. Implied for key columns. Default: nulls are allowed."""
     expression: _builtins.str
     """The text of an expression over the row's other columns; the column is then computed and cannot be written.
-    A server that does not announce the feature "expressions" refuses it with FEATURE_NOT_AVAILABLE.
+    A server that does not announce the feature "computed_columns" refuses it with FEATURE_NOT_AVAILABLE.
     """
     description: _builtins.str
     """Free text for people."""

@@ -1268,3 +1268,111 @@ class WatchTableResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___WatchTableResponse: _TypeAlias = WatchTableResponse  # noqa: Y015
+
+@_typing.final
+class ValidateExpressionRequest(_message.Message):
+    """Asks what an expression is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """The table whose columns the expression names: a resource name or a bare id. Required."""
+    expression: _builtins.str
+    """The text, for example `price * qty > 500`. One that passes a limit of length, depth or size is refused with
+    LIMIT_EXCEEDED.
+    """
+    template: _builtins.bool
+    """Whether the text as a whole is a template, as in `${lastName}, ${firstName}`. Default: it is an expression."""
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        expression: _builtins.str = ...,
+        template: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expression", b"expression", "table", b"table", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ValidateExpressionRequest: _TypeAlias = ValidateExpressionRequest  # noqa: Y015
+
+@_typing.final
+class ValidateExpressionResponse(_message.Message):
+    """What an expression is, or what is wrong with it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    USES_NOW_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    type: _value_pb2.DataType.ValueType
+    """The type of its value. DATA_TYPE_UNSPECIFIED when there are problems, and for the literal null."""
+    uses_now: _builtins.bool
+    """Whether its value changes with time by itself, because it asks for the present."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The columns that it reads, in order of first appearance."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExpressionProblem]:
+        """Everything that is wrong with it, in the order of the text, at most 50; empty when it can be used."""
+
+    def __init__(
+        self,
+        *,
+        type: _value_pb2.DataType.ValueType = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+        uses_now: _builtins.bool = ...,
+        problems: _abc.Iterable[Global___ExpressionProblem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "problems", b"problems", "type", b"type", "uses_now", b"uses_now"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ValidateExpressionResponse: _TypeAlias = ValidateExpressionResponse  # noqa: Y015
+
+@_typing.final
+class ExpressionProblem(_message.Message):
+    """One mistake in an expression."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    HINT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    message: _builtins.str
+    """What is wrong, for people."""
+    line: _builtins.int
+    """The line, counted from 1."""
+    column: _builtins.int
+    """The column in characters, counted from 1."""
+    hint: _builtins.str
+    """What to do about it; may be empty."""
+    reason: _builtins.str
+    """The reason, from the list in docs/ERRORS.md, for example UNKNOWN_COLUMN."""
+    def __init__(
+        self,
+        *,
+        message: _builtins.str = ...,
+        line: _builtins.int = ...,
+        column: _builtins.int = ...,
+        hint: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "hint", b"hint", "line", b"line", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExpressionProblem: _TypeAlias = ExpressionProblem  # noqa: Y015

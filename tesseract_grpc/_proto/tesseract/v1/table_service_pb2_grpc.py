@@ -95,6 +95,11 @@ class TableServiceStub:
                 request_serializer=tesseract_dot_v1_dot_table__service__pb2.WatchTableRequest.SerializeToString,
                 response_deserializer=tesseract_dot_v1_dot_table__service__pb2.WatchTableResponse.FromString,
                 _registered_method=True)
+        self.ValidateExpression = channel.unary_unary(
+                '/tesseract.v1.TableService/ValidateExpression',
+                request_serializer=tesseract_dot_v1_dot_table__service__pb2.ValidateExpressionRequest.SerializeToString,
+                response_deserializer=tesseract_dot_v1_dot_table__service__pb2.ValidateExpressionResponse.FromString,
+                _registered_method=True)
 
 
 class TableServiceServicer:
@@ -187,6 +192,14 @@ class TableServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ValidateExpression(self, request, context):
+        """Checks an expression against a table's columns, without running it: its type, or everything that is wrong with it. A
+        server that does not announce the feature "expressions" does not have it. Role: read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TableServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -249,6 +262,11 @@ def add_TableServiceServicer_to_server(servicer, server):
                     servicer.WatchTable,
                     request_deserializer=tesseract_dot_v1_dot_table__service__pb2.WatchTableRequest.FromString,
                     response_serializer=tesseract_dot_v1_dot_table__service__pb2.WatchTableResponse.SerializeToString,
+            ),
+            'ValidateExpression': grpc.unary_unary_rpc_method_handler(
+                    servicer.ValidateExpression,
+                    request_deserializer=tesseract_dot_v1_dot_table__service__pb2.ValidateExpressionRequest.FromString,
+                    response_serializer=tesseract_dot_v1_dot_table__service__pb2.ValidateExpressionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -576,6 +594,33 @@ class TableService:
             '/tesseract.v1.TableService/WatchTable',
             tesseract_dot_v1_dot_table__service__pb2.WatchTableRequest.SerializeToString,
             tesseract_dot_v1_dot_table__service__pb2.WatchTableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ValidateExpression(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tesseract.v1.TableService/ValidateExpression',
+            tesseract_dot_v1_dot_table__service__pb2.ValidateExpressionRequest.SerializeToString,
+            tesseract_dot_v1_dot_table__service__pb2.ValidateExpressionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,10 @@ class TableServiceStub:
     """Returns rows by their keys. Keys that do not exist are left out. Role: read."""
     WatchTable: _grpc.UnaryStreamMultiCallable[_table_service_pb2.WatchTableRequest, _table_service_pb2.WatchTableResponse]
     """Streams the changes of a table. Role: read."""
+    ValidateExpression: _grpc.UnaryUnaryMultiCallable[_table_service_pb2.ValidateExpressionRequest, _table_service_pb2.ValidateExpressionResponse]
+    """Checks an expression against a table's columns, without running it: its type, or everything that is wrong with it. A
+    server that does not announce the feature "expressions" does not have it. Role: read.
+    """
 
 @_typing.type_check_only
 class TableServiceAsyncStub(TableServiceStub):
@@ -95,6 +99,10 @@ class TableServiceAsyncStub(TableServiceStub):
     """Returns rows by their keys. Keys that do not exist are left out. Role: read."""
     WatchTable: _aio.UnaryStreamMultiCallable[_table_service_pb2.WatchTableRequest, _table_service_pb2.WatchTableResponse]  # type: ignore[assignment]
     """Streams the changes of a table. Role: read."""
+    ValidateExpression: _aio.UnaryUnaryMultiCallable[_table_service_pb2.ValidateExpressionRequest, _table_service_pb2.ValidateExpressionResponse]  # type: ignore[assignment]
+    """Checks an expression against a table's columns, without running it: its type, or everything that is wrong with it. A
+    server that does not announce the feature "expressions" does not have it. Role: read.
+    """
 
 class TableServiceServicer(metaclass=_abc_1.ABCMeta):
     """Everything that concerns tables. Errors are gRPC statuses with google.rpc details; docs/ERRORS.md lists the reasons."""
@@ -198,5 +206,15 @@ class TableServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_table_service_pb2.WatchTableResponse], _abc.AsyncIterator[_table_service_pb2.WatchTableResponse]]:
         """Streams the changes of a table. Role: read."""
+
+    @_abc_1.abstractmethod
+    def ValidateExpression(
+        self,
+        request: _table_service_pb2.ValidateExpressionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_table_service_pb2.ValidateExpressionResponse, _abc.Awaitable[_table_service_pb2.ValidateExpressionResponse]]:
+        """Checks an expression against a table's columns, without running it: its type, or everything that is wrong with it. A
+        server that does not announce the feature "expressions" does not have it. Role: read.
+        """
 
 def add_TableServiceServicer_to_server(servicer: TableServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
