@@ -169,6 +169,30 @@ class RowChange:
         return Delta(self.version, updated=slots, changed=np.array([self.changed], np.uint64), before=before)
 
 
+def row_change(delta: Delta) -> RowChange | None:
+    """A delta of exactly one row in the form for single rows; None when it has more or fewer."""
+    if len(delta) != 1:
+        return None
+    if len(delta.updated):
+        before = {position: _value(image) for position, image in delta.before.items()}
+        change = RowChange(delta.version, ChangeKind.UPDATED, delta.updated.item(0), delta.changed.item(0), before)
+    elif len(delta.inserted):
+        change = RowChange(delta.version, ChangeKind.INSERTED, delta.inserted.item(0))
+    elif delta.removed_before:
+        return None  # its last values are not those at its slot
+    else:
+        reason = RemoveReason(delta.reasons.item(0))
+        change = RowChange(delta.version, ChangeKind.REMOVED, delta.removed.item(0), reason=reason)
+    change.words = {}
+    return change
+
+
+def _value(image: Stored) -> Scalar:
+    values, valid = image
+    value: Scalar = values.item(0)
+    return value if valid is None or valid[0] else None
+
+
 def _image(column: Column, value: Scalar) -> Stored:
     if value is None:
         return np.zeros(1, column.values.dtype), np.zeros(1, np.bool_)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
-from tesseract_grpc.engine.data.delta import Delta, RowChange
+from tesseract_grpc.engine.data.delta import Delta, RowChange, row_change
 from tesseract_grpc.engine.data.errors import OutOfRange
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.live.counters import Counters
@@ -65,7 +65,10 @@ class Group:
             change = self.operator.apply(delta, routed)
         except OutOfRange as error:
             raise self._named(error) from None
-        return self.source.publish(change) if len(change) else ()
+        if not len(change):
+            return ()
+        one = row_change(change)
+        return self.source.publish(change) if one is None else self.source.publish_one(one)
 
     def apply_one(self, change: RowChange, routed: bool) -> Sequence[Result]:
         """The same for a commit of one row."""
