@@ -216,14 +216,14 @@ def test_planted_variances(values: list[float]) -> None:
         want = spread(values, root)
         assert want is not None
         got = only(state_of(function, values))
-        assert math.isnan(got) if math.isnan(want) else got == want or abs(got - want) <= 2 * math.ulp(want)
+        assert repr(got) == repr(want)
 
 
 @pytest.mark.parametrize("values", [[INT64_MAX, INT64_MIN], [INT64_MAX, INT64_MAX], [2**53 + 1, 2**53 + 3], [1, 2, 4]])
 def test_variances_of_large_integers(values: list[int]) -> None:
     want = spread(values, False)
     assert want is not None
-    assert abs(only(state_of("var", values, DataType.INT64)) - want) <= 2 * math.ulp(want)
+    assert only(state_of("var", values, DataType.INT64)) == want
 
 
 def test_variance_needs_two_values() -> None:

@@ -26,6 +26,7 @@ from tesseract_grpc.engine.operators.aggregate.rounding import quotient, rounded
 
 _WIDTH = 38  # bits of a digit
 _HALF = np.int64(1 << (_WIDTH - 1))
+_DIGIT = (1 << _WIDTH) - 1
 _MOST_ROWS = 1 << 24  # rows between two rounds of carries
 _EXACT = 1 << 53  # integers below it are doubles
 _EXACT_ROWS = _EXACT >> _WIDTH  # the digits of so many rows add up to less
@@ -55,23 +56,29 @@ class ExactSums:
         The values are finite, at most 2**23, and `largest` is the size of the largest.
         """
         if largest:
-            self._cut(groups, values, self._top(largest, shift, len(values)), sign, shift)
+            self._cut(groups, values, self._top(math.frexp(largest)[1] + shift, len(values)), sign, shift)
 
     def add_one(self, group: int, value: float, sign: int) -> None:
         """Adds one finite value, or takes it out when `sign` is -1. O(1)."""
-        if not value:
-            return
-        level = self._top(value, 0, 1)
-        while value:
-            scale = self._anchor + _WIDTH * level
-            digit = int(math.ldexp(value, -scale))
-            self._level(level)[group] += sign * digit
-            value -= math.ldexp(digit, scale)
-            level -= 1
+        whole, denominator = value.as_integer_ratio()
+        self.add_whole(group, whole, 1 - denominator.bit_length(), sign)  # the denominator is a power of two
 
-    def _top(self, largest: float, shift: int, rows: int) -> int:
-        """The level of the first digits of values up to `largest`, and room for those of so many rows."""
-        exponent = math.frexp(largest)[1] + shift
+    def add_whole(self, group: int, whole: int, exponent: int, sign: int) -> None:
+        """Adds `whole * 2**exponent`, or takes it out when `sign` is -1. O(1)."""
+        if not whole:
+            return
+        self._top(exponent + whole.bit_length(), 1)
+        level, up = divmod(exponent - self._anchor, _WIDTH)
+        rest, sign = abs(whole) << up, sign if whole > 0 else -sign
+        while rest:
+            digit = rest & _DIGIT
+            if digit:
+                self._level(level)[group] += sign * digit
+            rest >>= _WIDTH
+            level += 1
+
+    def _top(self, exponent: int, rows: int) -> int:
+        """The level of the first digits of values below `2**exponent`, and room for those of so many rows."""
         if not self._levels:
             self._anchor = exponent + 1 - _WIDTH  # one bit of room, for values a little larger
         if self._load + rows > _MOST_ROWS:

@@ -50,7 +50,7 @@ class FloatSums:
 
     def rounded_one(self, group: int) -> float:
         """The sum of one group, rounded once. O(1)."""
-        if self._odd is not None and any(counts[group] for counts in self._odd):
+        if self.is_odd(group):
             return float(self.rounded(np.array([group]))[0])
         return quotient(*self.sums.exact(group))
 
@@ -78,6 +78,10 @@ class FloatSums:
             return None
         nan, above, below = (counts[groups] != 0 for counts in self._odd)
         return nan, above, below
+
+    def is_odd(self, group: int) -> bool:
+        """Whether a group holds a value that is not finite."""
+        return self._odd is not None and any(counts[group] for counts in self._odd)
 
     def rounded(self, groups: Groups) -> FloatArray:
         """The sums, rounded once. O(groups)."""

@@ -5,30 +5,32 @@ because both sides of the difference are rounded; here they are exact. A square 
 `rounding`), and both are added to an exact sum; squares of values so large or small that this would leave the range of
 doubles are scaled by a power of two, which exact sums take back.
 
-The result is computed from the sums' first 106 bits, which depend on nothing but the values, and so do its bits. Where
-the difference cancels so much that these bits do not decide it (values that are all but equal), it is computed in
-integers and rounded once. Otherwise it is within two units in the last place.
+The result is computed from the sums' first 106 bits. Where these do not decide how it is rounded (the difference of
+values that are all but equal cancels most of them), it is computed in integers. So a variance is the double nearest
+to the true one, and a deviation is the root of that double.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored
-from tesseract_grpc.engine.data.schema import DataType
+from tesseract_grpc.engine.data.schema import DataType, Scalar
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups
 from tesseract_grpc.engine.operators.aggregate.exact_sums import ExactSums, largest_of
 from tesseract_grpc.engine.operators.aggregate.float_sums import FloatSums, normal
 from tesseract_grpc.engine.operators.aggregate.rounding import quotient, two_product, two_sum
-from tesseract_grpc.engine.operators.aggregate.state import ColumnState, masked
+from tesseract_grpc.engine.operators.aggregate.state import ColumnState, Present, masked
 
 _WHOLE = 1 << 53  # integers below it are doubles
 _WORD = 32
 _LARGE, _SMALL = 2.0**500, 2.0**-450  # between these, a square and its error are doubles
 _SCALE = 600  # brings what is beyond them between them
-_CANCELLED = 2.0**-40  # when so little is left of the difference, 106 bits are too few
+_ERROR = 2.0**-96  # more than 106 bits of both sides can be wrong by, as a part of one side
 
 
 class Variance(ColumnState):
@@ -50,6 +52,21 @@ class Variance(ColumnState):
 
     def _remove(self, groups: Groups, values: AnyArray) -> None:
         self._put(groups, values, -1)
+
+    def _add_one(self, group: int, value: Present) -> None:
+        self._put_one(group, value, 1)
+
+    def _remove_one(self, group: int, value: Present) -> None:
+        self._put_one(group, value, -1)
+
+    def _put_one(self, group: int, value: Present, sign: int) -> None:
+        if not math.isfinite(value):
+            self._sums.add_one(group, value, sign)
+            return
+        whole, denominator = value.as_integer_ratio()
+        exponent = 1 - denominator.bit_length()  # the denominator of a double is a power of two
+        self._sums.sums.add_whole(group, whole, exponent, sign)
+        self._squares.add_whole(group, whole * whole, 2 * exponent, sign)
 
     def _put(self, groups: Groups, values: AnyArray, sign: int) -> None:
         if values.dtype == np.float64 or (int(values.min()) > -_WHOLE and int(values.max()) < _WHOLE):
@@ -105,12 +122,25 @@ class Variance(ColumnState):
         left, left_error = two_product(count, square)
         right, right_error = two_product(total, total)
         difference, error = two_sum(left, -right)
-        difference += error + (left_error - right_error) + (count * square_rest - 2.0 * total * total_rest)
-        result = difference / (count * (count - 1.0))
-        unsure = ~plain | (difference <= left * _CANCELLED)
-        for row in unsure.nonzero()[0].tolist():
-            result[row] = self._exact_variance(int(groups[row]), int(count[row]))
-        return result
+        error += (left_error - right_error) + (count * square_rest - 2.0 * total * total_rest)
+        difference, error = two_sum(difference, error)
+        # The quotient of the head, and what its remainder and the error add to it.
+        divisor = count * (count - 1.0)
+        result = difference / divisor
+        product, product_error = two_product(result, divisor)
+        rest = (((difference - product) - product_error) + error) / divisor
+        doubt = left * _ERROR / divisor
+        low, high = result + (rest - doubt), result + (rest + doubt)
+        for row in (~plain | (low != high)).nonzero()[0].tolist():
+            low[row] = self._exact_variance(int(groups[row]), int(count[row]))
+        return low
+
+    def result_one(self, group: int) -> Scalar:
+        """The variance of one group."""
+        count = self.counts.item(group)
+        if count < 2 or self._sums.is_odd(group):
+            return None if count < 2 else math.nan
+        return self._exact_variance(group, count)
 
     def _exact_variance(self, group: int, count: int) -> float:
         total, exponent = self._sums.sums.exact(group)
@@ -131,3 +161,8 @@ class Deviation(Variance):
         """The deviations. O(groups)."""
         values, valid = super().result(groups)
         return np.sqrt(values), valid
+
+    def result_one(self, group: int) -> Scalar:
+        """The deviation of one group."""
+        variance = super().result_one(group)
+        return None if variance is None else math.sqrt(variance)  # type: ignore[arg-type]  # it is a float
