@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Followers (by number) and rows, pair by pair."""
 _NO_PAIRS: Pairs = (np.empty(0, np.int64), np.empty(0, np.int64))
-_PATIENCE = 64  # so many results may be out of the index, whatever its size
+_PATIENCE = 64  # what building an index costs besides its size, in followers looked at
 ReadOld = Callable[[Relation, int], Stored]
 _BLOCK = 1 << 20  # comparisons at once: the temporary of a block of ranges stays at a megabyte
 
@@ -146,6 +146,7 @@ class Router:
         self._numbered: list[Follower] = []
         self._fresh: dict[Hashable, Follower] = {}  # joined since the index was built; offered everything until then
         self._left = 0  # results that left since the index was built
+        self._paid = 0  # what commits have paid since for the index being out of date, in followers looked at
         self._everything: list[Follower] = []
         self._equal: dict[int, _EqualIndex] = {}
         self._range: dict[int, _RangeIndex] = {}
@@ -162,17 +163,20 @@ class Router:
             self._left += 1
 
     def _settle(self) -> None:
-        """Builds the index anew when an eighth of it is out of date, so that joining and leaving stay cheap."""
+        """Builds the index anew when its being out of date has cost about as much as building it.
+
+        Every commit pays for each follower that joined or left since, so joining often and waiting long are both cheap.
+        """
         if self._fresh or self._left:
-            outdated = len(self._fresh) + self._left
-            if outdated > _PATIENCE and outdated > len(self.followers) >> 3:
+            self._paid += len(self._fresh) + self._left
+            if self._paid > _PATIENCE + len(self.followers):
                 self._build()
 
     def _build(self) -> None:
         self._numbered = list(self.followers.values())
         self._everything = []
         self._fresh = {}
-        self._left = 0
+        self._left = self._paid = 0
         equal: dict[int, list[tuple[int, EqualKey]]] = {}
         ranges: dict[int, list[tuple[int, RangeKey]]] = {}
         for number, result in enumerate(self._numbered):
