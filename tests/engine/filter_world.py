@@ -161,7 +161,7 @@ def holds(node: f.Filter, row: Row) -> bool | None:
             return (row[column] is None) != negated
         case f.Compare(column, op, None):
             return (row[column] is None) == (op is f.CompareOp.EQUAL)
-        case f.Custom():
+        case f.Custom() | f.Expression():
             raise AssertionError("not evaluated")
     value = row[node.column]
     return None if value is None else _true_of(node, value)

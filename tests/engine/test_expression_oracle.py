@@ -153,8 +153,8 @@ def agree(tree: Tree, rows: list[Row]) -> None:
 
 @pytest.mark.fuzz
 @settings(max_examples=300, deadline=None)
-@given(KINDS.flatmap(trees), TABLES, TABLES, st.booleans())
-def test_differential_filters(tree: Tree, rows: list[Row], later: list[Row], negated: bool) -> None:
+@given(KINDS.flatmap(trees), TABLES, TABLES, st.booleans(), st.booleans())
+def test_differential_filters(tree: Tree, rows: list[Row], later: list[Row], negated: bool, at_once: bool) -> None:
     wanted = expected(tree, [*rows, *later])
     if checked(tree) is None or wanted is None:
         return
@@ -166,8 +166,9 @@ def test_differential_filters(tree: Tree, rows: list[Row], later: list[Row], neg
     filter = Negate(Custom(text(tree))) if negated else Custom(text(tree))
     hub = hub_of(rows)
     session = hub.open_session(Query("t", filter), "live")
-    for number, row in enumerate(later, len(rows)):
-        hub.commit([Write("t", WriteKind.INSERT, Batch.of_rows(SCHEMA.columns, [{"id": number, **row}]))])
+    new = [{"id": number, **row} for number, row in enumerate(later, len(rows))]
+    for batch in [new] if at_once else [[row] for row in new]:
+        hub.commit([Write("t", WriteKind.INSERT, Batch.of_rows(SCHEMA.columns, batch))])
     ids = [number for number, keep in enumerate(kept) if keep]
     assert hub.query(Query("t", filter)).rows.columns["id"].to_list() == ids, text(tree)
     assert session.read().rows.columns["id"].to_list() == ids, text(tree)

@@ -20,16 +20,17 @@ Judge = Callable[[AnyArray, "BoolArray | None"], Cells]
 class CodeResults:
     """What a computation gives for the texts of a dictionary, which may grow, and for null, which has place 0."""
 
-    __slots__ = ("_dictionary", "_done", "_judge", "_some_null", "_texts", "_valid", "_values")
+    __slots__ = ("_count", "_dictionary", "_done", "_judge", "_some_null", "_texts", "_valid", "_values")
 
     def __init__(self, dictionary: Dictionary, judge: Judge) -> None:
         self._dictionary = dictionary
         self._judge = judge
         null = judge(np.zeros(1, np.int32), np.zeros(1, np.bool_))
         self._texts: list[str] | None = None if null.texts is None else []
-        self._values: AnyArray = np.zeros(1, null.values.dtype)
-        self._valid: BoolArray = np.zeros(1, np.bool_)
-        self._done: BoolArray = np.zeros(1, np.bool_)
+        self._values: AnyArray = np.zeros(2, null.values.dtype)
+        self._valid: BoolArray = np.zeros(2, np.bool_)
+        self._done: BoolArray = np.zeros(2, np.bool_)
+        self._count = 0  # how many places are known
         self._some_null = False
         """Whether a text has the result null."""
         self._keep(np.zeros(1, np.int64), null)
@@ -37,18 +38,28 @@ class CodeResults:
     def take(self, codes: AnyArray, valid: BoolArray | None) -> Cells:
         """The result for each code, null where the code is not valid. O(n), and one computation a text that is new."""
         total = len(self._dictionary.texts)
+        if self._count <= total:
+            self._settle(codes, valid, total)
+        # Slots without a row and nulls may hold codes of anything; clipping keeps them inside.
+        values = self._values[1:].take(codes, mode="clip")
+        known = self._valid[1:].take(codes, mode="clip") if self._some_null else None
+        if valid is None:
+            return Cells(values, known, self._texts)
+        if self._valid[0]:
+            values = np.where(valid, values, self._values[0])
+            return Cells(values, None if known is None else known | ~valid, self._texts)
+        return Cells(values, valid if known is None else known & valid, self._texts)
+
+    def _settle(self, codes: AnyArray, valid: BoolArray | None, total: int) -> None:
+        """Works out what is not known yet of the texts that are asked for, or of all."""
         self._reserve(total + 1)
-        # Slots without a row may hold codes of anything; clipping keeps them inside.
-        places = np.minimum(codes.astype(np.int64) + 1, total)
-        if valid is not None:
-            places *= valid
-        known = self._done.take(places)
-        if not known.all():
-            few = len(codes) < total // 2
-            asked = np.unique(places[~known]) if few else np.flatnonzero(~self._done[: total + 1])
+        if len(codes) < (total + 1 - self._count) // 2:
+            places = np.minimum(codes if valid is None else codes[valid], total - 1) + 1
+            asked = np.unique(places[~self._done[places]])
+        else:
+            asked = np.flatnonzero(~self._done[: total + 1])
+        if len(asked):
             self._keep(asked, self._judge((asked - 1).astype(np.int32), None))
-        null = self._some_null or (valid is not None and not self._valid[0])
-        return Cells(self._values.take(places), self._valid.take(places) if null else None, self._texts)
 
     def _keep(self, places: AnyArray, cells: Cells) -> None:
         values = np.broadcast_to(cells.values, places.shape)
@@ -59,6 +70,7 @@ class CodeResults:
         self._values[places] = values
         self._valid[places] = cells.mask()
         self._done[places] = True
+        self._count += len(places)
         if places[0]:
             self._some_null = self._some_null or not cells.mask().all()
 

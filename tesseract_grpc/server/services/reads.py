@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from tesseract_grpc.engine.data.errors import InvalidRequest
 from tesseract_grpc.engine.live.session import QueryResult
@@ -89,7 +89,8 @@ class Reads:
             found = check(request.expression, table.schema, field="expression")
         except BadExpression as error:
             return pb.ValidateExpressionResponse(problems=map(_problem, error.problems))
-        return pb.ValidateExpressionResponse(type=int(found.type), columns=found.columns, uses_now=found.uses_now)
+        kind = cast("twin.value.DataType.ValueType", int(found.type))
+        return pb.ValidateExpressionResponse(type=kind, columns=found.columns, uses_now=found.uses_now)
 
 
 def _problem(problem: Problem) -> pb.ExpressionProblem:
