@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.contestant import Groups, LiveGroups, Selects
+from benchmarks.contestant import Aggregates, LiveGroups, Selects
 from benchmarks.trades import Texts, Trades, Updates
 from benchmarks.workload import OURS
 from tesseract_grpc.engine.data.commit import Write, WriteKind
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch, Vector
 from tesseract_grpc.engine.hub import Hub
-from tesseract_grpc.engine.query.filter import AllOf, Compare, CompareOp, Filter, In
+from tesseract_grpc.engine.query.filter import AllOf, Compare, CompareOp, Custom, Filter, In
 from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
 from tesseract_grpc.engine.query.query import Query, SortKey, Window
 
@@ -46,7 +46,7 @@ _BY_SYMBOL = Grouping(
 _MICROSECONDS = 1000  # in a millisecond
 
 
-class Ours(Selects, Groups, LiveGroups):
+class Ours(Selects, Aggregates, LiveGroups):
     """tesseract_grpc.engine."""
 
     name = OURS
@@ -88,6 +88,9 @@ class Ours(Selects, Groups, LiveGroups):
 
     def groups(self) -> int:
         return self._hub.query(Query(TABLE, group=_BY_SYMBOL)).rows.length
+
+    def count_products(self, above: float) -> int:
+        return self._hub.query(Query(TABLE, Custom(f"price * qty > {above}")), Window(limit=0)).total_count
 
     def watch_groups(self) -> None:
         self._hub.open_session(Query(TABLE, group=_BY_SYMBOL), "groups").watch().snapshot()
