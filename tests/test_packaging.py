@@ -23,7 +23,9 @@ from tesseract_grpc.client import EventHorizon
 with EventHorizon.connect(sys.argv[1]) as hub:
     table = hub.create_tesseract("t", columns=[{"name": "id", "type": "int64", "primary_key": True}])
     table.add([{"id": 7}])
-    rows = hub.create_session(id="all", table="t").get_data()
+    # The grammar of expressions is a file of the package.
+    odd = [{"type": "custom", "value": "id % 2 == 1"}]
+    rows = hub.create_session(id="odd", table="t", filter=odd).get_data()
 print(json.dumps({"package": tesseract_grpc.__file__, "version": tesseract_grpc.__version__, "rows": list(rows)}))
 """
 
