@@ -18,6 +18,7 @@ from tesseract_grpc.engine.data.schema import DataType
 
 Numbers = NDArray[np.int64]
 _UNKNOWN = -1
+_BLOCK = 1 << 15  # rows whose temporaries stay in cache
 
 
 class GroupKeys:
@@ -39,10 +40,19 @@ class GroupKeys:
         if not self._columns:
             self.count = max(self.count, int(add))
             return np.zeros(count, np.int64) - (0 if self.count else 1)
+        if len(stored) == 1:
+            return self._in_blocks(stored[0], count, add)
         codes = [self._codes(index, values, add) for index, values in enumerate(stored)]
-        if len(codes) == 1:
-            return self._single(codes[0], stored, add)
         return self._combined(codes, stored, add)
+
+    def _in_blocks(self, stored: Stored, count: int, add: bool) -> Numbers:
+        """Numbers by one column. Nearly all groups come with the first block; the others only look them up."""
+        numbers = np.empty(count, np.int64)
+        values, valid = stored
+        for start in range(0, count, _BLOCK):
+            block = (values[start : start + _BLOCK], None if valid is None else valid[start : start + _BLOCK])
+            numbers[start : start + _BLOCK] = self._single(self._codes(0, block, add), (block,), add)
+        return numbers
 
     def _codes(self, index: int, stored: Stored, add: bool) -> Numbers:
         """A small integer for each value: 0 for null, -1 for one that is not known."""
@@ -69,7 +79,9 @@ class GroupKeys:
             grown = np.full(most + (most >> 1) + 1, _UNKNOWN, np.int64)
             grown[: len(self._direct)] = self._direct
             self._direct = grown
-        numbers = np.where(codes < 0, _UNKNOWN, self._direct[codes])
+        numbers = self._direct.take(codes, mode="wrap")
+        if int(codes.min()) < 0:
+            numbers[codes < 0] = _UNKNOWN
         missing = (numbers < 0).nonzero()[0]
         if add and len(missing):
             fresh, first = _first_of_each(codes[missing], most)
