@@ -65,14 +65,24 @@ class Group:
             change = self.operator.apply(delta, routed)
         except OutOfRange as error:
             raise self._named(error) from None
+        return self._publish(change)
+
+    def apply_one(self, change: RowChange, routed: bool) -> Sequence[Result]:
+        """The same for a commit of one row."""
+        try:
+            derived = self.operator.apply_one(change, routed)
+        except OutOfRange as error:
+            raise self._named(error) from None
+        if derived is None:
+            return ()
+        return self.source.publish_one(derived) if isinstance(derived, RowChange) else self._publish(derived)
+
+    def _publish(self, change: Delta) -> Sequence[Result]:
+        """Carries a change of the groups on; one of a single group in the form for single rows."""
         if not len(change):
             return ()
         one = row_change(change)
         return self.source.publish(change) if one is None else self.source.publish_one(one)
-
-    def apply_one(self, change: RowChange, routed: bool) -> Sequence[Result]:
-        """The same for a commit of one row."""
-        return self.apply(change.to_delta(self.base), routed)
 
     def _named(self, error: OutOfRange) -> OutOfRange:
         """The same error, saying of which group."""

@@ -19,10 +19,20 @@ from numpy.typing import NDArray
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.commit import CommitLimits
-from tesseract_grpc.engine.data.delta import Delta, Slots, Stored, column_bit, join_stored, stored_at, take_stored
+from tesseract_grpc.engine.data.delta import (
+    ChangeKind,
+    Delta,
+    RowChange,
+    Slots,
+    Stored,
+    column_bit,
+    join_stored,
+    stored_at,
+    take_stored,
+)
 from tesseract_grpc.engine.data.derived_table import DerivedTable
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
-from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
+from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch
@@ -199,6 +209,48 @@ class GroupOperator:
         transaction = Transaction(self.table, delta.version, _NoSelector(), CommitLimits())
         self._put_out(transaction, np.unique(np.concatenate(touched)), delta.version)
         return transaction.finish()
+
+    def apply_one(self, change: RowChange, routed: bool) -> RowChange | Delta | None:
+        """The same for a change of one row, without arrays where the row stays in its group."""
+        kind = self.filter.apply_one(change, routed)
+        if kind is None:
+            return None
+        if kind is not ChangeKind.UPDATED or change.changed & int(self._by_mask):
+            return self.apply(change.to_delta(self.source), routed)
+        number = self._group_of.item(change.slot)
+        for position, states in self._by_input.items():
+            if position is None or position not in change.before:
+                continue
+            old, new = change.before[position], self.source.columns[position].stored(change.slot)
+            for state in states:
+                state.remove_one(number, old)
+                state.add_one(number, new)
+                self._rebuild(state)
+        return self._put_out_one(number, change.version)
+
+    def _put_out_one(self, number: int, version: int) -> RowChange | None:
+        """Writes one group that is there to the derived table; None when none of its values changed."""
+        table = self.table
+        slot = table.keys.find_one((number,))
+        before: dict[int, Scalar] = {}
+        mask = 0
+        results = [
+            state.result_one(number) for state in self.states
+        ]  # before anything is written: one may be out of range
+        for position, value in enumerate(results, self._first_value):
+            column = table.columns[position]
+            old = column.stored(slot)
+            if old == value or (old != old and value != value):  # NaN equals NaN
+                continue
+            before[position] = old
+            mask |= column_bit(position)
+            column.write_stored(slot, value)
+        if not mask:
+            return None
+        table.row_version[slot] = version
+        change = RowChange(version, ChangeKind.UPDATED, slot, mask, before)
+        change.words = {}
+        return change
 
     def _values(self, change: Delta, position: int | None, rows: Rows) -> tuple[Stored, Stored]:
         """The values of a column that leave groups and that enter them: removed or inserted rows, then updated ones."""
