@@ -204,10 +204,10 @@ HOSTILE: dict[str, f.Filter] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_filters_are_refused_at_once(name: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(EngineError):
         check_filter(HOSTILE[name], SCHEMA)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(
@@ -221,6 +221,6 @@ def test_hostile_filters_are_refused_at_once(name: str) -> None:
     ids=["alternating lists", "many ranges", "many choices", "many literals"],
 )
 def test_large_filters_take_bounded_time(filter: f.Filter) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     check_filter(filter, SCHEMA)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0

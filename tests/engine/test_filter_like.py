@@ -107,9 +107,9 @@ def test_spelling(pattern: str, spelling: str) -> None:
 )
 def test_no_pattern_takes_exponential_time(node: Like | Regex) -> None:
     test = text_test(node, "filter")
-    started = time.perf_counter()
+    started = time.process_time()
     assert not test("a" * 20_000)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_lone_surrogates_do_no_harm() -> None:

@@ -147,7 +147,7 @@ async def all_rows(api: Api) -> AsyncIterator[dict[str, Any]]:
 
 
 async def test_progress_when_nothing_happens_and_when_nothing_concerns_it() -> None:
-    async with serving(progress_interval=0.2) as (_, api):
+    async with serving(progress_interval=0.6) as (_, api):
         await api.create_users()
         await api.create_users("others")
         await api.open("oldest", OLDEST)
@@ -155,7 +155,7 @@ async def test_progress_when_nothing_happens_and_when_nothing_concerns_it() -> N
         started = time.monotonic()
         first = await reader.next()
         assert first.WhichOneof("event") == "progress"
-        assert time.monotonic() - started < 0.35
+        assert time.monotonic() - started < 1.0
         assert (first.from_version, first.to_version) == (2, 2)
         assert abs(first.progress.server_time.seconds - time.time()) < 60
         version = (await api.insert([user(1)], table="others")).version
