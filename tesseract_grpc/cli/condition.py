@@ -29,8 +29,6 @@ SHAPE = re.compile(
     r"""(?P<operand>.*)""",
     re.DOTALL | re.IGNORECASE,
 )
-SPECIAL = re.compile(r"[%_\\]")
-ESCAPED = r"\\\g<0>"
 FIELD = "--filter"
 EXAMPLE = "write COLUMN OPERATOR VALUE, for example 'dep_delay >= 15'; the operators are " + " ".join(OPERATORS)
 
@@ -73,10 +71,7 @@ def _condition(text: str, columns: Columns) -> FilterNode:
         return node
     if not operand:
         raise _malformed(f"the condition {text!r} has no value", hint='an empty text is written ""')
-    value = _value(column, operator, operand)
-    if operator == "~" and "%" in value:  # On the wire a % makes a pattern; "contains" takes it as it is.
-        return node | {"comparison": "like", "value": f"%{SPECIAL.sub(ESCAPED, value)}%"}
-    return node | {"value": value}
+    return node | {"value": _value(column, operator, operand)}
 
 
 def _value(column: Column, operator: str, operand: str) -> Any:

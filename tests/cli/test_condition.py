@@ -74,7 +74,7 @@ def test_a_condition_is_read_as_the_type_of_its_column(text: str, field: str, co
 
 
 def test_contains_takes_a_percent_sign_as_it_is() -> None:
-    assert one("carrier ~ 50%_\\x") == {"field": "carrier", "comparison": "like", "value": r"%50\%\_\\x%"}
+    assert one("carrier ~ 50%_\\x") == {"field": "carrier", "comparison": "~", "value": r"50%_\x"}
 
 
 @pytest.mark.parametrize("word", ["is_null", "is_not_null", "IS_NULL"])

@@ -80,6 +80,8 @@ FILTERS: list[tuple[Any, Any]] = [
         {"negate": {"between": {"column": "s", "lower": {"int64Value": "1"}}}},
     ),
     ({"field": "n", "comparison": "~", "value": "ad"}, {"like": {"column": "n", "pattern": "ad"}}),
+    ({"field": "n", "comparison": "~", "value": "5%_\\"}, {"like": {"column": "n", "pattern": "%5\\%\\_\\\\%"}}),
+    ({"field": "n", "comparison": "like", "value": "5%"}, {"like": {"column": "n", "pattern": "5%"}}),
     (
         {"field": "n", "comparison": "not like", "value": "a%"},
         {"like": {"column": "n", "pattern": "a%", "negated": True}},

@@ -10,6 +10,7 @@ server's to judge.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -23,6 +24,9 @@ FilterLike: TypeAlias = "Mapping[str, Any] | Sequence[Mapping[str, Any] | str] |
 
 SortLike: TypeAlias = "Sequence[Mapping[str, Any] | str] | Mapping[str, Any] | str"
 """A sort: a list of `{"field", "direction", "nulls"}`, or of names of columns."""
+
+_SPECIAL = re.compile(r"[%_\\]")
+"""What a SQL pattern does not take as it is."""
 
 _COMPARISONS: dict[str, query_pb2.ComparisonOperator.ValueType] = {
     "==": query_pb2.COMPARISON_OPERATOR_EQUAL,
@@ -145,6 +149,14 @@ def _between(column: str, given: Mapping[str, Any], negated: bool, field: str) -
     return query_pb2.Filter(negate=found) if negated else found
 
 
+def _contains(column: str, given: Mapping[str, Any], negated: bool, field: str) -> query_pb2.Filter:
+    """A text that is contained, whatever is in it: on the wire a "%" would make a pattern of it."""
+    text = _pattern(given, field)
+    if "%" in text:
+        text = "%" + _SPECIAL.sub(r"\\\g<0>", text) + "%"
+    return query_pb2.Filter(like=query_pb2.Like(column=column, pattern=text, negated=negated))
+
+
 def _like(column: str, given: Mapping[str, Any], negated: bool, field: str) -> query_pb2.Filter:
     return query_pb2.Filter(like=query_pb2.Like(column=column, pattern=_pattern(given, field), negated=negated))
 
@@ -178,10 +190,10 @@ _BUILDERS: dict[str, tuple[_Builder, bool]] = {
     "between": (_between, False),
     "not between": (_between, True),
     "like": (_like, False),
-    "~": (_like, False),
-    "contains": (_like, False),
+    "~": (_contains, False),
+    "contains": (_contains, False),
     "not like": (_like, True),
-    "!~": (_like, True),
+    "!~": (_contains, True),
     "regex": (_regex, False),
     "not regex": (_regex, True),
     "is null": (_null_test, False),
