@@ -234,9 +234,8 @@ class GroupOperator:
         slot = table.keys.find_one((number,))
         before: dict[int, Scalar] = {}
         mask = 0
-        results = [
-            state.result_one(number) for state in self.states
-        ]  # before anything is written: one may be out of range
+        # All results before anything is written: one may be out of range.
+        results = [state.result_one(number) for state in self.states]
         for position, value in enumerate(results, self._first_value):
             column = table.columns[position]
             old = column.stored(slot)
