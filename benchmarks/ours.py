@@ -17,7 +17,8 @@ from tesseract_grpc.engine.data.vector import Batch, Vector
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.filter import AllOf, Compare, CompareOp, Custom, Filter, In
 from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
-from tesseract_grpc.engine.query.query import Query, SortKey, Window
+from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 TABLE = "trades"
 _SCHEMA = TableSchema(

@@ -24,7 +24,7 @@ from tesseract_grpc.engine.operators.order import OrderOperator
 from tesseract_grpc.engine.operators.predicate import compile_predicate
 from tesseract_grpc.engine.operators.select import TableSelector
 from tesseract_grpc.engine.query.filter import AnyOf, Compare, CompareOp, Filter, In, NullTest, check_filter
-from tesseract_grpc.engine.query.query import SortKey
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 SCHEMA = TableSchema(
     (

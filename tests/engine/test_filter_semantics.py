@@ -14,7 +14,8 @@ from tesseract_grpc.engine.data.vector import Batch, Vector
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.filter import Filter, Negate
 from tesseract_grpc.engine.query.literal import Literal
-from tesseract_grpc.engine.query.query import Query, SortKey
+from tesseract_grpc.engine.query.query import Query
+from tesseract_grpc.engine.query.sort_key import SortKey
 from tests.engine.filter_notation import DOCUMENT, Line, column, lines, literal, parse, value, values
 
 FILTERS = lines("column", "value", "filter", "result")

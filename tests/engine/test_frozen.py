@@ -11,7 +11,8 @@ from tesseract_grpc.engine.data.frozen import FrozenRows
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
-from tesseract_grpc.engine.query.query import Query, SortKey
+from tesseract_grpc.engine.query.query import Query
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 COLUMNS = (
     ColumnSchema("id", DataType.INT64, primary_key=True),

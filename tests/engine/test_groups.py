@@ -22,7 +22,8 @@ from tesseract_grpc.engine.hub import Hub, Limits
 from tesseract_grpc.engine.live.watch import Watch
 from tesseract_grpc.engine.query.filter import Compare, CompareOp, Filter, In, NullTest
 from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
-from tesseract_grpc.engine.query.query import WHOLE, Query, SortKey, Window
+from tesseract_grpc.engine.query.query import WHOLE, Query, Window
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 Row = dict[str, Scalar]
 SCHEMA = TableSchema(

@@ -13,7 +13,8 @@ from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub, Limits
 from tesseract_grpc.engine.live.session import QueryResult
 from tesseract_grpc.engine.query.filter import Compare, CompareOp
-from tesseract_grpc.engine.query.query import Query, SortKey, Window
+from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 SCHEMA = TableSchema(
     (

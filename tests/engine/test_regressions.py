@@ -10,7 +10,8 @@ from tesseract_grpc.engine.data.errors import CommitRefused
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub, Limits
-from tesseract_grpc.engine.query.query import Query, SortKey, Window
+from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 COLUMNS = (ColumnSchema("id", DataType.INT64, primary_key=True), ColumnSchema("n", DataType.INT64))
 

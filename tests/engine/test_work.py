@@ -13,7 +13,8 @@ from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, IndexKind,
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.filter import AllOf, Between, Compare, CompareOp, Filter, In
-from tesseract_grpc.engine.query.query import Query, SortKey, Window
+from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 COLUMNS = (
     ColumnSchema("id", DataType.INT64, primary_key=True),

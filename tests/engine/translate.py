@@ -16,7 +16,8 @@ from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.live.changes import Changes
 from tesseract_grpc.engine.query import filter_tree as tree
 from tesseract_grpc.engine.query.literal import Timestamp
-from tesseract_grpc.engine.query.query import Query, SortKey, Window
+from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.engine.query.sort_key import SortKey
 from tests import wire
 from tests.oracle import asks
 

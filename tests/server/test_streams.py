@@ -14,7 +14,8 @@ from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
-from tesseract_grpc.engine.query.query import Query, SortKey, Window
+from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.lifetimes import Lifetimes
 from tesseract_grpc.server.streams.audience import Audience

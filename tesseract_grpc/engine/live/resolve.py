@@ -15,7 +15,8 @@ from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.group import Group
 from tesseract_grpc.engine.live.source import Source
-from tesseract_grpc.engine.query.query import Limits, Plan, Query, SortKey, plan_filter, plan_query
+from tesseract_grpc.engine.query.query import Limits, Plan, Query, plan_filter, plan_query
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 
 @dataclass(slots=True)

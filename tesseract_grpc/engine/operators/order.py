@@ -29,7 +29,7 @@ from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import BoolArray
 from tesseract_grpc.engine.operators.ordered_rows import OrderedRows
 from tesseract_grpc.engine.operators.sort_words import Sorting, SortWords
-from tesseract_grpc.engine.query.query import SortKey
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 Positions = NDArray[np.int64]
 _NO_ROWS: NDArray[np.intp] = np.empty(0, np.intp)

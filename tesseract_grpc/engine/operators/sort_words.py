@@ -20,7 +20,7 @@ from tesseract_grpc.engine.data.order import MAX_WORD, Words, label_generation, 
 from tesseract_grpc.engine.data.schema import Scalar
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray
-from tesseract_grpc.engine.query.query import SortKey
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 ReadStored = Callable[[int], Stored]
 """From the position of a column to the stored values of the rows in question."""

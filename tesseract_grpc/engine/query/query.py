@@ -5,18 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
-from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema, project
+from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema, project
+from tesseract_grpc.engine.query.computed import ComputedColumn
 from tesseract_grpc.engine.query.filter import AllOf, Filter, check_filter
 from tesseract_grpc.engine.query.grouping import Grouping
+from tesseract_grpc.engine.query.sort_key import SortKey
+from tesseract_grpc.engine.query.source import Join, RowSource
+from tesseract_grpc.engine.query.window_column import WindowColumn
 
 
 @dataclass(frozen=True, slots=True)
-class SortKey:
-    """One key of a sort. Nulls stand last in both directions unless `nulls_first`."""
+class Expansion:
+    """Which nodes of a tree are open: those down to a depth (None: all), those expanded and not those collapsed.
 
-    column: str
-    descending: bool = False
-    nulls_first: bool = False
+    A node of a rollup is named by the values of its grouping columns, another by its primary key.
+    """
+
+    depth: int | None = None
+    expanded: frozenset[tuple[Scalar, ...]] = frozenset()
+    collapsed: frozenset[tuple[Scalar, ...]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,7 @@ class Window:
 
     offset: int = 0
     limit: int | None = None
+    expansion: Expansion | None = None  # of a tree: only rows below open nodes are counted
 
     def __post_init__(self) -> None:
         for name, value in (("offset", self.offset), ("limit", self.limit)):
@@ -36,7 +44,7 @@ class Window:
     @property
     def whole(self) -> bool:
         """Whether this is the whole result."""
-        return self.offset == 0 and self.limit is None
+        return self.offset == 0 and self.limit is None and self.expansion is None
 
     def bounds(self, count: int) -> tuple[int, int]:
         """The first and one past the last position within a result of `count` rows."""
@@ -49,14 +57,21 @@ WHOLE = Window()
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query over one table."""
+    """A query. Its parts work in this order: table or source, joins, computed, filter, group, having, window_columns, then
+    columns and sort."""
 
-    table: str
+    table: str = ""
     filter: Filter | None = None
     columns: tuple[str, ...] = ()
     sort: tuple[SortKey, ...] = ()
     group: Grouping | None = None  # then columns and sort speak of the grouped result
     having: Filter | None = None  # a condition on the grouped result
+    source: RowSource | None = None  # in the place of a table
+    joins: tuple[Join, ...] = ()
+    computed: tuple[ComputedColumn, ...] = ()
+    window_columns: tuple[WindowColumn, ...] = ()
+    tree: str = ""  # the column that holds the key of a row's parent: the result is in the order of a tree
+    sub_sessions: tuple[tuple[str, Query], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ from tesseract_grpc.engine.query.filter_tree import (
     NullTest,
     Regex,
 )
-from tesseract_grpc.engine.query.query import Query, SortKey, Window
+from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.groupings import decode_grouping, encode_grouping
 from tesseract_grpc.server.codec.values import decode_literal, encode_literal

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tesseract_grpc._proto.tesseract.v1 import query_pb2 as _query_pb2
 from tesseract_grpc._proto.tesseract.v1 import value_pb2 as _value_pb2
 import builtins as _builtins
 import sys
@@ -59,6 +60,7 @@ class Column(_message.Message):
     ENUM_VALUES_FIELD_NUMBER: _builtins.int
     EXPRESSION_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    DEFAULT_EXPRESSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The column's name: 1 to 128 characters, unique in its table, not starting with "__"."""
     type: _value_pb2.DataType.ValueType
@@ -76,6 +78,11 @@ class Column(_message.Message):
     """
     description: _builtins.str
     """Free text for people."""
+    default_expression: _builtins.str
+    """The text of an expression whose value an insert stores when it does not mention the column, for example `now()`.
+    It may use columns of the row that have no default_expression. Refused beside default_value. Needs the feature
+    "computed_columns".
+    """
     @_builtins.property
     def default_value(self) -> _value_pb2.Value:
         """The value that an insert stores when it does not mention the column. Default: null."""
@@ -95,10 +102,11 @@ class Column(_message.Message):
         enum_values: _abc.Iterable[_builtins.str] | None = ...,
         expression: _builtins.str = ...,
         description: _builtins.str = ...,
+        default_expression: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value", "description", b"description", "enum_values", b"enum_values", "expression", b"expression", "name", b"name", "primary_key", b"primary_key", "required", b"required", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_expression", b"default_expression", "default_value", b"default_value", "description", b"description", "enum_values", b"enum_values", "expression", b"expression", "name", b"name", "primary_key", b"primary_key", "required", b"required", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -145,6 +153,7 @@ class Table(_message.Message):
     UPDATE_VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `hubs/{hub}/tables/{table}`. The table id has 1 to 128 characters of [A-Za-z0-9_.-] and starts with
     a letter or "_".
@@ -171,6 +180,12 @@ class Table(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Output only: when the table was created, by the server's clock."""
 
+    @_builtins.property
+    def query(self) -> _query_pb2.Query:
+        """Makes a derived table: its rows are those of this query, kept up to date; it cannot be written. Its columns follow from
+        the query. Needs the feature "relations".
+        """
+
     def __init__(
         self,
         *,
@@ -183,10 +198,11 @@ class Table(_message.Message):
         update_version: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         description: _builtins.str = ...,
+        query: _query_pb2.Query | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "query", b"query"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "create_time", b"create_time", "create_version", b"create_version", "description", b"description", "indexes", b"indexes", "memory_bytes", b"memory_bytes", "name", b"name", "row_count", b"row_count", "update_version", b"update_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "create_time", b"create_time", "create_version", b"create_version", "description", b"description", "indexes", b"indexes", "memory_bytes", b"memory_bytes", "name", b"name", "query", b"query", "row_count", b"row_count", "update_version", b"update_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,51 +31,57 @@ from tesseract_grpc._proto.tesseract.v1 import schema_pb2 as tesseract_dot_v1_do
 from tesseract_grpc._proto.tesseract.v1 import value_pb2 as tesseract_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tesseract/v1/session_service.proto\x12\x0ctesseract.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tesseract/v1/change.proto\x1a\x18tesseract/v1/query.proto\x1a\x19tesseract/v1/schema.proto\x1a\x18tesseract/v1/value.proto\"\xac\x02\n\x07Session\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05query\x18\x02 \x01(\x0b\x32\x13.tesseract.v1.Query\x12\x11\n\tanonymous\x18\x03 \x01(\x08\x12/\n\x0cidle_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x07\x63olumns\x18\x05 \x03(\x0b\x32\x14.tesseract.v1.Column\x12\x12\n\ngeneration\x18\x06 \x01(\x04\x12\x13\n\x0btotal_count\x18\x07 \x01(\x03\x12\x15\n\rwatcher_count\x18\x08 \x01(\x05\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\n \x01(\t\"\x8d\x01\n\x14\x43reateSessionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12&\n\x07session\x18\x03 \x01(\x0b\x32\x15.tesseract.v1.Session\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"P\n\x15\x43reateSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.tesseract.v1.Session\x12\x0f\n\x07version\x18\x02 \x01(\x04\"!\n\x11GetSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x12GetSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.tesseract.v1.Session\"L\n\x13ListSessionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"X\n\x14ListSessionsResponse\x12\'\n\x08sessions\x18\x01 \x03(\x0b\x32\x15.tesseract.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x01\n\x14UpdateSessionRequest\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.tesseract.v1.Session\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"P\n\x15UpdateSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.tesseract.v1.Session\x12\x0f\n\x07version\x18\x02 \x01(\x04\";\n\x14\x44\x65leteSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\x17\n\x15\x44\x65leteSessionResponse\"^\n\x13QuerySessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06window\x18\x02 \x01(\x0b\x32\x14.tesseract.v1.Window\x12\x13\n\x0bmin_version\x18\x03 \x01(\x04\"\x89\x01\n\x14QuerySessionResponse\x12%\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x14.tesseract.v1.Column\x12$\n\x04rows\x18\x02 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12\x13\n\x0btotal_count\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\"d\n\x19QuerySessionStreamRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06window\x18\x02 \x01(\x0b\x32\x14.tesseract.v1.Window\x12\x13\n\x0bmin_version\x18\x03 \x01(\x04\"\x8f\x01\n\x1aQuerySessionStreamResponse\x12%\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x14.tesseract.v1.Column\x12$\n\x04rows\x18\x02 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12\x13\n\x0btotal_count\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\"\xf4\x01\n\x13WatchSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06window\x18\x02 \x01(\x0b\x32\x14.tesseract.v1.Window\x12\x14\n\x0cresume_token\x18\x03 \x01(\x0c\x12\x13\n\x0bmin_version\x18\x04 \x01(\x04\x12/\n\x0cmin_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12#\n\x06on_lag\x18\x06 \x01(\x0e\x32\x13.tesseract.v1.OnLag\x12(\n\x08\x64\x65livery\x18\x07 \x01(\x0e\x32\x16.tesseract.v1.Delivery\"\xf1\x03\n\x14WatchSessionResponse\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x04\x12\x12\n\nto_version\x18\x03 \x01(\x04\x12\x11\n\tcontinued\x18\x04 \x01(\x08\x12\x14\n\x0cresume_token\x18\x05 \x01(\x0c\x12$\n\x05\x62\x65gin\x18\x06 \x01(\x0b\x32\x13.tesseract.v1.BeginH\x00\x12\x33\n\rsnapshot_rows\x18\x07 \x01(\x0b\x32\x1a.tesseract.v1.SnapshotRowsH\x00\x12\x31\n\x0csnapshot_end\x18\x08 \x01(\x0b\x32\x19.tesseract.v1.SnapshotEndH\x00\x12(\n\x07\x63hanges\x18\t \x01(\x0b\x32\x15.tesseract.v1.ChangesH\x00\x12*\n\x08progress\x18\n \x01(\x0b\x32\x16.tesseract.v1.ProgressH\x00\x12&\n\x06lagged\x18\x0b \x01(\x0b\x32\x14.tesseract.v1.LaggedH\x00\x12$\n\x05reset\x18\x0c \x01(\x0b\x32\x13.tesseract.v1.ResetH\x00\x12\x37\n\x0fsession_changed\x18\r \x01(\x0b\x32\x1c.tesseract.v1.SessionChangedH\x00\x42\x07\n\x05\x65vent*Y\n\x05OnLag\x12\x16\n\x12ON_LAG_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_LAG_CONFLATE\x10\x01\x12\x10\n\x0cON_LAG_RESET\x10\x02\x12\x11\n\rON_LAG_CANCEL\x10\x03*Q\n\x08\x44\x65livery\x12\x18\n\x14\x44\x45LIVERY_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x44\x45LIVERY_NET\x10\x01\x12\x19\n\x15\x44\x45LIVERY_EVERY_COMMIT\x10\x02\x32\xe1\x05\n\x0eSessionService\x12X\n\rCreateSession\x12\".tesseract.v1.CreateSessionRequest\x1a#.tesseract.v1.CreateSessionResponse\x12O\n\nGetSession\x12\x1f.tesseract.v1.GetSessionRequest\x1a .tesseract.v1.GetSessionResponse\x12U\n\x0cListSessions\x12!.tesseract.v1.ListSessionsRequest\x1a\".tesseract.v1.ListSessionsResponse\x12X\n\rUpdateSession\x12\".tesseract.v1.UpdateSessionRequest\x1a#.tesseract.v1.UpdateSessionResponse\x12X\n\rDeleteSession\x12\".tesseract.v1.DeleteSessionRequest\x1a#.tesseract.v1.DeleteSessionResponse\x12U\n\x0cQuerySession\x12!.tesseract.v1.QuerySessionRequest\x1a\".tesseract.v1.QuerySessionResponse\x12i\n\x12QuerySessionStream\x12\'.tesseract.v1.QuerySessionStreamRequest\x1a(.tesseract.v1.QuerySessionStreamResponse0\x01\x12W\n\x0cWatchSession\x12!.tesseract.v1.WatchSessionRequest\x1a\".tesseract.v1.WatchSessionResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tesseract/v1/session_service.proto\x12\x0ctesseract.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tesseract/v1/change.proto\x1a\x18tesseract/v1/query.proto\x1a\x19tesseract/v1/schema.proto\x1a\x18tesseract/v1/value.proto\"\xdc\x02\n\x07Session\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05query\x18\x02 \x01(\x0b\x32\x13.tesseract.v1.Query\x12\x11\n\tanonymous\x18\x03 \x01(\x08\x12/\n\x0cidle_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x07\x63olumns\x18\x05 \x03(\x0b\x32\x14.tesseract.v1.Column\x12\x12\n\ngeneration\x18\x06 \x01(\x04\x12\x13\n\x0btotal_count\x18\x07 \x01(\x03\x12\x15\n\rwatcher_count\x18\x08 \x01(\x05\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\n \x01(\t\x12.\n\x10permanent_filter\x18\x0b \x01(\x0b\x32\x14.tesseract.v1.Filter\"\x8d\x01\n\x14\x43reateSessionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12&\n\x07session\x18\x03 \x01(\x0b\x32\x15.tesseract.v1.Session\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"P\n\x15\x43reateSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.tesseract.v1.Session\x12\x0f\n\x07version\x18\x02 \x01(\x04\"!\n\x11GetSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x12GetSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.tesseract.v1.Session\"L\n\x13ListSessionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"X\n\x14ListSessionsResponse\x12\'\n\x08sessions\x18\x01 \x03(\x0b\x32\x15.tesseract.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x01\n\x14UpdateSessionRequest\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.tesseract.v1.Session\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"P\n\x15UpdateSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.tesseract.v1.Session\x12\x0f\n\x07version\x18\x02 \x01(\x04\"Y\n\x15\x45xplainSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05query\x18\x02 \x01(\x0b\x32\x13.tesseract.v1.Query\x12\x0e\n\x06parent\x18\x03 \x01(\t\"]\n\x16\x45xplainSessionResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12$\n\x04plan\x18\x02 \x01(\x0b\x32\x16.tesseract.v1.PlanStep\x12\x0f\n\x07version\x18\x03 \x01(\x04\"\x9b\x02\n\x08PlanStep\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12\x15\n\rrows_examined\x18\x04 \x01(\x03\x12\r\n\x05index\x18\x05 \x01(\t\x12\x13\n\x0brouting_key\x18\x06 \x01(\t\x12\x13\n\x0bshared_with\x18\x07 \x03(\t\x12\x14\n\x0cshared_count\x18\x08 \x01(\x05\x12\x12\n\nhydrate_us\x18\t \x01(\x03\x12\x10\n\x08\x61pply_us\x18\n \x01(\x03\x12\x0f\n\x07\x63ommits\x18\x0b \x01(\x03\x12\x14\n\x0crows_offered\x18\x0c \x01(\x03\x12&\n\x06inputs\x18\r \x03(\x0b\x32\x16.tesseract.v1.PlanStep\";\n\x14\x44\x65leteSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\x17\n\x15\x44\x65leteSessionResponse\"^\n\x13QuerySessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06window\x18\x02 \x01(\x0b\x32\x14.tesseract.v1.Window\x12\x13\n\x0bmin_version\x18\x03 \x01(\x04\"\x89\x01\n\x14QuerySessionResponse\x12%\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x14.tesseract.v1.Column\x12$\n\x04rows\x18\x02 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12\x13\n\x0btotal_count\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\"d\n\x19QuerySessionStreamRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06window\x18\x02 \x01(\x0b\x32\x14.tesseract.v1.Window\x12\x13\n\x0bmin_version\x18\x03 \x01(\x04\"\x8f\x01\n\x1aQuerySessionStreamResponse\x12%\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x14.tesseract.v1.Column\x12$\n\x04rows\x18\x02 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12\x13\n\x0btotal_count\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\"\xf4\x01\n\x13WatchSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06window\x18\x02 \x01(\x0b\x32\x14.tesseract.v1.Window\x12\x14\n\x0cresume_token\x18\x03 \x01(\x0c\x12\x13\n\x0bmin_version\x18\x04 \x01(\x04\x12/\n\x0cmin_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12#\n\x06on_lag\x18\x06 \x01(\x0e\x32\x13.tesseract.v1.OnLag\x12(\n\x08\x64\x65livery\x18\x07 \x01(\x0e\x32\x16.tesseract.v1.Delivery\"\xf1\x03\n\x14WatchSessionResponse\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x04\x12\x12\n\nto_version\x18\x03 \x01(\x04\x12\x11\n\tcontinued\x18\x04 \x01(\x08\x12\x14\n\x0cresume_token\x18\x05 \x01(\x0c\x12$\n\x05\x62\x65gin\x18\x06 \x01(\x0b\x32\x13.tesseract.v1.BeginH\x00\x12\x33\n\rsnapshot_rows\x18\x07 \x01(\x0b\x32\x1a.tesseract.v1.SnapshotRowsH\x00\x12\x31\n\x0csnapshot_end\x18\x08 \x01(\x0b\x32\x19.tesseract.v1.SnapshotEndH\x00\x12(\n\x07\x63hanges\x18\t \x01(\x0b\x32\x15.tesseract.v1.ChangesH\x00\x12*\n\x08progress\x18\n \x01(\x0b\x32\x16.tesseract.v1.ProgressH\x00\x12&\n\x06lagged\x18\x0b \x01(\x0b\x32\x14.tesseract.v1.LaggedH\x00\x12$\n\x05reset\x18\x0c \x01(\x0b\x32\x13.tesseract.v1.ResetH\x00\x12\x37\n\x0fsession_changed\x18\r \x01(\x0b\x32\x1c.tesseract.v1.SessionChangedH\x00\x42\x07\n\x05\x65vent*Y\n\x05OnLag\x12\x16\n\x12ON_LAG_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_LAG_CONFLATE\x10\x01\x12\x10\n\x0cON_LAG_RESET\x10\x02\x12\x11\n\rON_LAG_CANCEL\x10\x03*Q\n\x08\x44\x65livery\x12\x18\n\x14\x44\x45LIVERY_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x44\x45LIVERY_NET\x10\x01\x12\x19\n\x15\x44\x45LIVERY_EVERY_COMMIT\x10\x02\x32\xbe\x06\n\x0eSessionService\x12X\n\rCreateSession\x12\".tesseract.v1.CreateSessionRequest\x1a#.tesseract.v1.CreateSessionResponse\x12O\n\nGetSession\x12\x1f.tesseract.v1.GetSessionRequest\x1a .tesseract.v1.GetSessionResponse\x12U\n\x0cListSessions\x12!.tesseract.v1.ListSessionsRequest\x1a\".tesseract.v1.ListSessionsResponse\x12X\n\rUpdateSession\x12\".tesseract.v1.UpdateSessionRequest\x1a#.tesseract.v1.UpdateSessionResponse\x12[\n\x0e\x45xplainSession\x12#.tesseract.v1.ExplainSessionRequest\x1a$.tesseract.v1.ExplainSessionResponse\x12X\n\rDeleteSession\x12\".tesseract.v1.DeleteSessionRequest\x1a#.tesseract.v1.DeleteSessionResponse\x12U\n\x0cQuerySession\x12!.tesseract.v1.QuerySessionRequest\x1a\".tesseract.v1.QuerySessionResponse\x12i\n\x12QuerySessionStream\x12\'.tesseract.v1.QuerySessionStreamRequest\x1a(.tesseract.v1.QuerySessionStreamResponse0\x01\x12W\n\x0cWatchSession\x12!.tesseract.v1.WatchSessionRequest\x1a\".tesseract.v1.WatchSessionResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tesseract.v1.session_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ONLAG']._serialized_start=2607
-  _globals['_ONLAG']._serialized_end=2696
-  _globals['_DELIVERY']._serialized_start=2698
-  _globals['_DELIVERY']._serialized_end=2779
+  _globals['_ONLAG']._serialized_start=3127
+  _globals['_ONLAG']._serialized_end=3216
+  _globals['_DELIVERY']._serialized_start=3218
+  _globals['_DELIVERY']._serialized_end=3299
   _globals['_SESSION']._serialized_start=258
-  _globals['_SESSION']._serialized_end=558
-  _globals['_CREATESESSIONREQUEST']._serialized_start=561
-  _globals['_CREATESESSIONREQUEST']._serialized_end=702
-  _globals['_CREATESESSIONRESPONSE']._serialized_start=704
-  _globals['_CREATESESSIONRESPONSE']._serialized_end=784
-  _globals['_GETSESSIONREQUEST']._serialized_start=786
-  _globals['_GETSESSIONREQUEST']._serialized_end=819
-  _globals['_GETSESSIONRESPONSE']._serialized_start=821
-  _globals['_GETSESSIONRESPONSE']._serialized_end=881
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=883
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=959
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=961
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1049
-  _globals['_UPDATESESSIONREQUEST']._serialized_start=1052
-  _globals['_UPDATESESSIONREQUEST']._serialized_end=1206
-  _globals['_UPDATESESSIONRESPONSE']._serialized_start=1208
-  _globals['_UPDATESESSIONRESPONSE']._serialized_end=1288
-  _globals['_DELETESESSIONREQUEST']._serialized_start=1290
-  _globals['_DELETESESSIONREQUEST']._serialized_end=1349
-  _globals['_DELETESESSIONRESPONSE']._serialized_start=1351
-  _globals['_DELETESESSIONRESPONSE']._serialized_end=1374
-  _globals['_QUERYSESSIONREQUEST']._serialized_start=1376
-  _globals['_QUERYSESSIONREQUEST']._serialized_end=1470
-  _globals['_QUERYSESSIONRESPONSE']._serialized_start=1473
-  _globals['_QUERYSESSIONRESPONSE']._serialized_end=1610
-  _globals['_QUERYSESSIONSTREAMREQUEST']._serialized_start=1612
-  _globals['_QUERYSESSIONSTREAMREQUEST']._serialized_end=1712
-  _globals['_QUERYSESSIONSTREAMRESPONSE']._serialized_start=1715
-  _globals['_QUERYSESSIONSTREAMRESPONSE']._serialized_end=1858
-  _globals['_WATCHSESSIONREQUEST']._serialized_start=1861
-  _globals['_WATCHSESSIONREQUEST']._serialized_end=2105
-  _globals['_WATCHSESSIONRESPONSE']._serialized_start=2108
-  _globals['_WATCHSESSIONRESPONSE']._serialized_end=2605
-  _globals['_SESSIONSERVICE']._serialized_start=2782
-  _globals['_SESSIONSERVICE']._serialized_end=3519
+  _globals['_SESSION']._serialized_end=606
+  _globals['_CREATESESSIONREQUEST']._serialized_start=609
+  _globals['_CREATESESSIONREQUEST']._serialized_end=750
+  _globals['_CREATESESSIONRESPONSE']._serialized_start=752
+  _globals['_CREATESESSIONRESPONSE']._serialized_end=832
+  _globals['_GETSESSIONREQUEST']._serialized_start=834
+  _globals['_GETSESSIONREQUEST']._serialized_end=867
+  _globals['_GETSESSIONRESPONSE']._serialized_start=869
+  _globals['_GETSESSIONRESPONSE']._serialized_end=929
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=931
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1007
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1009
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1097
+  _globals['_UPDATESESSIONREQUEST']._serialized_start=1100
+  _globals['_UPDATESESSIONREQUEST']._serialized_end=1254
+  _globals['_UPDATESESSIONRESPONSE']._serialized_start=1256
+  _globals['_UPDATESESSIONRESPONSE']._serialized_end=1336
+  _globals['_EXPLAINSESSIONREQUEST']._serialized_start=1338
+  _globals['_EXPLAINSESSIONREQUEST']._serialized_end=1427
+  _globals['_EXPLAINSESSIONRESPONSE']._serialized_start=1429
+  _globals['_EXPLAINSESSIONRESPONSE']._serialized_end=1522
+  _globals['_PLANSTEP']._serialized_start=1525
+  _globals['_PLANSTEP']._serialized_end=1808
+  _globals['_DELETESESSIONREQUEST']._serialized_start=1810
+  _globals['_DELETESESSIONREQUEST']._serialized_end=1869
+  _globals['_DELETESESSIONRESPONSE']._serialized_start=1871
+  _globals['_DELETESESSIONRESPONSE']._serialized_end=1894
+  _globals['_QUERYSESSIONREQUEST']._serialized_start=1896
+  _globals['_QUERYSESSIONREQUEST']._serialized_end=1990
+  _globals['_QUERYSESSIONRESPONSE']._serialized_start=1993
+  _globals['_QUERYSESSIONRESPONSE']._serialized_end=2130
+  _globals['_QUERYSESSIONSTREAMREQUEST']._serialized_start=2132
+  _globals['_QUERYSESSIONSTREAMREQUEST']._serialized_end=2232
+  _globals['_QUERYSESSIONSTREAMRESPONSE']._serialized_start=2235
+  _globals['_QUERYSESSIONSTREAMRESPONSE']._serialized_end=2378
+  _globals['_WATCHSESSIONREQUEST']._serialized_start=2381
+  _globals['_WATCHSESSIONREQUEST']._serialized_end=2625
+  _globals['_WATCHSESSIONRESPONSE']._serialized_start=2628
+  _globals['_WATCHSESSIONRESPONSE']._serialized_end=3125
+  _globals['_SESSIONSERVICE']._serialized_start=3302
+  _globals['_SESSIONSERVICE']._serialized_end=4132
 # @@protoc_insertion_point(module_scope)

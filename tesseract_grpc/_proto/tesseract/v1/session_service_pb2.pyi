@@ -94,6 +94,7 @@ class Session(_message.Message):
     WATCHER_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    PERMANENT_FILTER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `hubs/{hub}/sessions/{session}`. The id has the form of a table id."""
     anonymous: _builtins.bool
@@ -124,6 +125,12 @@ class Session(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Output only: when the session was created."""
 
+    @_builtins.property
+    def permanent_filter(self) -> _query_pb2.Filter:
+        """A condition that every row of the result satisfies beside query.filter, on the same columns. It is set when the session
+        is created and cannot be edited, so that edits can narrow the result and never widen it beyond this.
+        """
+
     def __init__(
         self,
         *,
@@ -137,10 +144,11 @@ class Session(_message.Message):
         watcher_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         description: _builtins.str = ...,
+        permanent_filter: _query_pb2.Filter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "idle_timeout", b"idle_timeout", "query", b"query"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "idle_timeout", b"idle_timeout", "permanent_filter", b"permanent_filter", "query", b"query"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "columns", b"columns", "create_time", b"create_time", "description", b"description", "generation", b"generation", "idle_timeout", b"idle_timeout", "name", b"name", "query", b"query", "total_count", b"total_count", "watcher_count", b"watcher_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "columns", b"columns", "create_time", b"create_time", "description", b"description", "generation", b"generation", "idle_timeout", b"idle_timeout", "name", b"name", "permanent_filter", b"permanent_filter", "query", b"query", "total_count", b"total_count", "watcher_count", b"watcher_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -338,7 +346,9 @@ class UpdateSessionRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """What to change: "query.filter", "query.sort", "query.columns", "description". Required."""
+        """What to change: "query" or parts of it, for example "query.filter", "query.sort", "query.columns", "query.group"; and
+        "description". Required.
+        """
 
     def __init__(
         self,
@@ -383,6 +393,144 @@ class UpdateSessionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateSessionResponse: _TypeAlias = UpdateSessionResponse  # noqa: Y015
+
+@_typing.final
+class ExplainSessionRequest(_message.Message):
+    """Asks how a session or a query is evaluated. Exactly one of name and query."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """A session: resource name or bare id."""
+    parent: _builtins.str
+    """The hub of the query. Default: `hubs/default`."""
+    @_builtins.property
+    def query(self) -> _query_pb2.Query:
+        """A query: how a session of it would be evaluated. Nothing is kept."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        query: _query_pb2.Query | None = ...,
+        parent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "parent", b"parent", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainSessionRequest: _TypeAlias = ExplainSessionRequest  # noqa: Y015
+
+@_typing.final
+class ExplainSessionResponse(_message.Message):
+    """The plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The plan as text, a line a step, for people."""
+    version: _builtins.int
+    """The version that the counts are of."""
+    @_builtins.property
+    def plan(self) -> Global___PlanStep:
+        """The plan: the last step, with the steps that it reads below it."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        plan: Global___PlanStep | None = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "text", b"text", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainSessionResponse: _TypeAlias = ExplainSessionResponse  # noqa: Y015
+
+@_typing.final
+class PlanStep(_message.Message):
+    """One step of a plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    ROWS_EXAMINED_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    ROUTING_KEY_FIELD_NUMBER: _builtins.int
+    SHARED_WITH_FIELD_NUMBER: _builtins.int
+    SHARED_COUNT_FIELD_NUMBER: _builtins.int
+    HYDRATE_US_FIELD_NUMBER: _builtins.int
+    APPLY_US_FIELD_NUMBER: _builtins.int
+    COMMITS_FIELD_NUMBER: _builtins.int
+    ROWS_OFFERED_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """What it is: "table", "filter", "compute", "lookup", "join", "union", "group", "window", "order"."""
+    description: _builtins.str
+    """What it does, for people."""
+    row_count: _builtins.int
+    """The number of rows that it holds or lets through."""
+    rows_examined: _builtins.int
+    """The number of rows that were examined to evaluate it first; 0 where it was there already."""
+    index: _builtins.str
+    """The index that its evaluation used; empty when it looked at all rows."""
+    routing_key: _builtins.str
+    """The condition by which commits are routed to it; empty when it is offered every commit."""
+    shared_count: _builtins.int
+    """The number of sessions that share it."""
+    hydrate_us: _builtins.int
+    """Microseconds spent evaluating it first."""
+    apply_us: _builtins.int
+    """Microseconds spent since on following commits, the steps that it feeds not counted."""
+    commits: _builtins.int
+    """The number of commits that were offered to it since."""
+    rows_offered: _builtins.int
+    """The number of changed rows that were offered to it since."""
+    @_builtins.property
+    def shared_with(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sessions that share this step, the asked one among them; at most 100 are named."""
+
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanStep]:
+        """The steps that it reads."""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        description: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+        rows_examined: _builtins.int = ...,
+        index: _builtins.str = ...,
+        routing_key: _builtins.str = ...,
+        shared_with: _abc.Iterable[_builtins.str] | None = ...,
+        shared_count: _builtins.int = ...,
+        hydrate_us: _builtins.int = ...,
+        apply_us: _builtins.int = ...,
+        commits: _builtins.int = ...,
+        rows_offered: _builtins.int = ...,
+        inputs: _abc.Iterable[Global___PlanStep] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_us", b"apply_us", "commits", b"commits", "description", b"description", "hydrate_us", b"hydrate_us", "index", b"index", "inputs", b"inputs", "kind", b"kind", "routing_key", b"routing_key", "row_count", b"row_count", "rows_examined", b"rows_examined", "rows_offered", b"rows_offered", "shared_count", b"shared_count", "shared_with", b"shared_with"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanStep: _TypeAlias = PlanStep  # noqa: Y015
 
 @_typing.final
 class DeleteSessionRequest(_message.Message):

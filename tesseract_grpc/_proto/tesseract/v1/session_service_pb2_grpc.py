@@ -55,6 +55,11 @@ class SessionServiceStub:
                 request_serializer=tesseract_dot_v1_dot_session__service__pb2.UpdateSessionRequest.SerializeToString,
                 response_deserializer=tesseract_dot_v1_dot_session__service__pb2.UpdateSessionResponse.FromString,
                 _registered_method=True)
+        self.ExplainSession = channel.unary_unary(
+                '/tesseract.v1.SessionService/ExplainSession',
+                request_serializer=tesseract_dot_v1_dot_session__service__pb2.ExplainSessionRequest.SerializeToString,
+                response_deserializer=tesseract_dot_v1_dot_session__service__pb2.ExplainSessionResponse.FromString,
+                _registered_method=True)
         self.DeleteSession = channel.unary_unary(
                 '/tesseract.v1.SessionService/DeleteSession',
                 request_serializer=tesseract_dot_v1_dot_session__service__pb2.DeleteSessionRequest.SerializeToString,
@@ -111,6 +116,13 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainSession(self, request, context):
+        """Tells how a session, or a query that is not one yet, is evaluated and maintained. Role: read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteSession(self, request, context):
         """Deletes a session. Its watches end with FAILED_PRECONDITION, reason SESSION_DELETED. Role: that of its creation.
         """
@@ -161,6 +173,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.UpdateSession,
                     request_deserializer=tesseract_dot_v1_dot_session__service__pb2.UpdateSessionRequest.FromString,
                     response_serializer=tesseract_dot_v1_dot_session__service__pb2.UpdateSessionResponse.SerializeToString,
+            ),
+            'ExplainSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainSession,
+                    request_deserializer=tesseract_dot_v1_dot_session__service__pb2.ExplainSessionRequest.FromString,
+                    response_serializer=tesseract_dot_v1_dot_session__service__pb2.ExplainSessionResponse.SerializeToString,
             ),
             'DeleteSession': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteSession,
@@ -292,6 +309,33 @@ class SessionService:
             '/tesseract.v1.SessionService/UpdateSession',
             tesseract_dot_v1_dot_session__service__pb2.UpdateSessionRequest.SerializeToString,
             tesseract_dot_v1_dot_session__service__pb2.UpdateSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tesseract.v1.SessionService/ExplainSession',
+            tesseract_dot_v1_dot_session__service__pb2.ExplainSessionRequest.SerializeToString,
+            tesseract_dot_v1_dot_session__service__pb2.ExplainSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

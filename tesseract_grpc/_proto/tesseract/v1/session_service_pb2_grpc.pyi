@@ -45,6 +45,8 @@ class SessionServiceStub:
     """Edits a live session in place; its watchers get SessionChanged and the minimal difference. A server that does not
     announce the feature "edit" answers UNIMPLEMENTED with FEATURE_NOT_AVAILABLE. Role: write.
     """
+    ExplainSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.ExplainSessionRequest, _session_service_pb2.ExplainSessionResponse]
+    """Tells how a session, or a query that is not one yet, is evaluated and maintained. Role: read."""
     DeleteSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.DeleteSessionRequest, _session_service_pb2.DeleteSessionResponse]
     """Deletes a session. Its watches end with FAILED_PRECONDITION, reason SESSION_DELETED. Role: that of its creation."""
     QuerySession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.QuerySessionRequest, _session_service_pb2.QuerySessionResponse]
@@ -71,6 +73,8 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """Edits a live session in place; its watchers get SessionChanged and the minimal difference. A server that does not
     announce the feature "edit" answers UNIMPLEMENTED with FEATURE_NOT_AVAILABLE. Role: write.
     """
+    ExplainSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.ExplainSessionRequest, _session_service_pb2.ExplainSessionResponse]  # type: ignore[assignment]
+    """Tells how a session, or a query that is not one yet, is evaluated and maintained. Role: read."""
     DeleteSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.DeleteSessionRequest, _session_service_pb2.DeleteSessionResponse]  # type: ignore[assignment]
     """Deletes a session. Its watches end with FAILED_PRECONDITION, reason SESSION_DELETED. Role: that of its creation."""
     QuerySession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.QuerySessionRequest, _session_service_pb2.QuerySessionResponse]  # type: ignore[assignment]
@@ -118,6 +122,14 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Edits a live session in place; its watchers get SessionChanged and the minimal difference. A server that does not
         announce the feature "edit" answers UNIMPLEMENTED with FEATURE_NOT_AVAILABLE. Role: write.
         """
+
+    @_abc_1.abstractmethod
+    def ExplainSession(
+        self,
+        request: _session_service_pb2.ExplainSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.ExplainSessionResponse, _abc.Awaitable[_session_service_pb2.ExplainSessionResponse]]:
+        """Tells how a session, or a query that is not one yet, is evaluated and maintained. Role: read."""
 
     @_abc_1.abstractmethod
     def DeleteSession(
