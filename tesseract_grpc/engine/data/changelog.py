@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from tesseract_grpc.engine.data.delta import Delta, Relation, RowChange, fold
+from tesseract_grpc.engine.data.delta import Delta, HasColumns, RowChange, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Changelog:
             self.rows -= len(entries.popleft())
         self.since = max(self.since, since)
 
-    def net(self, after: int, version: int, relation: Relation) -> Delta:
+    def net(self, after: int, version: int, relation: HasColumns) -> Delta:
         """The net change from version `after` to now. The caller guarantees after >= since. O(changes log)."""
         assert after >= self.since, "the history does not reach back so far"
         tail: list[Delta] = []

@@ -47,8 +47,8 @@ class RemoveReason(IntEnum):
     PERMISSION = 5
 
 
-class Relation(Protocol):
-    """Rows in slots: a table, or what an operator derives."""
+class HasColumns(Protocol):
+    """Rows in slots, as far as their columns go."""
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -100,14 +100,14 @@ class Delta:
             {p: take_stored(image, removed) for p, image in self.removed_before.items()} if len(removed) else {},
         )
 
-    def old_updated(self, relation: Relation, position: int) -> Stored:
+    def old_updated(self, relation: HasColumns, position: int) -> Stored:
         """The old values of a column, row by row of `updated`."""
         image = self.before.get(position)
         if image is None:
             return stored_at(relation.columns[position], self.updated)
         return image
 
-    def old_removed(self, relation: Relation, position: int) -> Stored:
+    def old_removed(self, relation: HasColumns, position: int) -> Stored:
         """The old values of a column, row by row of `removed`."""
         image = self.removed_before.get(position)
         if image is None:
@@ -158,7 +158,7 @@ class RowChange:
     def __len__(self) -> int:
         return 1
 
-    def to_delta(self, relation: Relation) -> Delta:
+    def to_delta(self, relation: HasColumns) -> Delta:
         """The same as a batch."""
         slots = np.array([self.slot], np.int32)
         if self.kind is ChangeKind.INSERTED:
@@ -234,7 +234,7 @@ def changed_values(old: Stored, new: Stored) -> BoolArray:
     return result
 
 
-def fold(version: int, deltas: Sequence[Delta], relation: Relation) -> Delta:
+def fold(version: int, deltas: Sequence[Delta], relation: HasColumns) -> Delta:
     """The net effect of successive deltas of one relation, whose present state is that after the last. O(changes log).
 
     The caller guarantees that no slot stood for two rows in the meantime.
@@ -283,7 +283,7 @@ def fold(version: int, deltas: Sequence[Delta], relation: Relation) -> Delta:
     return net
 
 
-def _first_images(deltas: Sequence[Delta], relation: Relation, slots: Slots) -> dict[int, Stored]:
+def _first_images(deltas: Sequence[Delta], relation: HasColumns, slots: Slots) -> dict[int, Stored]:
     """The values before the first of the deltas, for every column that one of them wrote; `slots` ascend."""
     images: dict[int, Stored] = {}
     for delta in reversed(deltas):  # backwards, so that the oldest image is written last and stays

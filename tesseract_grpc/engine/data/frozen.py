@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import AnyArray, Batch, Vector
 
 LARGE = 65_536
@@ -23,7 +23,7 @@ class FrozenRows(Batch):
 
     __slots__ = ("_kept", "_slots", "_stored")
 
-    def __init__(self, table: Table, slots: AnyArray, positions: Iterable[int]) -> None:
+    def __init__(self, table: Relation, slots: AnyArray, positions: Iterable[int]) -> None:
         stop = table.high_water
         self.length = len(slots)
         self._slots = np.array(slots)
@@ -52,7 +52,7 @@ class FrozenRows(Batch):
         return Batch(len(slots), {name: vector.take(slots) for name, vector in self._stored.items()})
 
 
-def read_rows(table: Table, slots: AnyArray, positions: Iterable[int]) -> Batch:
+def read_rows(table: Relation, slots: AnyArray, positions: Iterable[int]) -> Batch:
     """Copies of the rows at `slots`; frozen when they are many and most of the table's."""
     if len(slots) >= LARGE and 3 * len(slots) >= table.high_water:
         return FrozenRows(table, slots, positions)

@@ -1,8 +1,6 @@
 """A table: rows in slots.
 
-Every column is an array by slot; a row is the same slot of all of them. The key index leads from a key to its slot.
-Beside the columns stand three arrays: `sequence` (the order of insertion), `row_version` (the version of the commit
-that last changed the row) and `alive`.
+The key index leads from a key to its slot.
 
 A slot that a removed row left is not used again until the changelog has forgotten the removal: until then its columns
 stay readable as the row's last values, and a slot number means one row to everybody who reads history. So removing a
@@ -19,38 +17,25 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
+from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Slots, Stored
 from tesseract_grpc.engine.data.index import SecondaryIndex
 from tesseract_grpc.engine.data.key_index import KeyIndex, key_words
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema
-from tesseract_grpc.engine.data.vector import AnyArray, Batch, Vector
+from tesseract_grpc.engine.data.vector import AnyArray, Batch
 
 _SMALLEST = 64
 
 
-class Table:
+class Table(Relation):
     """Rows by primary key."""
 
     def __init__(self, name: str, schema: TableSchema, version: int, history: HistoryLimits) -> None:
-        self.name = name
-        self.schema = schema
-        self.create_version = version
-        self.update_version = version
-        self.columns = [Column(column) for column in schema.columns]
-        self.key_columns = [self.columns[position] for position in schema.key]
+        super().__init__(name, schema, [Column(column) for column in schema.columns], version, history)
         self.keys = KeyIndex(self.key_columns)
-        self.indexes: dict[str, SecondaryIndex] = {}
-        self.changelog = Changelog(history, version)
-        self.sequence: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.row_version: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.alive: NDArray[np.bool_] = np.zeros(0, np.bool_)
-        self.high_water = 0
-        self.row_count = 0
         self.next_sequence = 0
-        self.in_order = True  # whether rising slots are the order of insertion: until the first slot is used again
-        self._shared_row: tuple[int, int, dict[tuple[int, ...], Batch]] = (-1, -1, {})
         self._quarantine: deque[tuple[int, Slots]] = deque()
         self._free: Slots = np.empty(0, np.int32)
         self._reserve(_SMALLEST)  # so that any slot number can be read, also the marks below zero of the key index
@@ -141,7 +126,7 @@ class Table:
                 if index.position in written:
                     index.note(slots)
 
-    # Reading
+    # Keys
 
     def key_words_at(self, slots: AnyArray) -> list[NDArray[np.int64]]:
         """The key words of rows."""
@@ -150,47 +135,6 @@ class Table:
     def find(self, keys: Batch) -> Slots:
         """The slots of the rows with these keys, whose texts are codes of the key columns; -1 where there is none."""
         return self.keys.find([key_words(c, keys.columns[c.schema.name].values) for c in self.key_columns])
-
-    @property
-    def dense(self) -> bool:
-        """Whether every slot below the high-water mark holds a row."""
-        return self.row_count == self.high_water
-
-    def live_slots(self) -> Slots:
-        """The slots of all rows, ascending. O(n)."""
-        if self.dense:
-            return np.arange(self.high_water, dtype=np.int32)
-        return np.flatnonzero(self.alive[: self.high_water]).astype(np.int32)
-
-    def batch(self, slots: AnyArray, positions: Iterable[int]) -> Batch:
-        """Copies of the rows at `slots`."""
-        columns = self.columns
-        return Batch(len(slots), {columns[p].schema.name: columns[p].read(slots) for p in positions})
-
-    def batch_of_one(self, slot: int, positions: tuple[int, ...]) -> Batch:
-        """A copy of one row; slicing costs a third of gathering.
-
-        Readers of many sessions ask for the same row after one commit: they share the copy, which nobody changes.
-        """
-        shared = self._shared_row
-        if shared[0] != slot or shared[1] != self.update_version:
-            shared = self._shared_row = (slot, self.update_version, {})
-        known = shared[2].get(positions)
-        if known is not None:
-            return known
-        columns: dict[str, Vector] = {}
-        for position in positions:
-            column = self.columns[position]
-            valid = column.valid
-            texts = None if column.dictionary is None else column.dictionary.texts
-            columns[column.schema.name] = Vector(
-                column.type,
-                column.values[slot : slot + 1].copy(),
-                None if valid is None else valid[slot : slot + 1].copy(),
-                texts,
-            )
-        batch = shared[2][positions] = Batch(1, columns)
-        return batch
 
     # Indexes and upkeep
 
@@ -203,37 +147,18 @@ class Table:
 
     def memory_bytes(self) -> int:
         """The memory held by columns and indexes, in bytes."""
-        own = self.sequence.nbytes + self.row_version.nbytes + self.alive.nbytes + self.keys.memory_bytes()
-        return own + sum(c.memory_bytes() for c in self.columns) + sum(i.memory_bytes() for i in self.indexes.values())
+        return super().memory_bytes() + self.keys.memory_bytes()
 
     def check(self) -> None:
         """Proves the invariants of the table and of all that it holds."""
+        super().check()
         live = np.flatnonzero(self.alive[: self.high_water]).astype(np.int32)
-        assert self.row_count == len(live), f"{self.row_count} rows counted, {len(live)} alive"
-        assert not self.alive[self.high_water :].any(), "a row lives above the high-water mark"
-        assert len(np.unique(self.sequence[live])) == len(live), "two rows have one place in the order of insertion"
         assert not len(live) or int(self.sequence[live].max()) < self.next_sequence
-        if self.in_order:
-            assert bool(np.all(np.diff(self.sequence[live]) > 0)), "slots are not in the order of insertion"
         self.keys.check(live)
         waiting = [slots for _, slots in self._quarantine]
         idle = np.concatenate([self._free, *waiting]) if waiting else self._free
         assert len(np.unique(idle)) == len(idle), "a slot is free twice"
         assert not self.alive[idle].any(), "a free slot holds a row"
         assert len(idle) + len(live) == self.high_water, "a slot is neither free nor held"
-        for column in self.columns:
-            _check_column(column, live)
         for index in self.indexes.values():
             index.check(self.alive)
-        self.changelog.check()
-
-
-def _check_column(column: Column, live: Slots) -> None:
-    if column.dictionary is not None:
-        column.dictionary.check()
-        codes = column.values[live] if column.valid is None else column.values[live][column.valid[live]]
-        assert not len(codes) or 0 <= int(codes.min()) <= int(codes.max()) < len(column.dictionary), (
-            "a code without text"
-        )
-    if not column.schema.nullable and column.valid is not None:
-        assert bool(column.valid[live].all()), f"column '{column.schema.name}' holds a null"

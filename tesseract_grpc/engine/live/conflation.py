@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesseract_grpc.engine.data.delta import ALL_COLUMNS, Delta, Slots, Stored, join_stored, stored_at
-from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import AnyArray, Batch, BoolArray, Vector
 
 
@@ -34,7 +34,7 @@ class Debt:
     image: Batch  # the row as the reader has it, in the columns that it must be told of rows that are gone
 
     @classmethod
-    def of(cls, delta: Delta, table: Table, positions: Sequence[int]) -> Debt:
+    def of(cls, delta: Delta, table: Relation, positions: Sequence[int]) -> Debt:
         """A delta by row identity. The caller guarantees that every slot of it still means the same row."""
         slots = np.concatenate((delta.inserted, delta.removed, delta.updated))
         counts = (len(delta.inserted), len(delta.removed), len(delta.updated))
@@ -76,7 +76,7 @@ class Debt:
         return len(self.sequence)
 
 
-def old_rows(delta: Delta, table: Table, positions: Sequence[int]) -> Batch:
+def old_rows(delta: Delta, table: Relation, positions: Sequence[int]) -> Batch:
     """The rows of a delta (inserted, removed, updated) as they were; inserted ones as they are."""
     columns: dict[str, Vector] = {}
     for position in positions:

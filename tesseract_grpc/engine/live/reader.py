@@ -15,7 +15,7 @@ import numpy as np
 from tesseract_grpc.engine.data.changelog import Changelog
 from tesseract_grpc.engine.data.delta import Delta, RemoveReason, Slots, column_bit
 from tesseract_grpc.engine.data.errors import Reason
-from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import AnyArray, Batch
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.changes import Removes, Updates
@@ -37,7 +37,7 @@ Folds = dict[tuple[int, int, tuple[int, ...]], Debt]
 class Reader:
     """The place of one reader in the history of a table or of a result."""
 
-    def __init__(self, table: Table, line: VersionLine, image: Sequence[int]) -> None:
+    def __init__(self, table: Relation, line: VersionLine, image: Sequence[int]) -> None:
         self.table = table
         self.line = line
         self.cursor = line.current
@@ -104,7 +104,7 @@ class Reader:
 
 
 def group_updates(
-    table: Table, slots: Slots, changed: AnyArray, shown: Sequence[int], old: Batch | None = None
+    table: Relation, slots: Slots, changed: AnyArray, shown: Sequence[int], old: Batch | None = None
 ) -> tuple[Updates, ...]:
     """Rows that changed, grouped by which of the shown columns did. O(rows x distinct groups).
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tesseract_grpc.engine.data.delta import Slots, join_stored
-from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import Batch, Vector
 from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, Removes, Updates
 
@@ -26,7 +26,7 @@ class _Split:
     old: list[Batch | None]
 
 
-def join_reborn(changes: Changes, table: Table, slots: Slots) -> None:
+def join_reborn(changes: Changes, table: Relation, slots: Slots) -> None:
     """Makes updates and moves of the keys that `changes` removes and inserts. `slots` are those of its inserts, row by
     row. O(removes), and O(inserts) where there are any."""
     inserts = changes.inserts
@@ -51,7 +51,7 @@ def join_reborn(changes: Changes, table: Table, slots: Slots) -> None:
     changes.inserts = Inserts(inserts.rows.take(came), indexes) if len(came) else None
 
 
-def _split(removes: tuple[Removes, ...], table: Table, slots: Slots) -> _Split:
+def _split(removes: tuple[Removes, ...], table: Relation, slots: Slots) -> _Split:
     split = _Split([], [], [])
     for part in removes:
         now = table.find(part.keys)
@@ -68,7 +68,7 @@ def _split(removes: tuple[Removes, ...], table: Table, slots: Slots) -> _Split:
     return split
 
 
-def _values(old: Batch | None, table: Table) -> Batch | None:
+def _values(old: Batch | None, table: Relation) -> Batch | None:
     """Old rows without their keys, which do not change."""
     if old is None:
         return None

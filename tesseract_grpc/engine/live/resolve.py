@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
-from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.group import Group
 from tesseract_grpc.engine.live.source import Source
@@ -33,7 +33,7 @@ class Resolved:
         return self.base if self.group is None else self.group.source
 
     @property
-    def table(self) -> Table:
+    def table(self) -> Relation:
         """The table that is read."""
         return self.source.table
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
 from tesseract_grpc.engine.data.delta import ChangeKind, Delta, Placement, RemoveReason, RowChange
-from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.reader import Folds
 from tesseract_grpc.engine.operators.filter import routed_filter
@@ -38,7 +38,7 @@ class Hydration:
 class Result:
     """The maintained rows of one plan over one table."""
 
-    def __init__(self, table: Table, plan: Plan, line: VersionLine, history: HistoryLimits) -> None:
+    def __init__(self, table: Relation, plan: Plan, line: VersionLine, history: HistoryLimits) -> None:
         self.table = table
         self.fingerprint: Hashable = plan.fingerprint
         self.line = line

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesseract_grpc.engine.data.column import Column
-from tesseract_grpc.engine.data.delta import ChangeKind, Delta, Relation, RowChange, Stored, stored_at
+from tesseract_grpc.engine.data.delta import ChangeKind, Delta, HasColumns, RowChange, Stored, stored_at
 from tesseract_grpc.engine.data.order import MAX_WORD, order_word, order_words
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import Scalar
-from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.routing_keys import EqualKey, RangeKey, RoutingKey
 
@@ -35,7 +35,7 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Followers (by number) and rows, pair by pair."""
 _NO_PAIRS: Pairs = (np.empty(0, np.int64), np.empty(0, np.int64))
 _PATIENCE = 64  # what building an index costs besides its size, in followers looked at
-ReadOld = Callable[[Relation, int], Stored]
+ReadOld = Callable[[HasColumns, int], Stored]
 _BLOCK = 1 << 20  # comparisons at once: the temporary of a block of ranges stays at a megabyte
 
 
@@ -140,7 +140,7 @@ def _concatenate(pairs: list[Pairs]) -> Pairs:
 class Router:
     """The predicate index of one table."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Relation) -> None:
         self.table = table
         self.followers: dict[Hashable, Follower] = {}
         self._numbered: list[Follower] = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.delta import Delta, RowChange
 from tesseract_grpc.engine.data.errors import OutOfRange
-from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.reader import Folds
 from tesseract_grpc.engine.live.result import Result
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Source:
     """A table, its router, its derived groups and its readers."""
 
-    def __init__(self, table: Table, counters: Counters) -> None:
+    def __init__(self, table: Relation, counters: Counters) -> None:
         self.table = table
         self.router = Router(table)
         self.watches: set[TableWatch] = set()

@@ -10,8 +10,8 @@ import numpy as np
 from tesseract_grpc.engine.data.changelog import Changelog
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.frozen import read_rows
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import ColumnSchema
-from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.changes import Changes, Inserts, Snapshot
 from tesseract_grpc.engine.live.conflation import Debt
@@ -22,7 +22,9 @@ from tesseract_grpc.engine.live.rebirth import join_reborn
 class TableWatch(Reader):
     """One reader of the changes of a table."""
 
-    def __init__(self, table: Table, line: VersionLine, registry: set[TableWatch], *, old_values: bool = False) -> None:
+    def __init__(
+        self, table: Relation, line: VersionLine, registry: set[TableWatch], *, old_values: bool = False
+    ) -> None:
         self._positions = tuple(range(len(table.columns)))
         super().__init__(table, line, self._positions if old_values else table.schema.key)
         self.old_values = old_values

@@ -24,14 +24,28 @@ An operator derives rows from a relation and maintains them under change. It has
 8. It does work in proportion to the delta and the logarithm of its state, with at most one pass of memory moves over
    its own rows; never a pass over the relation.
 
+**Derivers** are operators whose rows are a relation of their own: groups, joins, rows with more columns. They keep the
+same contract, once an input: each input has a filter, an operator of its own, which decides which rows of that input
+concern the deriver, and the deriver is handed what the filters return. Beyond that:
+
+9. `apply` is called once a commit, with the changes of all inputs, after all of them have been changed. What one input
+   was before the other changed cannot be read; a deriver that needs it keeps it.
+10. A deriver writes its table itself, and returns what it did as a delta with before-images, in the same form as that of a
+    table. `apply_one` may do the same for the change of one row of one input, or leave it to `apply`; both are proven equal.
+
 `CheckedOperator` in the tests wraps an operator and asserts 3, 5 and 6 at every step.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
-from tesseract_grpc.engine.data.delta import Delta, Slots
+from tesseract_grpc.engine.data.delta import ChangeKind, Delta, RowChange, Slots
+from tesseract_grpc.engine.data.relation import Relation
+
+if TYPE_CHECKING:
+    from tesseract_grpc.engine.operators.filter import FilterOperator
 
 
 class Operator(Protocol):
@@ -42,3 +56,30 @@ class Operator(Protocol):
 
     def apply(self, delta: Delta) -> Delta:
         """What a change of the input means for the output."""
+
+
+class Deriver(Protocol):
+    """Derives a relation from the rows that filters keep of others, and maintains it."""
+
+    @property
+    def table(self) -> Relation:
+        """What it derives."""
+
+    @property
+    def inputs(self) -> Sequence[FilterOperator]:
+        """The filters of its inputs."""
+
+    def hydrate(self, version: int) -> int:
+        """Fills the table from the inputs as they are now; returns the number of rows examined."""
+
+    def apply(self, changes: Sequence[Delta], version: int) -> Delta:
+        """Follows a commit: one change an input, as its filter returned it, empty where nothing concerns it."""
+
+    def apply_one(self, which: int, kind: ChangeKind, change: RowChange) -> RowChange | Delta | None:
+        """The same for a change of one row of one input; `kind` is what its filter made of it. None: nothing follows."""
+
+    def memory_bytes(self) -> int:
+        """The memory held beside the table, in bytes."""
+
+    def check(self) -> None:
+        """Proves the invariants of what it keeps beside the table."""

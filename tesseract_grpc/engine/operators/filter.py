@@ -23,8 +23,8 @@ from tesseract_grpc.engine.data.delta import (
     stored_at,
     take_stored,
 )
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import Scalar
-from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import BoolArray
 from tesseract_grpc.engine.operators.predicate import Predicate, compile_predicate
 from tesseract_grpc.engine.operators.routing_keys import RoutingKey, routing_keys, unrouted_part, usable
@@ -38,7 +38,7 @@ class FilterOperator:
     """Filters the rows of a table. `old_columns` are those whose old values the consumer wants of rows that leave."""
 
     def __init__(
-        self, table: Table, predicate: Predicate, keys: Sequence[RoutingKey], old_columns: frozenset[int]
+        self, table: Relation, predicate: Predicate, keys: Sequence[RoutingKey], old_columns: frozenset[int]
     ) -> None:
         self.table = table
         self.predicate = predicate
@@ -127,7 +127,7 @@ class FilterOperator:
         return ChangeKind.INSERTED if now else None
 
 
-def routed_filter(table: Table, where: Filter | None, old_columns: frozenset[int]) -> FilterOperator:
+def routed_filter(table: Relation, where: Filter | None, old_columns: frozenset[int]) -> FilterOperator:
     """The operator of a checked filter, with its routing key when it has one."""
     predicate = compile_predicate(where, table.schema, table.columns, intern=True)
     keys = routing_keys(where, table.schema, table.columns, intern=True)

@@ -25,7 +25,7 @@ from tesseract_grpc.engine.data.delta import (
     take_stored,
 )
 from tesseract_grpc.engine.data.order import Words
-from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import BoolArray
 from tesseract_grpc.engine.operators.ordered_rows import OrderedRows
 from tesseract_grpc.engine.operators.sort_words import Sorting, SortWords
@@ -39,7 +39,7 @@ _SEARCH_LIMIT = 64  # up to so many rows are searched one by one where first wor
 class OrderOperator:
     """The rows of a filter's result, in the order of a sort."""
 
-    def __init__(self, table: Table, sort: tuple[SortKey, ...]) -> None:
+    def __init__(self, table: Relation, sort: tuple[SortKey, ...]) -> None:
         self.table = table
         self.words = SortWords(table, sort)
         self.sort_mask = 0

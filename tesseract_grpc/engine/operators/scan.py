@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tesseract_grpc.engine.data.delta import Slots, stored_at
-from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.operators.predicate import Predicate
 from tesseract_grpc.engine.operators.routing_keys import EqualKey, RangeKey, RoutingKey
 
@@ -28,7 +28,7 @@ class ScanResult:
         self.index = index
 
 
-def scan(table: Table, predicate: Predicate, keys: Sequence[RoutingKey]) -> ScanResult:
+def scan(table: Relation, predicate: Predicate, keys: Sequence[RoutingKey]) -> ScanResult:
     """The rows for which the predicate is true. O(candidates), O(n) without an index that helps."""
     if predicate.always is False or (keys and keys[0] == EqualKey(keys[0].column, ())):
         return ScanResult(np.empty(0, np.int32), 0, None)
@@ -53,13 +53,12 @@ def scan(table: Table, predicate: Predicate, keys: Sequence[RoutingKey]) -> Scan
     return ScanResult(np.flatnonzero(mask).astype(np.int32), end, None)
 
 
-def candidates(table: Table, key: RoutingKey) -> tuple[Slots, str] | None:
+def candidates(table: Relation, key: RoutingKey) -> tuple[Slots, str] | None:
     """What an index over the key's column offers, and the index's name; None where no index can answer."""
     name = table.schema.columns[key.column].name
-    index = table.indexes.get(name)
+    index = table.settled_index(name)
     if index is None:
         return None
-    index.settle(table.alive)
     if isinstance(key, RangeKey):
         if not index.sorted:
             return None

@@ -11,7 +11,7 @@ import numpy as np
 
 from tesseract_grpc.engine.data.delta import Slots, stored_at
 from tesseract_grpc.engine.data.frozen import read_rows
-from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import Batch, BoolArray
 from tesseract_grpc.engine.operators.predicate import compile_predicate
 from tesseract_grpc.engine.operators.routing_keys import routing_keys
@@ -26,7 +26,7 @@ class BigSelection:
 
     __slots__ = ("_rows", "_sorting", "_window", "scan", "total")
 
-    def __init__(self, table: Table, plan: Plan, window: Window, found: ScanResult) -> None:
+    def __init__(self, table: Relation, plan: Plan, window: Window, found: ScanResult) -> None:
         self.scan = found
         self.total = len(found.slots)
         self._rows = read_rows(table, found.slots, plan.positions)
@@ -52,7 +52,7 @@ class Selection:
         self.scan = scan
 
 
-def select(table: Table, plan: Plan, window: Window, big: int | None = None) -> Selection | BigSelection:
+def select(table: Relation, plan: Plan, window: Window, big: int | None = None) -> Selection | BigSelection:
     """Evaluates a plan once. O(candidates + window log window).
 
     With `big`, a window of so many rows or more that needs sorting is returned unsorted, as a BigSelection.
@@ -81,7 +81,7 @@ def select(table: Table, plan: Plan, window: Window, big: int | None = None) -> 
 class TableSelector:
     """Finds the rows of a table by filters, for deletes and conditions of writes. Filters are checked already."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Relation) -> None:
         self._table = table
 
     def rows(self, filter: Filter) -> Slots:

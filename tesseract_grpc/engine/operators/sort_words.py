@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import RowChange, Slots, Stored, stored_at
 from tesseract_grpc.engine.data.order import MAX_WORD, Words, label_generation, order_word, order_words
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import Scalar
-from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.query.sort_key import SortKey
 
@@ -35,7 +35,7 @@ def _word(column: Column, value: Scalar) -> int:
 class SortWords:
     """Makes the words of rows for one sort over one table."""
 
-    def __init__(self, table: Table, sort: Sequence[SortKey]) -> None:
+    def __init__(self, table: Relation, sort: Sequence[SortKey]) -> None:
         self.table = table
         self.keys = tuple((table.schema.position(key.column), key.descending, key.nulls_first) for key in sort)
         self.positions = frozenset(position for position, _, _ in self.keys)

@@ -57,8 +57,11 @@ WHOLE = Window()
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query. Its parts work in this order: table or source, joins, computed, filter, group, having, window_columns, then
-    columns and sort."""
+    """A query.
+
+    Its parts work in this order: table or source, joins, computed, filter, group, having, window_columns, then columns
+    and sort.
+    """
 
     table: str = ""
     filter: Filter | None = None
