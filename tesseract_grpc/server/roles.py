@@ -32,6 +32,7 @@ ROLE_OF: Mapping[str, Role | None] = {
     _SESSIONS + "GetSession": Role.READ,
     _SESSIONS + "ListSessions": Role.READ,
     _SESSIONS + "UpdateSession": Role.WRITE,
+    _SESSIONS + "ExplainSession": Role.READ,
     _SESSIONS + "DeleteSession": Role.READ,
     _SESSIONS + "QuerySession": Role.READ,
     _SESSIONS + "QuerySessionStream": Role.READ,

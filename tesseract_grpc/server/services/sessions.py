@@ -135,6 +135,10 @@ class Sessions:
         """Editing comes with the feature "edit"."""
         raise not_available("edit", "editing a live session", "session")
 
+    async def explain_session(self, request: pb.ExplainSessionRequest, call: Call) -> pb.ExplainSessionResponse:
+        """Explaining comes with the feature "explain"."""
+        raise not_available("explain", "explaining a plan", "name" if request.name else "query")
+
     async def delete_session(self, request: pb.DeleteSessionRequest, call: Call) -> pb.DeleteSessionResponse:
         """Deletes a session."""
         name = session_name(request.name, "name")
