@@ -30,6 +30,7 @@ from tesseract_grpc.engine.data.errors import (
     Reason,
     RowProblem,
 )
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.row_write import NotPlain, write_row
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema, check_name, missing_table, project
 from tesseract_grpc.engine.data.table import Table
@@ -37,11 +38,12 @@ from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.counters import Counters
-from tesseract_grpc.engine.live.resolve import Resolved, resolve
+from tesseract_grpc.engine.live.resolve import Planner, Resolved
 from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.session import QueryResult, Session
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.table_watch import TableWatch
+from tesseract_grpc.engine.live.wave import Wave
 from tesseract_grpc.engine.operators.select import BigSelection, TableSelector, select
 from tesseract_grpc.engine.query.filter import check_filter
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window
@@ -71,7 +73,7 @@ class CommitResult:
     version: int
     counts: tuple[WriteCounts, ...]
     touched: tuple[Session, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[Relation, ...] = ()
     ended: tuple[tuple[Session, OutOfRange], ...] = ()  # sessions that could not follow, and why
 
 
@@ -88,6 +90,7 @@ class Hub:
         self._tables: dict[str, Table] = {}
         self._sessions: dict[str, Session] = {}
         self._sources: dict[str, Source] = {}
+        self._wave = Wave()
 
     @property
     def version(self) -> int:
@@ -125,18 +128,18 @@ class Hub:
             return table
         self._line.current += 1
         self._tables[name] = table
-        self._sources[name] = Source(table, self.counters)
+        self._sources[name] = Source(table, self.counters, self._wave)
         return table
 
     def drop_table(self, name: str) -> tuple[Session, ...]:
         """Drops a table and its rows; returns the sessions on it, which ended. Raises NotFound."""
-        table = self.table(name)
+        self.table(name)
         self._line.current += 1
-        ended = tuple(session for session in self._sessions.values() if session.resolved.base.table is table)
+        source = self._sources.pop(name)
+        ended = tuple(source.sessions())
         for session in ended:
-            del self._sessions[session.name]
-            session.end(Reason.TABLE_DELETED)
-        for watch in self._sources.pop(name).watches:
+            self._end_session(session, Reason.TABLE_DELETED)
+        for watch in tuple(source.watches):
             watch.end(Reason.TABLE_DELETED)
         del self._tables[name]
         return ended
@@ -152,7 +155,7 @@ class Hub:
         self._sources[new] = self._sources.pop(old)
         table.name = new
         for session in self._sessions.values():
-            if session.resolved.base.table is table:
+            if session.query.table == old:
                 session.query = replace(session.query, table=new)
         return table
 
@@ -209,14 +212,10 @@ class Hub:
             return CommitResult(self.version, tuple(counts))
         self._line.current = version
         self.counters.commits += 1
-        touched: dict[Session, None] = {}
+        changed: list[Result] = []
         for table, delta in deltas:
-            changed = self._sources[table.name].publish(delta)
-            self.counters.sessions_changed += len(changed)
-            for result in changed:
-                touched.update(dict.fromkeys(result.sessions.values()))
-        tables = tuple(table for table, _ in deltas)
-        return CommitResult(version, tuple(counts), tuple(touched), tables, self._end_failed(tables))
+            changed.extend(self._sources[table.name].publish(delta))
+        return self._finish(version, tuple(counts), changed, tuple(table for table, _ in deltas))
 
     def _commit_row(self, write: Write, version: int) -> CommitResult | None:
         """The commit of one plain row; None when the batch path must decide."""
@@ -229,21 +228,42 @@ class Hub:
             return CommitResult(self.version, (counts,))
         self._line.current = version
         self.counters.commits += 1
-        changed = self._sources[table.name].publish_one(change)
-        self.counters.sessions_changed += len(changed)
-        touched = tuple([session for result in changed for session in result.sessions.values()])
-        return CommitResult(version, (counts,), touched, (table,), self._end_failed((table,)))
+        return self._finish(version, (counts,), self._sources[table.name].publish_one(change), (table,))
 
-    def _end_failed(self, tables: tuple[Table, ...]) -> tuple[tuple[Session, OutOfRange], ...]:
-        """Ends the sessions that could not follow a commit to these tables."""
+    def _finish(
+        self, version: int, counts: tuple[WriteCounts, ...], changed: list[Result], tables: tuple[Relation, ...]
+    ) -> CommitResult:
+        """Ends a commit whose tables have told their followers: the nodes that wait for several inputs follow now."""
+        wave = self._wave
+        changed += wave.run()
+        self.counters.sessions_changed += len(changed)
+        touched = tuple(dict.fromkeys([session for result in changed for session in result.sessions.values()]))
         ended: tuple[tuple[Session, OutOfRange], ...] = ()
-        for table in tables:
-            source = self._sources[table.name]
-            if source.failed:
-                ended += tuple(source.end_failed())
-        for session, _ in ended:
-            del self._sessions[session.name]
-        return ended
+        if wave.failed:
+            ended = self._end_failed()
+        if wave.watched:
+            tables += tuple(wave.watched)
+            wave.watched.clear()
+        return CommitResult(version, counts, touched, tables, ended)
+
+    def _end_failed(self) -> tuple[tuple[Session, OutOfRange], ...]:
+        """Ends the nodes that could not follow a commit, and all sessions that show what they derive; says why."""
+        ended: list[tuple[Session, OutOfRange]] = []
+        for node, error in self._wave.failed:
+            for session in node.source.sessions():
+                self._end_session(session, error.reason)
+                ended.append((session, error))
+        self._wave.failed.clear()
+        return tuple(ended)
+
+    def _end_session(self, session: Session, reason: Reason) -> None:
+        """A session is no more; its result goes when this was its last session, and nodes that only it used."""
+        del self._sessions[session.name]
+        session.end(reason)
+        result = session.result
+        del result.sessions[session.name]
+        if not result.sessions:
+            session.resolved.source.remove(result)
 
     def _apply(self, transactions: dict[str, Transaction], version: int, number: int, write: Write) -> WriteCounts:
         table = self.table(write.table)
@@ -304,8 +324,7 @@ class Hub:
         """
         resolved = self._resolve(query)
         table, plan = resolved.table, resolved.plan
-        if resolved.group is not None and not resolved.maintained:
-            self.counters.rows_examined += resolved.group.hydrate(self.version)
+        self.counters.rows_examined += resolved.hydrate(self.version)
         found = select(table, plan, window, big)
         self.counters.rows_examined += found.scan.examined
         self.counters.index_queries += found.scan.index is not None
@@ -386,17 +405,16 @@ class Hub:
     def _hydrate(self, resolved: Resolved, result: Result, hydration: Hydration | None) -> None:
         """Evaluates a new result, and new groups below it, and makes them follow commits."""
         counters = self.counters
-        if resolved.group is not None and not resolved.maintained:
-            counters.rows_examined += resolved.group.hydrate(self.version)
+        counters.rows_examined += resolved.hydrate(self.version)
         counters.rows_examined += result.hydrate() if hydration is None else result.adopt(hydration)
         counters.plans_hydrated += 1
-        resolved.source.add(result)
         resolved.keep()
+        resolved.source.add(result)
 
     def _resolve(self, query: Query) -> Resolved:
         """What a query reads. Raises NotFound, InvalidRequest."""
-        base = self._sources[self.table(query.table).name]
-        return resolve(base, query, self.limits.query, self.version, self.counters, self.limits.history)
+        planner = Planner(self._sources, self._sessions, self.limits.query, self._line, self.limits.history)
+        return planner.resolve(query)
 
     def session(self, name: str) -> Session:
         """A session. Raises NotFound."""
@@ -408,13 +426,7 @@ class Hub:
     def close_session(self, name: str) -> Session:
         """Closes a session; its watches end. The result goes when this was its last session. Raises NotFound."""
         session = self.session(name)
-        del self._sessions[name]
-        session.end(Reason.SESSION_DELETED)
-        result = session.result
-        del result.sessions[name]
-        if not result.sessions:
-            session.resolved.source.remove(result)
-            session.resolved.let_go()
+        self._end_session(session, Reason.SESSION_DELETED)
         return session
 
     def watch_table(self, name: str, *, old_values: bool = False) -> TableWatch:

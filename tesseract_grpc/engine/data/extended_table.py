@@ -1,8 +1,8 @@
 """The rows of another relation, or some of them, with more columns.
 
 An extended table shares the slots of the relation below it, and so its columns, the order of insertion and the keys: a
-row is the same slot in both. Its own are only the columns that an operator adds, and which rows are there. So a computed
-column over a million rows costs its values and a byte a row, and a row needs no second name.
+row is the same slot in both. Its own are only the columns that an operator adds, and which rows are there. So a
+computed column over a million rows costs its values and a byte a row, and a row needs no second name.
 
 Slots become free when the relation below says so; whoever follows an extended table must have forgotten what happened
 before that (`live/source.py` sees to it).
@@ -24,7 +24,10 @@ from tesseract_grpc.engine.data.vector import Batch
 
 
 class ExtendedTable(Relation):
-    """Rows of `base` with the columns `more` behind its own. It begins empty; `admit` and `dismiss` say who is there."""
+    """Rows of `base` with the columns `more` behind its own.
+
+    It begins empty; `admit` and `dismiss` say who is there.
+    """
 
     def __init__(
         self, name: str, base: Relation, more: Sequence[ColumnSchema], version: int, history: HistoryLimits

@@ -66,6 +66,7 @@ class ColumnSchema:
     expression: str = ""
     description: str = ""
     derived: bool = False  # made by an operator: what names its rows may be null and of any type
+    hidden: bool = False  # made for an operator: clients do not see it, and its name is of no matter
 
     @property
     def nullable(self) -> bool:
@@ -167,7 +168,7 @@ class TableSchema:
 
 
 def _check_column(column: ColumnSchema, where: str) -> None:
-    if not 1 <= len(column.name) <= 128 or column.name.startswith("__"):
+    if not column.hidden and (not 1 <= len(column.name) <= 128 or column.name.startswith("__")):
         raise _bad(
             f"'{column.name[:140]}' is not a valid column name: 1 to 128 characters, not starting with '__'",
             f"{where}.name",
@@ -244,7 +245,7 @@ def project(schema: TableSchema, names: Iterable[str]) -> tuple[int, ...]:
     """The positions of the named columns, or of all when none are named; a name given twice is refused."""
     wanted = tuple(names)
     if not wanted:
-        return tuple(range(len(schema.columns)))
+        return tuple(index for index, column in enumerate(schema.columns) if not column.hidden)
     positions = tuple(schema.position(name, field="query.columns") for name in wanted)
     if len(set(positions)) != len(positions):
         raise InvalidRequest(Reason.DUPLICATE_COLUMN, "a column is selected twice", field="query.columns")

@@ -1,12 +1,13 @@
-"""The version line of a hub: one number that every commit raises by one."""
+"""The version line of a hub: one number that every commit raises by one, and the hub's clock, which commits advance."""
 
 from __future__ import annotations
 
 
 class VersionLine:
-    """The present version, shared by everything that belongs to one hub."""
+    """The present version and the present time, shared by everything that belongs to one hub."""
 
-    __slots__ = ("current",)
+    __slots__ = ("current", "now")
 
     def __init__(self, current: int = 0) -> None:
         self.current = current
+        self.now = 0  # microseconds since 1970 UTC, as of the last tick; 0 before the first

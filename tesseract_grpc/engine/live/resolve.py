@@ -1,21 +1,33 @@
-"""From a query to the table that it reads: a table of the hub, or groups of one.
+"""From a query to what evaluates it: a chain of nodes over the tables of a hub, and a plan for the last of them.
 
-A query with grouping is two queries, one after the other: which rows are grouped how, and then what of the groups is
-kept, shown and sorted. Groups that are maintained already are found by their fingerprint; others are made here, and
-it is for the caller to hydrate and to keep them.
+The parts of a query work one after the other, and each takes a `Stage` and leaves one: rows come from a table or
+another source, others are joined to them, columns are worked out, a filter chooses, groups are made and chosen,
+columns that depend on a row's place are added. What remains is a plan: the last condition, the order, the columns.
+
+Steps that are maintained already are found by their fingerprints. Others are made here; it is for the caller to hydrate
+them, and to attach them when a session keeps them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
-from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
+from tesseract_grpc.engine.data.derived_table import DerivedTable
+from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, Reason
 from tesseract_grpc.engine.data.relation import Relation
-from tesseract_grpc.engine.live.counters import Counters
-from tesseract_grpc.engine.live.group import Group
+from tesseract_grpc.engine.data.schema import missing_table
+from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.live.node import Make, Node
+from tesseract_grpc.engine.live.resolve_computed import computed_columns
+from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.source import Source
-from tesseract_grpc.engine.query.query import Limits, Plan, Query, plan_filter, plan_query
+from tesseract_grpc.engine.live.stage import Stage
+from tesseract_grpc.engine.operators.filter import routed_filter
+from tesseract_grpc.engine.operators.group import GroupOperator, group_schema
+from tesseract_grpc.engine.query.grouping import Grouping, GroupMode
+from tesseract_grpc.engine.query.query import Limits, Plan, Query, plan_rows
 from tesseract_grpc.engine.query.sort_key import SortKey
 
 
@@ -23,54 +35,125 @@ from tesseract_grpc.engine.query.sort_key import SortKey
 class Resolved:
     """What a query reads, and what is asked of it."""
 
-    base: Source
-    group: Group | None
+    source: Source
     plan: Plan
-
-    @property
-    def source(self) -> Source:
-        """The table that is read, and those who follow it."""
-        return self.base if self.group is None else self.group.source
+    query: Query
 
     @property
     def table(self) -> Relation:
-        """The table that is read."""
+        """The relation that is read."""
         return self.source.table
 
-    @property
-    def maintained(self) -> bool:
-        """Whether the table that is read follows commits already."""
-        return self.group is None or self.base.groups.get(self.group.fingerprint) is self.group
+    def hydrate(self, version: int) -> int:
+        """Evaluates the nodes that are new; returns the number of rows examined. Raises OutOfRange."""
+        return 0 if self.source.owner is None else self.source.owner.hydrate(version)
 
     def keep(self) -> None:
-        """Makes new groups follow commits; the caller has hydrated them."""
-        if self.group is not None and not self.maintained:
-            self.base.groups[self.group.fingerprint] = self.group
-            self.base.router.add(self.group)
-
-    def let_go(self) -> None:
-        """Ends groups that nobody follows any more."""
-        if self.group is not None and self.maintained and not self.group.used:
-            del self.base.groups[self.group.fingerprint]
-            self.base.router.remove(self.group)
+        """Makes the nodes follow commits; they have been hydrated."""
+        if self.source.owner is not None:
+            self.source.owner.attach()
 
 
-def resolve(
-    base: Source, query: Query, limits: Limits, version: int, counters: Counters, history: HistoryLimits
-) -> Resolved:
-    """What a query reads. Raises InvalidRequest, FeatureNotAvailable, LimitExceeded."""
-    schema = base.table.schema
-    if query.group is None:
-        if query.having is not None:
+class Planner:
+    """Makes a plan of one query."""
+
+    def __init__(
+        self,
+        tables: Mapping[str, Source],
+        sessions: Mapping[str, Session],
+        limits: Limits,
+        line: VersionLine,
+        history: HistoryLimits,
+    ) -> None:
+        self.tables = tables
+        self.sessions = sessions
+        self.limits = limits
+        self.line = line
+        self.history = history
+        self._made: dict[tuple[Source, Hashable], Node] = {}
+
+    def resolve(self, query: Query) -> Resolved:
+        """What a query reads and what is asked of it. Raises NotFound, InvalidRequest, LimitExceeded."""
+        stage = self.rows(query)
+        table = stage.source.table
+        sort = query.sort
+        if not sort and isinstance(table, DerivedTable):
+            # What is derived has no order of its own that a fresh evaluation would repeat: it stands in that of its
+            # keys.
+            sort = tuple(SortKey(column.name) for column in table.schema.key_columns)
+        plan = plan_rows(stage.where, query.columns or stage.shown, sort, table.schema, self.limits)
+        stage.see(query.columns, "query.columns")
+        stage.see([key.column for key in query.sort], "query.sort")
+        return Resolved(stage.source, plan, query)
+
+    def rows(self, query: Query) -> Stage:
+        """The rows of a query, before they are put in order and shown."""
+        stage = self.origin(query)
+        if query.computed:
+            stage = computed_columns(self, stage, query.computed, "query.computed")
+        stage = stage.filtered(query.filter, self.limits, "query.filter")
+        if query.group is not None:
+            stage = self.grouped(stage, query.group)
+            stage = stage.filtered(query.having, self.limits, "query.having")
+        elif query.having is not None:
             raise InvalidRequest(
                 Reason.MALFORMED_REQUEST, "having needs a grouping; put the condition into filter", field="query.having"
             )
-        return Resolved(base, None, plan_query(query, schema, limits))
-    where = plan_filter(query.filter, schema, limits, "query.filter")
-    group = base.groups.get((where, query.group))
-    if group is None:
-        group = Group(base.table, where, query.group, version, counters, history)
-    # Groups have no order of their own that a fresh evaluation would repeat, so they stand in the order of their keys.
-    sort = query.sort or tuple(SortKey(name) for name in query.group.by)
-    grouped = Query(query.table, query.having, query.columns, sort)
-    return Resolved(base, group, plan_query(grouped, group.source.table.schema, limits, "query.having"))
+        if query.window_columns:
+            raise _not_there("window_columns", "query.window_columns")
+        if query.tree:
+            raise _not_there("trees", "query.tree")
+        return stage
+
+    def origin(self, query: Query) -> Stage:
+        """Where the rows of a query come from, and what is joined to them."""
+        if query.source is not None or query.joins:
+            raise _not_there("relations", "query.source")
+        return self.table(query.table, "query.table")
+
+    def table(self, name: str, field: str) -> Stage:
+        """The rows of a table of the hub. Raises NotFound."""
+        source = self.tables.get(name)
+        if source is None:
+            raise missing_table(name)
+        return Stage.of(source)
+
+    def grouped(self, stage: Stage, grouping: Grouping) -> Stage:
+        """The groups of rows."""
+        if grouping.mode is not GroupMode.FLAT or grouping.include_leafs or grouping.split_by is not None:
+            raise _not_there("rollup", "query.group")
+        for index, aggregate in enumerate(grouping.aggregates):
+            if aggregate.expression or aggregate.filter is not None:
+                raise _not_there("aggregate_expressions", f"query.group.aggregates[{index}]")
+        return self.group(stage, grouping)
+
+    def group(self, stage: Stage, grouping: Grouping) -> Stage:
+        """The groups on one level, of columns. Raises InvalidRequest."""
+        base = stage.source.table
+        group_schema(grouping, base.schema)  # what is wrong with the grouping is said first
+        names = {*grouping.by, *(aggregate.column for aggregate in grouping.aggregates)}
+        stage.see([name for name in names if name and not base.schema.column(name).hidden], "query.group")
+
+        def make() -> GroupOperator:
+            positions = [base.schema.position(name) for name in names if name]
+            source = routed_filter(base, stage.where, frozenset(positions))
+            name = f"{base.name} by {', '.join(grouping.by)}"
+            return GroupOperator(name, source, grouping, self.line.current, self.history)
+
+        by = ", ".join(grouping.by) or "all rows together"
+        node = self.node("group", f"by {by}", ("group", stage.where, grouping), [stage.source], make)
+        return Stage.of(node.source)
+
+    def node(self, kind: str, description: str, fingerprint: Hashable, reads: Sequence[Source], make: Make) -> Node:
+        """The node of a step: one that is maintained, or made for this query, or a new one."""
+        known = reads[0].nodes.get(fingerprint) or self._made.get((reads[0], fingerprint))
+        if known is None:
+            known = Node(kind, description, fingerprint, reads, make)
+            self._made[reads[0], fingerprint] = known
+        return known
+
+
+def _not_there(feature: str, field: str) -> FeatureNotAvailable:
+    return FeatureNotAvailable(
+        Reason.FEATURE_NOT_AVAILABLE, f"{feature.replace('_', ' ')} are not available in this version", field=field
+    )

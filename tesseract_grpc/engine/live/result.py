@@ -36,7 +36,9 @@ class Hydration:
 
 
 class Result:
-    """The maintained rows of one plan over one table."""
+    """The maintained rows of one plan over one relation."""
+
+    node: None = None  # no node derives anything from a result
 
     def __init__(self, table: Relation, plan: Plan, line: VersionLine, history: HistoryLimits) -> None:
         self.table = table

@@ -29,6 +29,7 @@ from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.routing_keys import EqualKey, RangeKey, RoutingKey
 
 if TYPE_CHECKING:
+    from tesseract_grpc.engine.live.node import Node
     from tesseract_grpc.engine.live.result import Result
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -40,11 +41,15 @@ _BLOCK = 1 << 20  # comparisons at once: the temporary of a block of ranges stay
 
 
 class Follower(Protocol):
-    """Who follows a table: a result, or a group derived from it."""
+    """Who follows a relation: a result, or an input of a node that derives another."""
 
     fingerprint: Hashable
     route: RoutingKey | None  # what it demands of its rows, if commits can be looked up by that
     left: bool  # whether it is no longer maintained
+
+    @property
+    def node(self) -> Node | None:
+        """The node that it is an input of."""
 
     def apply(self, delta: Delta, routed: bool) -> Sequence[Result]:
         """Follows a commit; returns the results that changed."""
@@ -190,6 +195,11 @@ class Router:
         columns = self.table.columns
         self._equal = {position: _EqualIndex(columns[position], demands) for position, demands in equal.items()}
         self._range = {position: _RangeIndex(columns[position], demands) for position, demands in ranges.items()}
+
+    def nodes(self) -> list[Node]:
+        """The nodes among the followers."""
+        found = [follower.node for follower in self.followers.values() if follower.node is not None]
+        return list(dict.fromkeys(found))
 
     def unrouted(self) -> list[Follower]:
         """The results that every commit is offered to, whole."""

@@ -1,8 +1,9 @@
-"""A table and those who follow it.
+"""A relation and those who follow it.
 
-What a commit did to a table goes from here to the results that it can touch, to the groups that are derived from it,
-and to the readers of the table itself. A group is a table again, with a source of its own: so whatever can be done with
-a table (filter, sort, window, group) can be done with groups, and a change flows down in one direction.
+What a commit did to a relation goes from here to the results that it can touch, to the nodes that derive other
+relations from it, and to the readers of the relation itself. What a node derives is a relation again, with a source
+of its own: so whatever can be done with a table (filter, sort, window, group, join) can be done with what was
+derived, and a change flows down in one direction.
 """
 
 from __future__ import annotations
@@ -11,64 +12,76 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.delta import Delta, RowChange
-from tesseract_grpc.engine.data.errors import OutOfRange
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.reader import Folds
 from tesseract_grpc.engine.live.result import Result
-from tesseract_grpc.engine.live.routing import Follower, Router
+from tesseract_grpc.engine.live.routing import Router
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.table_watch import TableWatch
+from tesseract_grpc.engine.live.wave import Wave
 
 if TYPE_CHECKING:
-    from tesseract_grpc.engine.live.group import Group
+    from tesseract_grpc.engine.live.node import Node
 
 
 class Source:
-    """A table, its router, its derived groups and its readers."""
+    """A relation, its router, the nodes derived from it and its readers."""
 
-    def __init__(self, table: Relation, counters: Counters) -> None:
+    def __init__(self, table: Relation, counters: Counters, wave: Wave, owner: Node | None = None) -> None:
         self.table = table
+        self.counters = counters
+        self.wave = wave
+        self.owner = owner  # what derives the relation; None for a table of the hub
         self.router = Router(table)
         self.watches: set[TableWatch] = set()
         self.results: dict[Hashable, Result] = {}
-        self.groups: dict[Hashable, Group] = {}
-        self.failed: list[tuple[Follower, OutOfRange]] = []  # who could not follow the last commit
-        self._counters = counters
+        self.nodes: dict[Hashable, Node] = {}  # nodes of which this is the first source
+        self.feeds = 0  # how many inputs of nodes read it
+        self.holds = 0  # how often it is kept for another reason, for example by name
+
+    @property
+    def rank(self) -> int:
+        """How many nodes with several inputs stand between a table and this relation, at most."""
+        return 0 if self.owner is None else self.owner.rank
+
+    @property
+    def used(self) -> bool:
+        """Whether anybody follows it."""
+        return bool(self.results or self.feeds or self.holds or self.watches)
+
+    def let_go(self) -> None:
+        """Ends the node that derives the relation, when nobody follows it any more."""
+        if self.owner is not None and not self.used:
+            self.owner.detach()
 
     def add(self, result: Result) -> None:
-        """A result over this table joins."""
+        """A result over this relation joins."""
         self.results[result.fingerprint] = result
         self.router.add(result)
 
     def remove(self, result: Result) -> None:
-        """A result over this table leaves."""
+        """A result over this relation leaves; a relation that nobody follows any more ends."""
         del self.results[result.fingerprint]
         self.router.remove(result)
+        self.let_go()
 
     def publish(self, delta: Delta) -> list[Result]:
-        """Records a delta of the table and carries it on; returns the results that changed."""
-        counters = self._counters
-        self.table.update_version = delta.version
-        counters.rows_written += len(delta)
-        self.table.changelog.append(delta)
+        """Records a delta of the relation and carries it on; returns the results that changed."""
+        counters = self.counters
+        self._record(delta)
         changed: list[Result] = []
         for follower, part, by_key in self.router.route(delta):
             counters.sessions_routed += 1
             counters.rows_routed += len(part)
-            try:
-                changed.extend(follower.apply(part, by_key))
-            except OutOfRange as error:
-                self.failed.append((follower, error))
+            changed.extend(follower.apply(part, by_key))
         self._trim()
         return changed
 
     def publish_one(self, change: RowChange) -> list[Result]:
         """The same for a change of one row."""
-        counters = self._counters
-        self.table.update_version = change.version
-        counters.rows_written += 1
-        self.table.changelog.append(change)
+        counters = self.counters
+        self._record(change)
         changed: list[Result] = []
         routed = self.router.route_one(change)
         unrouted = self.router.unrouted()
@@ -76,46 +89,43 @@ class Source:
         counters.rows_routed += len(routed) + len(unrouted)
         for followers, by_key in ((routed, True), (unrouted, False)):
             for follower in followers:
-                try:
-                    changed.extend(follower.apply_one(change, by_key))
-                except OutOfRange as error:
-                    self.failed.append((follower, error))
+                changed.extend(follower.apply_one(change, by_key))
         self._trim()
         return changed
 
-    def end_failed(self) -> list[tuple[Session, OutOfRange]]:
-        """Ends the groups that could not follow a commit, and all sessions that show them; says why."""
-        ended: list[tuple[Session, OutOfRange]] = []
-        for follower, error in self.failed:
-            group = self.groups.pop(follower.fingerprint)
-            self.router.remove(group)
-            for session in group.source.sessions():
-                session.end(error.reason)
-                ended.append((session, error))
-        self.failed.clear()
-        return ended
+    def _record(self, change: Delta | RowChange) -> None:
+        self.table.update_version = change.version
+        self.table.changelog.append(change)
+        if self.owner is None:
+            self.counters.rows_written += len(change)
+        elif self.watches:
+            self.wave.watched.append(self.table)
 
     def sessions(self) -> list[Session]:
-        """All sessions over this table and over groups of it."""
+        """All sessions over this relation and over what is derived from it."""
         found = [session for result in self.results.values() for session in result.sessions.values()]
-        for group in self.groups.values():
-            found.extend(group.source.sessions())
-        return found
+        for node in self.router.nodes():
+            found.extend(node.source.sessions())
+        return list(dict.fromkeys(found))
 
     def _trim(self) -> None:
-        """Trims the table's history. Whoever stands in what is forgotten is told first; then its slots are free."""
-        table = self.table
-        if not table.changelog.overfull:
-            return
-        since = table.changelog.trimmed_since()
+        """Trims the history of the relation when it has outgrown its limits."""
+        if self.table.changelog.overfull:
+            self.forget(self.table.changelog.trimmed_since())
+
+    def forget(self, since: int) -> None:
+        """Forgets what happened up to a version. Whoever stands in it is told first; then slots are free again."""
         for result in self.results.values():
             result.forget(since)
         folds: Folds = {}
         for watch in self.watches:
             if watch.settled < since:
                 watch.settle(folds)
-        table.changelog.forget(since)
-        table.release()
+        for node in self.nodes.values():
+            if node.shares_slots:
+                node.source.forget(since)
+        self.table.changelog.forget(since)
+        self.table.release()
 
     def check(self) -> int:
         """Proves the invariants of everything here; returns how many structures there are."""
@@ -126,6 +136,6 @@ class Source:
             result.check()
             assert result.sessions, "a result without sessions is maintained"
             checked += 1
-        for group in self.groups.values():
-            checked += group.check()
+        for node in self.nodes.values():
+            checked += node.check()
         return checked

@@ -30,8 +30,9 @@ concern the deriver, and the deriver is handed what the filters return. Beyond t
 
 9. `apply` is called once a commit, with the changes of all inputs, after all of them have been changed. What one input
    was before the other changed cannot be read; a deriver that needs it keeps it.
-10. A deriver writes its table itself, and returns what it did as a delta with before-images, in the same form as that of a
-    table. `apply_one` may do the same for the change of one row of one input, or leave it to `apply`; both are proven equal.
+10. A deriver writes its table itself, and returns what it did as a delta with before-images, in the same form as that
+    of a table. `apply_one` may do the same for the change of one row of one input, or leave it to `apply`; both are
+    proven equal.
 
 `CheckedOperator` in the tests wraps an operator and asserts 3, 5 and 6 at every step.
 """
@@ -76,7 +77,10 @@ class Deriver(Protocol):
         """Follows a commit: one change an input, as its filter returned it, empty where nothing concerns it."""
 
     def apply_one(self, which: int, kind: ChangeKind, change: RowChange) -> RowChange | Delta | None:
-        """The same for a change of one row of one input; `kind` is what its filter made of it. None: nothing follows."""
+        """The same for a change of one row of one input; `kind` is what its filter made of it.
+
+        None: nothing follows.
+        """
 
     def memory_bytes(self) -> int:
         """The memory held beside the table, in bytes."""

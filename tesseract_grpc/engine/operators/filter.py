@@ -127,6 +127,18 @@ class FilterOperator:
         return ChangeKind.INSERTED if now else None
 
 
+def as_delta(filter: FilterOperator, kind: ChangeKind, change: RowChange) -> Delta:
+    """What `apply_one` of a filter said of one row, as `apply` would have said it."""
+    if kind is change.kind:
+        return change.to_delta(filter.table)
+    slots = np.array([change.slot], np.int32)
+    if kind is ChangeKind.INSERTED:
+        return Delta(change.version, inserted=slots)
+    before = change.to_delta(filter.table).before
+    reasons = np.array([RemoveReason.FILTERED], np.uint8)
+    return Delta(change.version, removed=slots, reasons=reasons, removed_before=before)
+
+
 def routed_filter(table: Relation, where: Filter | None, old_columns: frozenset[int]) -> FilterOperator:
     """The operator of a checked filter, with its routing key when it has one."""
     predicate = compile_predicate(where, table.schema, table.columns, intern=True)

@@ -11,7 +11,8 @@ out from values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -31,9 +32,8 @@ from tesseract_grpc.engine.data.delta import (
     take_stored,
 )
 from tesseract_grpc.engine.data.derived_table import DerivedTable
-from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
+from tesseract_grpc.engine.data.errors import InvalidRequest, OutOfRange, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema
-from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.operators.aggregate.contract import (
@@ -43,7 +43,7 @@ from tesseract_grpc.engine.operators.aggregate.contract import (
     result_type,
 )
 from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
-from tesseract_grpc.engine.operators.filter import FilterOperator
+from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
 from tesseract_grpc.engine.operators.group_keys import GroupKeys
 from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
 
@@ -94,17 +94,18 @@ class GroupOperator:
         table = source.table
         schema = group_schema(grouping, table.schema)
         self.filter = source
+        self.inputs = (source,)
         self.source = table
         self.by = tuple(table.schema.position(column) for column in grouping.by)
-        self.inputs = tuple(
+        self.arguments = tuple(
             table.schema.position(aggregate.column) if aggregate.column else None for aggregate in grouping.aggregates
         )
         self.states: list[AggregateState] = [
             make_state(AggregateFunction(aggregate.function), None if position is None else table.columns[position])
-            for aggregate, position in zip(grouping.aggregates, self.inputs, strict=True)
+            for aggregate, position in zip(grouping.aggregates, self.arguments, strict=True)
         ]
         self._by_input: dict[int | None, list[AggregateState]] = {}
-        for state, read in zip(self.states, self.inputs, strict=True):
+        for state, read in zip(self.states, self.arguments, strict=True):
             self._by_input.setdefault(read, []).append(state)
         self.keys = GroupKeys([table.columns[position] for position in self.by])
         self.table = DerivedTable(name, schema, version, history, self._number_of)
@@ -117,13 +118,13 @@ class GroupOperator:
     @property
     def reads(self) -> frozenset[int]:
         """The columns of the source whose old values are needed."""
-        return frozenset(self.by) | {position for position in self.inputs if position is not None}
+        return frozenset(self.by) | {position for position in self.arguments if position is not None}
 
     def _share_texts(self) -> None:
         """Texts of the result are codes into the dictionaries of the source."""
         for index, position in enumerate(self.by):
             self.table.columns[index].dictionary = self.source.columns[position].dictionary
-        for index, read in enumerate(self.inputs):
+        for index, read in enumerate(self.arguments):
             column = self.table.columns[self._first_value + index]
             if column.dictionary is not None and read is not None:
                 column.dictionary = self.source.columns[read].dictionary
@@ -136,7 +137,11 @@ class GroupOperator:
     # Hydrating
 
     def hydrate(self, version: int) -> int:
-        """Groups all rows of the input; returns how many were examined. O(n)."""
+        """Groups all rows of the input; returns how many were examined. O(n). Raises OutOfRange."""
+        with self._naming():
+            return self._hydrate(version)
+
+    def _hydrate(self, version: int) -> int:
         slots = self.filter.hydrate()
         everything = len(slots) == self.source.high_water
         rows: Slots | slice = slice(0, len(slots)) if everything else slots  # views instead of copies
@@ -171,11 +176,15 @@ class GroupOperator:
 
     # Following
 
-    def apply(self, delta: Delta, routed: bool = False) -> Delta:
-        """Follows a change of the source; returns the change of the derived table. O(delta) for most aggregates."""
-        change = self.filter.apply(delta, routed)
-        if not len(change):
-            return Delta(delta.version)
+    def apply(self, changes: Sequence[Delta], version: int) -> Delta:
+        """Follows a change of the source; returns the change of the derived table. O(delta) for most aggregates.
+
+        Raises OutOfRange.
+        """
+        with self._naming():
+            return self._apply(changes[0], version)
+
+    def _apply(self, change: Delta, version: int) -> Delta:
         self._make_room()
         columns = self.source.columns
         inserted, removed, updated = change.inserted, change.removed, change.updated
@@ -206,17 +215,18 @@ class GroupOperator:
                 state.add(entering.groups, new, entering)
         if now is not was:
             touched += (was, now)
-        transaction = Transaction(self.table, delta.version, _NoSelector(), CommitLimits())
-        self._put_out(transaction, np.unique(np.concatenate(touched)), delta.version)
+        transaction = Transaction(self.table, version, _NoSelector(), CommitLimits())
+        self._put_out(transaction, np.unique(np.concatenate(touched)), version)
         return transaction.finish()
 
-    def apply_one(self, change: RowChange, routed: bool) -> RowChange | Delta | None:
+    def apply_one(self, which: int, kind: ChangeKind, change: RowChange) -> RowChange | Delta | None:
         """The same for a change of one row, without arrays where the row stays in its group."""
-        kind = self.filter.apply_one(change, routed)
-        if kind is None:
-            return None
         if kind is not ChangeKind.UPDATED or change.changed & int(self._by_mask):
-            return self.apply(change.to_delta(self.source), routed)
+            return self.apply([as_delta(self.inputs[which], kind, change)], change.version)
+        with self._naming():
+            return self._apply_one(change)
+
+    def _apply_one(self, change: RowChange) -> RowChange | None:
         number = self._group_of.item(change.slot)
         for position, states in self._by_input.items():
             if position is None or position not in change.before:
@@ -299,7 +309,7 @@ class GroupOperator:
         stale = state.stale()
         if not len(stale):
             return
-        position = self.inputs[self.states.index(state)]
+        position = self.arguments[self.states.index(state)]
         assert position is not None, "an aggregate without a column never needs its rows"
         held = self._group_of[: self.source.high_water]
         if len(stale) == 1:
@@ -309,6 +319,15 @@ class GroupOperator:
             wanted[stale] = True
             slots = wanted[held].nonzero()[0]
         state.rebuild(stale, held[slots].astype(np.int64), stored_at(self.source.columns[position], slots))
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """An error of one group says of which."""
+        try:
+            yield
+        except OutOfRange as error:
+            message = f"{error.message} (group: {self.name_of(error.group)})"
+            raise OutOfRange(error.reason, message, field=error.field, hint=error.hint, group=error.group) from None
 
     def name_of(self, number: int) -> str:
         """What a group is called in a message: its key."""
@@ -324,20 +343,10 @@ class GroupOperator:
         own = self._members.nbytes + self._group_of.nbytes + self.keys.memory_bytes()
         return own + sum(state.memory_bytes() for state in self.states)
 
-    def check(self, fresh: Callable[[], GroupOperator]) -> None:
-        """Proves that the groups are those of a fresh operator."""
+    def check(self) -> None:
+        """Proves that the rows of the input, and no others, are in groups."""
         slots = self.filter.hydrate()
         assert np.array_equal(np.sort(slots), (self._group_of[: self.source.high_water] >= 0).nonzero()[0])
-        other = fresh()
-        other.hydrate(self.table.update_version)
-        mine, theirs = _by_key(self.table), _by_key(other.table)
-        assert mine == theirs, f"groups differ from those grouped anew: {mine} != {theirs}"
-
-
-def _by_key(table: Table) -> dict[object, object]:
-    rows = table.batch(table.live_slots(), range(len(table.columns))).to_rows()
-    names = [column.name for column in table.schema.key_columns]
-    return {repr([row[name] for name in names]): repr(row) for row in rows}
 
 
 class _NoSelector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
@@ -110,13 +111,19 @@ def plan_filter(where: Filter | None, schema: TableSchema, limits: Limits, field
     return None if isinstance(where, AllOf) and not where.filters else where
 
 
-def plan_query(query: Query, schema: TableSchema, limits: Limits, field: str = "query.filter") -> Plan:
-    """Checks a query against its table and brings it into normal form. Raises InvalidRequest, FeatureNotAvailable."""
-    where = plan_filter(query.filter, schema, limits, field)
-    positions = project(schema, query.columns)
+def plan_rows(
+    where: Filter | None, columns: Sequence[str], sort: tuple[SortKey, ...], schema: TableSchema, limits: Limits
+) -> Plan:
+    """The plan of a checked filter, of columns and of an order. Raises InvalidRequest."""
+    positions = project(schema, columns)
     # A change names its row by key, so the key is always there.
     positions = tuple(p for p in schema.key if p not in positions) + positions
-    return Plan(where, _plan_sort(query.sort, schema, limits), positions)
+    return Plan(where, _plan_sort(sort, schema, limits), positions)
+
+
+def plan_query(query: Query, schema: TableSchema, limits: Limits, field: str = "query.filter") -> Plan:
+    """The plan of a query over one table. Raises InvalidRequest, FeatureNotAvailable."""
+    return plan_rows(plan_filter(query.filter, schema, limits, field), query.columns, query.sort, schema, limits)
 
 
 def _plan_sort(sort: tuple[SortKey, ...], schema: TableSchema, limits: Limits) -> tuple[SortKey, ...]:

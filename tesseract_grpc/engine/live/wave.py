@@ -1,0 +1,43 @@
+"""How one commit runs through the nodes that derive relations.
+
+A node with one input follows at once, and those who follow it after that. A node with several inputs must not follow
+one of them before the others have changed too: both sides of a join may come from one table. So it waits here, and
+when everything of lower rank has followed, nodes are run by rising rank: a node's rank is above that of every node
+with several inputs that it reads. Each of them runs once a commit, and has then seen all of it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+from tesseract_grpc.engine.data.errors import OutOfRange
+from tesseract_grpc.engine.data.relation import Relation
+
+if TYPE_CHECKING:
+    from tesseract_grpc.engine.live.node import Node
+    from tesseract_grpc.engine.live.result import Result
+
+
+class Wave:
+    """The nodes that the present commit has still to reach, and what became of it. One a hub."""
+
+    def __init__(self) -> None:
+        self.failed: list[tuple[Node, OutOfRange]] = []
+        """Nodes that could not follow the present commit, and why."""
+        self.watched: list[Relation] = []
+        """Derived relations that the present commit changed and that have readers of their own."""
+        self._waiting: list[tuple[int, int, Node]] = []
+        self._order = 0
+
+    def wait(self, node: Node) -> None:
+        """A node with several inputs has something to follow. Call it once a commit and node."""
+        self._order += 1  # nodes of one rank run in the order in which they came
+        heapq.heappush(self._waiting, (node.rank, self._order, node))
+
+    def run(self) -> list[Result]:
+        """Lets all that wait follow, and those who follow them; returns the results that changed."""
+        changed: list[Result] = []
+        while self._waiting:
+            changed.extend(heapq.heappop(self._waiting)[2].run())
+        return changed
