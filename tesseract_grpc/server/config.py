@@ -116,6 +116,10 @@ class ServerConfig(BaseModel):
     # A filter node is two messages deep, and protobuf reads at most 100 messages deep.
     max_filter_depth: int = Field(default=32, ge=1, le=40, description="Deepest nesting of a filter.")
     max_filter_nodes: Count = Field(default=10_000, description="Most nodes in a filter.")
+    max_query_depth: int = Field(default=8, ge=1, le=12, description="Deepest nesting of queries in each other.")
+    max_query_parts: Count = Field(
+        default=1_000, description="Most sources, joins, columns and aggregates in a query, with those in it."
+    )
 
     log_format: Literal["console", "json"] = Field(
         default="console", description="Form of the log: console for people, json for machines."

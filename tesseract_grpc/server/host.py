@@ -16,7 +16,8 @@ from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.hub import CommitResult, Hub
 from tesseract_grpc.engine.live.session import Session
-from tesseract_grpc.server.codec.queries import FilterLimits
+from tesseract_grpc.server.codec.filters import FilterLimits
+from tesseract_grpc.server.codec.queries import QueryLimits
 from tesseract_grpc.server.config import ServerConfig
 from tesseract_grpc.server.errors import Refusal, limit_exceeded
 from tesseract_grpc.server.lifetimes import Lifetimes
@@ -48,6 +49,7 @@ class Host:
         self.clock = clock
         self.hub = Hub(name, epoch=secrets.token_hex(8), limits=engine_limits(config))
         self.filter_limits = FilterLimits(config.max_filter_depth, config.max_filter_nodes)
+        self.query_limits = QueryLimits(self.filter_limits, config.max_query_depth, config.max_query_parts)
         self.memory = RequestMemory(config.request_id_memory)
         self.versions = VersionGate(self.hub.version, config.max_version_wait)
         self.audience = Audience()

@@ -33,4 +33,6 @@ def server_limits(config: ServerConfig) -> twin.hub_service.ServerLimits:
         max_columns=config.max_columns,
         max_filter_depth=config.max_filter_depth,
         max_filter_nodes=config.max_filter_nodes,
+        max_query_depth=config.max_query_depth,
+        max_query_parts=config.max_query_parts,
     )

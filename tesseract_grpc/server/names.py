@@ -50,6 +50,16 @@ def table_in(text: str, hub: str, field: str) -> str:
     return name.id
 
 
+def session_in(text: str, hub: str, field: str) -> str:
+    """The id of a session that must be in `hub`: a bare id is read as one of that hub."""
+    if "/" not in text:
+        return session_name(text, field).id
+    name = session_name(text, field)
+    if name.hub != hub:
+        raise invalid(f"session '{text[:200]}' is not in hubs/{hub}: one request, one hub", field, Reason.BAD_NAME)
+    return name.id
+
+
 def of_hub(hub: str) -> str:
     """The resource name of a hub."""
     return f"hubs/{hub}"

@@ -56,6 +56,8 @@ class Limits:
     max_columns: int
     max_filter_depth: int
     max_filter_nodes: int
+    max_query_depth: int
+    max_query_parts: int
 
     @classmethod
     def of(cls, limits: hub_service_pb2.ServerLimits) -> Limits:

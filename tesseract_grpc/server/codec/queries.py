@@ -1,249 +1,208 @@
-"""Questions: the Query message with its filter, sort and window, and the engine's query.
+"""Queries between the wire and the engine.
 
-A filter is a tree that a client sends, so its depth and its number of nodes are limited here, before anything walks
-it by recursion. Fields of errors are named as the request has them: `query.filter.all_of.filters[2].comparison.value`.
+A query holds sources and a source may hold a query, so both are read here, and what they contain beside each other is
+read in the module of its noun. How deep queries stand in each other and of how many parts (sources, joins, columns,
+aggregates) one request is made is limited while it is read, before anything walks it.
+
+Resource names become bare ids, which is all that the engine knows; writing a query puts them back. Fields of errors are
+named as the request has them: `session.query.joins[1].on[0].left`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Protocol
 
-from tesseract_grpc.engine.data.errors import Reason
-from tesseract_grpc.engine.query.filter_tree import (
-    AllOf,
-    AnyOf,
-    Between,
-    Compare,
-    CompareOp,
-    Custom,
-    Filter,
-    In,
-    Like,
-    Negate,
-    NullTest,
-    Regex,
-)
-from tesseract_grpc.engine.query.query import Query, Window
-from tesseract_grpc.engine.query.sort_key import SortKey
+from tesseract_grpc.engine.query.query import Query
+from tesseract_grpc.engine.query.source import QuerySource, RowSource, SessionSource, SubSession, TableSource, Union
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.computed import decode_computed, encode_computed
+from tesseract_grpc.server.codec.filters import FilterLimits, decode_filter, encode_filter
 from tesseract_grpc.server.codec.groupings import decode_grouping, encode_grouping
-from tesseract_grpc.server.codec.values import decode_literal, encode_literal
+from tesseract_grpc.server.codec.joins import decode_join, encode_join
+from tesseract_grpc.server.codec.sorts import decode_sort, encode_sort
+from tesseract_grpc.server.codec.window_columns import decode_window_column, encode_window_column
 from tesseract_grpc.server.errors import invalid, limit_exceeded
 
-_OPERATORS: dict[int, str] = {int(member): member.name for member in CompareOp}
+DEFAULT_BRANCH = "branch"
 
-MAX_MEMBERS = 100_000
-"""The most values of an `in`."""
 
-MAX_SORT_KEYS = 64
-"""The most keys of a sort."""
+class Names(Protocol):
+    """From resource names to ids and back. A name that means nothing is refused under its field."""
+
+    def table(self, name: str, field: str) -> str:
+        """The id of a table that exists."""
+
+    def session(self, name: str, field: str) -> str:
+        """The id of a session that exists."""
+
+    def of_table(self, id: str) -> str:
+        """The resource name of a table."""
+
+    def of_session(self, id: str) -> str:
+        """The resource name of a session."""
 
 
 @dataclass(slots=True)
-class FilterLimits:
-    """How large a filter may be."""
+class QueryLimits:
+    """How large a query may be."""
 
+    filter: FilterLimits
     depth: int
-    nodes: int
+    parts: int
 
 
-def decode_query(message: twin.query.Query, table: str, limits: FilterLimits, field: str = "query") -> Query:
-    """The engine's query; `table` is the id that the message's table names."""
-    if len(message.sort) > MAX_SORT_KEYS:
-        raise invalid(
-            f"the sort has {len(message.sort)} keys; at most {MAX_SORT_KEYS} are taken",
-            f"{field}.sort",
-            Reason.BAD_SORT,
-        )
-    return Query(
-        table=table,
-        filter=decode_filter(message.filter, limits, f"{field}.filter") if message.HasField("filter") else None,
-        columns=tuple(message.columns),
-        sort=tuple(_decode_sort(key, f"{field}.sort[{index}]") for index, key in enumerate(message.sort)),
-        group=decode_grouping(message.group, f"{field}.group") if message.HasField("group") else None,
-        having=decode_filter(message.having, limits, f"{field}.having") if message.HasField("having") else None,
-    )
-
-
-def _decode_sort(message: twin.query.SortKey, where: str) -> SortKey:
-    if message.direction not in (0, 1, 2):
-        raise invalid(f"there is no sort direction {message.direction}", f"{where}.direction", Reason.BAD_SORT)
-    if message.nulls not in (0, 1, 2):
-        raise invalid(f"there is no order of nulls {message.nulls}", f"{where}.nulls", Reason.BAD_SORT)
-    return SortKey(message.column, descending=message.direction == 2, nulls_first=message.nulls == 1)
-
-
-def decode_window(message: twin.query.Window, field: str = "window") -> Window:
-    """The engine's window. Refuses negative numbers."""
-    if message.offset < 0:
-        raise invalid(f"offset is {message.offset}; it must not be negative", f"{field}.offset", Reason.BAD_WINDOW)
-    if not message.HasField("limit"):
-        return Window(message.offset)
-    if message.limit < 0:
-        raise invalid(f"limit is {message.limit}; it must not be negative", f"{field}.limit", Reason.BAD_WINDOW)
-    return Window(message.offset, message.limit)
-
-
-def decode_page(
-    message: twin.query.Window, field: str = "window", *, default: int = 1_000, most: int = 10_000
-) -> Window:
-    """The window of a unary read: `default` rows when it names no limit, and never more than `most`."""
-    window = decode_window(message, field)
-    return Window(window.offset, default if window.limit is None else min(window.limit, most))
-
-
-def decode_filter(message: twin.query.Filter, limits: FilterLimits, field: str) -> Filter | None:
-    """The engine's filter, or None for a filter that keeps every row."""
-    if message.WhichOneof("node") is None:
-        return None
-    return _Reader(limits).read(message, field, 1)
+def decode_query(message: twin.query.Query, names: Names, limits: QueryLimits, field: str = "query") -> Query:
+    """The engine's query."""
+    return _Reader(names, limits).query(message, field, 1)
 
 
 class _Reader:
-    """Reads one filter and counts its nodes."""
+    """Reads one query and those in it, and counts their parts."""
 
-    def __init__(self, limits: FilterLimits) -> None:
+    def __init__(self, names: Names, limits: QueryLimits) -> None:
+        self.names = names
         self.limits = limits
-        self.nodes = 0
+        self.parts = 0
 
-    def read(self, message: twin.query.Filter, field: str, depth: int) -> Filter:
-        """The filter at one node."""
-        self.nodes += 1
+    def query(self, message: twin.query.Query, field: str, depth: int) -> Query:
+        """The query at one place."""
+        self._count(message, field, depth)
+        limits = self.limits.filter
+
+        def source(inner: twin.query.Source, where: str) -> RowSource:
+            return self.source(inner, where, depth)
+
+        table, rows = self._rows(message, field, depth)
+        has_group = message.HasField("group")
+        return Query(
+            table=table,
+            source=rows,
+            joins=tuple(decode_join(each, f"{field}.joins[{i}]", source) for i, each in enumerate(message.joins)),
+            computed=tuple(
+                decode_computed(each, f"{field}.computed[{i}]", source) for i, each in enumerate(message.computed)
+            ),
+            filter=decode_filter(message.filter, limits, f"{field}.filter") if message.HasField("filter") else None,
+            group=decode_grouping(message.group, limits, f"{field}.group") if has_group else None,
+            having=decode_filter(message.having, limits, f"{field}.having") if message.HasField("having") else None,
+            window_columns=tuple(
+                decode_window_column(each, f"{field}.window_columns[{i}]")
+                for i, each in enumerate(message.window_columns)
+            ),
+            columns=tuple(message.columns),
+            sort=decode_sort(message.sort, f"{field}.sort"),
+            tree=_tree(message, field),
+            sub_sessions=tuple(
+                (name, self.query(message.sub_sessions[name], f"{field}.sub_sessions[{name[:140]}]", depth + 1))
+                for name in sorted(message.sub_sessions)
+            ),
+        )
+
+    def _count(self, message: twin.query.Query, field: str, depth: int) -> None:
+        limits = self.limits
+        if depth > limits.depth:
+            raise limit_exceeded("max_query_depth", limits.depth, "queries are nested too deeply", field=field)
+        aggregates = len(message.group.aggregates) if message.HasField("group") else 0
+        self.parts += 1 + len(message.joins) + len(message.computed) + len(message.window_columns) + aggregates
+        self._check_parts(field)
+
+    def _check_parts(self, field: str) -> None:
+        if self.parts > self.limits.parts:
+            raise limit_exceeded("max_query_parts", self.limits.parts, "the query has too many parts", field=field)
+
+    def _rows(self, message: twin.query.Query, field: str, depth: int) -> tuple[str, RowSource | None]:
+        """The table or the source. Refuses both, and neither."""
+        if not message.HasField("source"):
+            return self.names.table(message.table, f"{field}.table"), None
+        if message.table:
+            raise invalid("the query names a table and a source; give one", f"{field}.source")
+        return "", self.source(message.source, f"{field}.source", depth)
+
+    def source(self, message: twin.query.Source, field: str, depth: int) -> RowSource:
+        """The source at one place; a union is as deep as a query."""
         if depth > self.limits.depth:
-            raise limit_exceeded("max_filter_depth", self.limits.depth, "the filter is nested too deeply", field=field)
-        if self.nodes > self.limits.nodes:
-            raise limit_exceeded("max_filter_nodes", self.limits.nodes, "the filter has too many nodes", field=field)
-        kind = message.WhichOneof("node")
-        if kind is None:
-            return AllOf(())
+            raise limit_exceeded("max_query_depth", self.limits.depth, "sources are nested too deeply", field=field)
+        self.parts += 1
+        self._check_parts(field)
+        kind = message.WhichOneof("source")
         where = f"{field}.{kind}"
-        inner = getattr(message, kind)
         match kind:
-            case "all_of":
-                return AllOf(self._list(inner, where, depth))
-            case "any_of":
-                return AnyOf(self._list(inner, where, depth))
-            case "negate":
-                return Negate(self.read(inner, where, depth + 1))
-        return _LEAVES[kind](inner, where)
+            case "table":
+                return TableSource(self.names.table(message.table, where))
+            case "session":
+                return SessionSource(self.names.session(message.session, where))
+            case "sub_session":
+                if not message.sub_session:
+                    raise invalid("the name of the sub-session is missing", where)
+                return SubSession(message.sub_session)
+            case "query":
+                return QuerySource(self.query(message.query, where, depth + 1))
+            case "union":
+                return self._union(message.union, where, depth)
+        raise invalid("where the rows come from is missing: give a table, session, query or union", field)
 
-    def _list(self, message: twin.query.FilterList, where: str, depth: int) -> tuple[Filter, ...]:
-        return tuple(
-            self.read(inner, f"{where}.filters[{index}]", depth + 1) for index, inner in enumerate(message.filters)
+    def _union(self, message: twin.query.Union, field: str, depth: int) -> Union:
+        if not message.sources:
+            raise invalid("a union needs at least one source", f"{field}.sources")
+        sources = tuple(
+            self.source(each, f"{field}.sources[{index}]", depth + 1) for index, each in enumerate(message.sources)
         )
+        return Union(sources, message.branch_column or DEFAULT_BRANCH)
 
 
-def _comparison(message: twin.query.Comparison, where: str) -> Filter:
-    if message.operator not in _OPERATORS:
-        known = ", ".join(_OPERATORS.values())
-        raise invalid(
-            f"the comparison of column '{message.column[:140]}' needs an operator: one of {known}",
-            f"{where}.operator",
-            Reason.MALFORMED_FILTER,
-        )
-    return Compare(message.column, CompareOp(message.operator), decode_literal(message.value))
+def _tree(message: twin.query.Query, field: str) -> str:
+    if not message.HasField("tree"):
+        return ""
+    if not message.tree.parent:
+        raise invalid("which column holds the key of a row's parent is missing", f"{field}.tree.parent")
+    if message.HasField("group"):
+        raise invalid("groups make no tree of rows; a rollup is a tree without being asked", f"{field}.tree")
+    return message.tree.parent
 
 
-def _membership(message: twin.query.Membership, where: str) -> Filter:
-    if len(message.values) > MAX_MEMBERS:
-        raise limit_exceeded(
-            "max_membership_values", MAX_MEMBERS, f"the list has {len(message.values)} values", field=f"{where}.values"
-        )
-    return In(message.column, tuple(decode_literal(value) for value in message.values), message.negated)
+def encode_query(query: Query, names: Names) -> twin.query.Query:
+    """The query as a message."""
 
+    def source(rows: RowSource) -> twin.query.Source:
+        return encode_source(rows, names)
 
-def _between(message: twin.query.Between, where: str) -> Filter:
-    lower, upper = decode_literal(message.lower), decode_literal(message.upper)
-    if lower is None and upper is None:
-        raise invalid(
-            f"between on column '{message.column[:140]}' has no bounds; set lower, upper or both",
-            where,
-            Reason.MALFORMED_FILTER,
-        )
-    return Between(message.column, lower, upper)
-
-
-def _like(message: twin.query.Like, where: str) -> Filter:
-    return Like(message.column, message.pattern, message.negated)
-
-
-def _regex(message: twin.query.Regex, where: str) -> Filter:
-    return Regex(message.column, message.pattern, message.case_insensitive, message.negated)
-
-
-def _null_test(message: twin.query.NullTest, where: str) -> Filter:
-    return NullTest(message.column, message.negated)
-
-
-def _custom(text: str, where: str) -> Filter:
-    return Custom(text)
-
-
-_LEAVES: dict[str, Callable[[Any, str], Filter]] = {
-    "comparison": _comparison,
-    "membership": _membership,
-    "between": _between,
-    "like": _like,
-    "regex": _regex,
-    "null_test": _null_test,
-    "custom": _custom,
-}
-
-
-def encode_query(query: Query, table_name: str) -> twin.query.Query:
-    """The query as a message; `table_name` is the resource name of its table."""
-    message = twin.query.Query(table=table_name, columns=query.columns)
+    message = twin.query.Query(
+        columns=query.columns,
+        sort=encode_sort(query.sort),
+        joins=[encode_join(join, source) for join in query.joins],
+        computed=[encode_computed(column, source) for column in query.computed],
+        window_columns=[encode_window_column(column) for column in query.window_columns],
+    )
+    if query.source is None:
+        message.table = names.of_table(query.table)
+    else:
+        message.source.CopyFrom(source(query.source))
     if query.filter is not None:
         encode_filter(query.filter, message.filter)
-    for key in query.sort:
-        message.sort.add(
-            column=key.column,
-            direction=cast("twin.query.SortDirection.ValueType", 2 if key.descending else 1),
-            nulls=cast("twin.query.NullsOrder.ValueType", 1 if key.nulls_first else 2),
-        )
     if query.group is not None:
         encode_grouping(query.group, message.group)
     if query.having is not None:
         encode_filter(query.having, message.having)
+    if query.tree:
+        message.tree.parent = query.tree
+    for name, inner in query.sub_sessions:
+        message.sub_sessions[name].CopyFrom(encode_query(inner, names))
     return message
 
 
-def encode_filter(filter: Filter, message: twin.query.Filter) -> None:
-    """Writes a filter into a message."""
-    match filter:
-        case AllOf(filters):
-            message.all_of.SetInParent()
-            for inner in filters:
-                encode_filter(inner, message.all_of.filters.add())
-        case AnyOf(filters):
-            message.any_of.SetInParent()
-            for inner in filters:
-                encode_filter(inner, message.any_of.filters.add())
-        case Negate(inner):
-            encode_filter(inner, message.negate)
-            message.negate.SetInParent()
-        case Compare(column, op, value):
-            message.comparison.column = column
-            message.comparison.operator = cast("twin.query.ComparisonOperator.ValueType", int(op))
-            message.comparison.value.CopyFrom(encode_literal(value))
-        case In(column, values, negated):
-            message.membership.column, message.membership.negated = column, negated
-            message.membership.values.extend([encode_literal(value) for value in values])
-        case Between(column, lower, upper):
-            message.between.column = column
-            if lower is not None:
-                message.between.lower.CopyFrom(encode_literal(lower))
-            if upper is not None:
-                message.between.upper.CopyFrom(encode_literal(upper))
-        case Like(column, pattern, negated):
-            message.like.CopyFrom(twin.query.Like(column=column, pattern=pattern, negated=negated))
-        case Regex(column, pattern, case_insensitive, negated):
-            message.regex.CopyFrom(
-                twin.query.Regex(column=column, pattern=pattern, case_insensitive=case_insensitive, negated=negated)
+def encode_source(source: RowSource, names: Names) -> twin.query.Source:
+    """A source as a message."""
+    match source:
+        case TableSource(table):
+            return twin.query.Source(table=names.of_table(table))
+        case SessionSource(session):
+            return twin.query.Source(session=names.of_session(session))
+        case SubSession(name):
+            return twin.query.Source(sub_session=name)
+        case QuerySource(query):
+            return twin.query.Source(query=encode_query(query, names))
+        case Union(sources, branch_column):
+            union = twin.query.Union(
+                sources=[encode_source(each, names) for each in sources], branch_column=branch_column
             )
-        case NullTest(column, negated):
-            message.null_test.CopyFrom(twin.query.NullTest(column=column, negated=negated))
-        case Custom(text):
-            message.custom = text
+            return twin.query.Source(union=union)

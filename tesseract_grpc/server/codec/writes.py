@@ -9,7 +9,7 @@ from tesseract_grpc.engine.data.commit import Condition, Write, WriteCounts, Wri
 from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.decode import decode_batch
-from tesseract_grpc.server.codec.queries import FilterLimits, decode_filter
+from tesseract_grpc.server.codec.filters import FilterLimits, decode_filter
 from tesseract_grpc.server.errors import invalid
 
 TypesOf = Callable[[str], Mapping[str, DataType]]

@@ -10,7 +10,7 @@ from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.server.errors import of_engine
 from tesseract_grpc.server.host import Host, Hosts
-from tesseract_grpc.server.names import of_session, of_table, session_name, table_in, table_name
+from tesseract_grpc.server.names import of_session, of_table, session_in, session_name, table_in, table_name
 
 
 def find_table(hosts: Hosts, text: str, field: str) -> tuple[Host, Table]:
@@ -35,6 +35,37 @@ def existing_table(host: Host, text: str, field: str) -> str:
     with naming(of_table(host.name, table), field):
         host.table(table)
     return table
+
+
+def existing_session(host: Host, text: str, field: str) -> str:
+    """The id of a session that must exist in this hub. Raises Refusal."""
+    session = session_in(text, host.name, field)
+    with naming(of_session(host.name, session), field):
+        host.session(session)
+    return session
+
+
+class QueryNames:
+    """The names in the queries of one hub."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def table(self, name: str, field: str) -> str:
+        """The id of a table that exists."""
+        return existing_table(self._host, name, field)
+
+    def session(self, name: str, field: str) -> str:
+        """The id of a session that exists."""
+        return existing_session(self._host, name, field)
+
+    def of_table(self, id: str) -> str:
+        """The resource name of a table."""
+        return of_table(self._host.name, id)
+
+    def of_session(self, id: str) -> str:
+        """The resource name of a session."""
+        return of_session(self._host.name, id)
 
 
 @contextmanager

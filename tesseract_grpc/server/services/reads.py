@@ -16,12 +16,13 @@ from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.decode import decode_batch
 from tesseract_grpc.server.codec.encode import encode_batch
 from tesseract_grpc.server.codec.pieces import row_pieces
-from tesseract_grpc.server.codec.queries import decode_page, decode_query, decode_window
+from tesseract_grpc.server.codec.queries import decode_query
 from tesseract_grpc.server.codec.schemas import encode_columns
+from tesseract_grpc.server.codec.windows import decode_page, decode_window
 from tesseract_grpc.server.errors import limit_exceeded
 from tesseract_grpc.server.host import Hosts
 from tesseract_grpc.server.names import hub_id
-from tesseract_grpc.server.services.lookup import existing_table, find_table
+from tesseract_grpc.server.services.lookup import QueryNames, find_table
 
 pb = twin.table_service
 
@@ -55,8 +56,8 @@ class Reads:
     async def _run(self, request: pb.QueryRequest | pb.QueryStreamRequest, window: Window, call: Call) -> QueryResult:
         host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
         await host.versions.wait(request.min_version, call.remaining())
-        table = existing_table(host, request.query.table, "query.table")
-        found = host.hub.begin_query(decode_query(request.query, table, host.filter_limits), window)
+        query = decode_query(request.query, QueryNames(host), host.query_limits)
+        found = host.hub.begin_query(query, window)
         # A large result is put in order in a worker thread, so that commits and other calls go on meanwhile.
         return found if isinstance(found, QueryResult) else await asyncio.to_thread(found)
 

@@ -9,9 +9,9 @@ from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.encode import encode_batch
-from tesseract_grpc.server.codec.queries import decode_page, decode_window
 from tesseract_grpc.server.codec.schemas import encode_columns
 from tesseract_grpc.server.codec.values import decode_duration
+from tesseract_grpc.server.codec.windows import decode_page, decode_window
 from tesseract_grpc.server.errors import invalid, not_available
 from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.services.lookup import find_session

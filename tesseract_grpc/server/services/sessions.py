@@ -18,9 +18,9 @@ from tesseract_grpc.server.codec.values import decode_duration, encode_duration,
 from tesseract_grpc.server.errors import Refusal, fields_under, invalid, limit_exceeded, not_available
 from tesseract_grpc.server.host import Host, Hosts, Note
 from tesseract_grpc.server.logs import logger
-from tesseract_grpc.server.names import hub_id, of_session, of_table, session_name
+from tesseract_grpc.server.names import hub_id, of_session, session_name
 from tesseract_grpc.server.paging import page
-from tesseract_grpc.server.services.lookup import existing_table, find_session, naming
+from tesseract_grpc.server.services.lookup import QueryNames, find_session, naming
 from tesseract_grpc.server.tokens import Role
 
 pb = twin.session_service
@@ -50,8 +50,7 @@ class Sessions:
         if request.validate_only or request.session_id in host.hub.sessions:
             return None
         definition = request.session
-        table = existing_table(host, definition.query.table, "session.query.table")
-        query = decode_query(definition.query, table, host.filter_limits, "session.query")
+        query = decode_query(definition.query, QueryNames(host), host.query_limits, "session.query")
         with fields_under("session"):
             hydration = host.hub.begin_session(query)
         if hydration is not None:
@@ -64,8 +63,7 @@ class Sessions:
         definition = request.session
         idle_timeout = self._idle_timeout(request)
         check_description(definition.description, "session.description")
-        table = existing_table(host, definition.query.table, "session.query.table")
-        query = decode_query(definition.query, table, host.filter_limits, "session.query")
+        query = decode_query(definition.query, QueryNames(host), host.query_limits, "session.query")
         name = request.session_id or _ANONYMOUS_PREFIX + secrets.token_hex(8)
         check_name(name, "session", "session_id")
         note = host.note(definition.description)
@@ -81,7 +79,7 @@ class Sessions:
         host.session_notes.setdefault(name, note)
         if not request.session_id:
             host.lifetimes.begin(name, idle_timeout)
-        logger().debug("session.created", hub=host.name, session=name, table=table)
+        logger().debug("session.created", hub=host.name, session=name)
         return pb.CreateSessionResponse(session=encode_session(host, session), version=host.hub.version)
 
     def _checked(
@@ -94,7 +92,7 @@ class Sessions:
             return pb.CreateSessionResponse(session=encode_session(host, session))
         message = pb.Session(
             name=of_session(host.name, name),
-            query=encode_query(query, of_table(host.name, query.table)),
+            query=encode_query(query, QueryNames(host)),
             anonymous=not request.session_id,
             columns=encode_columns(session.columns),
             generation=session.generation,
@@ -158,7 +156,7 @@ def encode_session(host: Host, session: Session) -> pb.Session:
     idle_timeout = host.lifetimes.idle_timeout(session.name)
     message = pb.Session(
         name=of_session(host.name, session.name),
-        query=encode_query(session.query, of_table(host.name, session.query.table)),
+        query=encode_query(session.query, QueryNames(host)),
         anonymous=idle_timeout is not None,
         columns=encode_columns(session.columns),
         generation=session.generation,

@@ -188,6 +188,8 @@ class ServerLimits(_message.Message):
     MAX_COLUMNS_FIELD_NUMBER: _builtins.int
     MAX_FILTER_DEPTH_FIELD_NUMBER: _builtins.int
     MAX_FILTER_NODES_FIELD_NUMBER: _builtins.int
+    MAX_QUERY_DEPTH_FIELD_NUMBER: _builtins.int
+    MAX_QUERY_PARTS_FIELD_NUMBER: _builtins.int
     max_message_bytes: _builtins.int
     """The largest message that the server accepts, in bytes."""
     max_rows_per_write: _builtins.int
@@ -208,6 +210,10 @@ class ServerLimits(_message.Message):
     """The deepest nesting of a filter."""
     max_filter_nodes: _builtins.int
     """The most nodes in a filter."""
+    max_query_depth: _builtins.int
+    """The deepest nesting of queries in each other."""
+    max_query_parts: _builtins.int
+    """The most sources, joins, columns and aggregates in a query, together with those of the queries in it."""
     def __init__(
         self,
         *,
@@ -221,10 +227,12 @@ class ServerLimits(_message.Message):
         max_columns: _builtins.int = ...,
         max_filter_depth: _builtins.int = ...,
         max_filter_nodes: _builtins.int = ...,
+        max_query_depth: _builtins.int = ...,
+        max_query_parts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_columns", b"max_columns", "max_filter_depth", b"max_filter_depth", "max_filter_nodes", b"max_filter_nodes", "max_message_bytes", b"max_message_bytes", "max_rows_per_table", b"max_rows_per_table", "max_rows_per_write", b"max_rows_per_write", "max_sessions", b"max_sessions", "max_string_bytes", b"max_string_bytes", "max_tables", b"max_tables", "max_watchers", b"max_watchers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_columns", b"max_columns", "max_filter_depth", b"max_filter_depth", "max_filter_nodes", b"max_filter_nodes", "max_message_bytes", b"max_message_bytes", "max_query_depth", b"max_query_depth", "max_query_parts", b"max_query_parts", "max_rows_per_table", b"max_rows_per_table", "max_rows_per_write", b"max_rows_per_write", "max_sessions", b"max_sessions", "max_string_bytes", b"max_string_bytes", "max_tables", b"max_tables", "max_watchers", b"max_watchers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,58 @@
+"""Computed columns and lookups between the wire and the engine."""
+
+from __future__ import annotations
+
+from tesseract_grpc.engine.query.computed import ComputedColumn, Lookup
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.joins import SourceReader, SourceWriter, decode_keys, encode_keys
+from tesseract_grpc.server.errors import invalid
+
+
+def decode_computed(message: twin.query.ComputedColumn, field: str, source: SourceReader) -> ComputedColumn:
+    """The engine's computed column."""
+    if not message.name:
+        raise invalid("a computed column needs a name", f"{field}.name")
+    match message.WhichOneof("value"):
+        case "lookup":
+            return ComputedColumn(message.name, lookup=_lookup(message.lookup, f"{field}.lookup", source))
+        case "expression" if message.expression:
+            return ComputedColumn(message.name, expression=message.expression)
+        case "template" if message.template:
+            return ComputedColumn(message.name, template=message.template)
+    raise invalid(
+        f"column '{message.name[:140]}' needs one of expression, template and lookup, and not an empty one", field
+    )
+
+
+def _lookup(message: twin.query.Lookup, field: str, source: SourceReader) -> Lookup:
+    kind = message.WhichOneof("value")
+    value = getattr(message, kind) if kind is not None else ""
+    if not value:
+        raise invalid("what to take of the row found is missing: give one of column, expression and template", field)
+    return Lookup(
+        source=source(message.source, f"{field}.source"),
+        on=decode_keys(message.on, f"{field}.on"),
+        column=value if kind == "column" else "",
+        expression=value if kind == "expression" else "",
+        template=value if kind == "template" else "",
+    )
+
+
+def encode_computed(column: ComputedColumn, source: SourceWriter) -> twin.query.ComputedColumn:
+    """A computed column as a message."""
+    if column.lookup is not None:
+        return twin.query.ComputedColumn(name=column.name, lookup=_encode_lookup(column.lookup, source))
+    if column.template:
+        return twin.query.ComputedColumn(name=column.name, template=column.template)
+    return twin.query.ComputedColumn(name=column.name, expression=column.expression)
+
+
+def _encode_lookup(lookup: Lookup, source: SourceWriter) -> twin.query.Lookup:
+    message = twin.query.Lookup(source=source(lookup.source), on=encode_keys(lookup.on))
+    if lookup.column:
+        message.column = lookup.column
+    elif lookup.expression:
+        message.expression = lookup.expression
+    else:
+        message.template = lookup.template
+    return message
