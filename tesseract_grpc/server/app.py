@@ -27,6 +27,7 @@ from grpc_reflection.v1alpha import reflection
 
 from tesseract_grpc import __version__
 from tesseract_grpc.engine.hub import Hub
+from tesseract_grpc.engine.query.expression.parse import warm_up
 from tesseract_grpc.server import address, logs, tls
 from tesseract_grpc.server.auth import TokenInterceptor
 from tesseract_grpc.server.codec import twin
@@ -85,6 +86,7 @@ class Server:
 
     async def start(self) -> None:
         """Serves from now on. Raises ServeError when the address is taken."""
+        warm_up()  # or the first expression would hold all other calls up
         self._gate = Gate()
         interceptors = [TokenInterceptor(self._tokens)] if self._tokens is not None else []
         server = grpc.aio.server(interceptors=interceptors, options=_channel_options(self.config))

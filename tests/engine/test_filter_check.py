@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tesseract_grpc.engine.data.errors import EngineError, FeatureNotAvailable, InvalidRequest, LimitExceeded, Reason
+from tesseract_grpc.engine.data.errors import EngineError, InvalidRequest, LimitExceeded, Reason
 from tesseract_grpc.engine.query import filter as f
 from tesseract_grpc.engine.query.filter import (
     MAX_DEPTH,
@@ -116,12 +116,10 @@ def test_field_prefix() -> None:
     assert refused.value.field == "query.filter.any_of.filters[0].comparison.value"
 
 
-def test_the_present_is_not_available() -> None:
-    with pytest.raises(FeatureNotAvailable) as refused:
-        check_filter(AllOf((f.Custom("whole > 18 &&\n now() > '2026-01-01'"),)), SCHEMA)
-    assert refused.value.reason is Reason.FEATURE_NOT_AVAILABLE
-    assert refused.value.field == "filter.all_of.filters[0].custom"
-    assert refused.value.metadata == {"line": "2", "column": "2"}
+def test_the_present_stays_an_expression() -> None:
+    found = check_filter(AllOf((f.Custom("whole > 18 &&\n now() > '2026-01-01'"),)), SCHEMA)
+    assert isinstance(found, AllOf)
+    assert [type(each) for each in found.filters] == [Compare, f.Expression]
 
 
 # Limits

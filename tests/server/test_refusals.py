@@ -302,7 +302,6 @@ CASES = [
     Case("expression's column", INVALID, "UNKNOWN_COLUMN", "query.filter.custom", where(q.Filter(custom="agee > 1"))),
     Case("expression's type", INVALID, "WRONG_TYPE", "query.filter.custom", where(q.Filter(custom="name > 1"))),
     Case("nested expression", LIMIT, "LIMIT_EXCEEDED", "query.filter.custom", where(q.Filter(custom="(" * 4_000))),
-    Case("the present", LATER, "FEATURE_NOT_AVAILABLE", "query.filter.custom", where(q.Filter(custom="born < now()"))),
     # Tables.
     Case("no columns", INVALID, "BAD_SCHEMA", "table.columns", create([])),
     Case("no key", INVALID, "BAD_SCHEMA", "table.columns", create([Column(name="a", type=INT64)])),

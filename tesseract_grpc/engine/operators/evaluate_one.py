@@ -12,16 +12,17 @@ from typing import Any
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.schema import TableSchema
+from tesseract_grpc.engine.operators.evaluate_present import Present
 from tesseract_grpc.engine.operators.predicate_leaf import Get
 from tesseract_grpc.engine.query.expression.fold import LAZY
 from tesseract_grpc.engine.query.expression.scalar import specialise
-from tesseract_grpc.engine.query.expression.typed import Call, ColumnRef, Constant, Rank, Type, Typed
+from tesseract_grpc.engine.query.expression.typed import Call, ColumnRef, Constant, Now, Rank, Type, Typed
 
 One = Callable[[Get], Any]
 
 
-def compile_one(node: Typed, schema: TableSchema, columns: Sequence[Column]) -> One:
-    """The value of a checked expression that does not use the present, for the row that `get` reads."""
+def compile_one(node: Typed, schema: TableSchema, columns: Sequence[Column], present: Present | None = None) -> One:
+    """The value of a checked expression for the row that `get` reads. Without a present, the present is null."""
     match node:
         case Constant(value=value):
             return lambda get: value
@@ -31,8 +32,9 @@ def compile_one(node: Typed, schema: TableSchema, columns: Sequence[Column]) -> 
             at = schema.position(name)
             return lambda get: get(at)
         case Call():
-            return _call(node, [compile_one(argument, schema, columns) for argument in node.arguments])
-    raise TypeError("the present is not a value of a row")
+            return _call(node, [compile_one(argument, schema, columns, present) for argument in node.arguments])
+        case Now():
+            return (lambda get: None) if present is None else (lambda get: present.now_us)
 
 
 def _column(at: int, columns: Sequence[Column]) -> One:

@@ -6,6 +6,9 @@ so when unknown is read as false. So a predicate carries one truth mask and noth
 Many rows are worked through in blocks that fit the processor's cache. Within a block the conditions of a conjunction
 run cheapest first; when a few rows are left, the other conditions look at those alone, and at nothing when none is.
 One row is tested by nested closures, because array calls cost about a microsecond each.
+
+A predicate that asks for the present is *timely*: whoever owns it sets `now_us` before it is used, and knows that what
+it says of a row changes with time.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import numpy as np
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.schema import TableSchema
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray, IntArray
+from tesseract_grpc.engine.operators.evaluate_present import Present
 from tesseract_grpc.engine.operators.predicate_expression import compile_condition
 from tesseract_grpc.engine.operators.predicate_leaf import Get, MaskFunction, Read, Term, TestFunction, compile_leaf
 from tesseract_grpc.engine.query.filter import AllOf, AnyOf, Compare, Expression, Filter, In, Like, NullTest, Regex
@@ -33,9 +37,16 @@ SPARSE = 16
 class Predicate:
     """A condition on the rows of one table."""
 
-    __slots__ = ("_mask", "always", "columns", "test")
+    __slots__ = ("_mask", "_present", "always", "columns", "test", "timely")
 
-    def __init__(self, columns: tuple[int, ...], mask: MaskFunction, test: TestFunction, always: bool | None) -> None:
+    def __init__(
+        self,
+        columns: tuple[int, ...],
+        mask: MaskFunction,
+        test: TestFunction,
+        always: bool | None,
+        present: Present | None = None,
+    ) -> None:
         self.columns = columns
         """The positions of the columns that it reads."""
         self.always = always
@@ -43,6 +54,18 @@ class Predicate:
         self.test = test
         """Whether one row is kept, given its stored values. Costs a third of a microsecond for simple filters."""
         self._mask = mask
+        self._present = present if present is not None else Present()
+        self.timely = self._present.used
+        """Whether it asks for the present."""
+
+    @property
+    def now_us(self) -> int:
+        """The present, in microseconds since 1970 UTC: 0 until the owner sets it."""
+        return self._present.now_us
+
+    @now_us.setter
+    def now_us(self, now_us: int) -> None:
+        self._present.now_us = now_us
 
     def mask(self, read: Read, count: int | None = None) -> BoolArray:
         """Which of the candidate rows are kept, in a new array. O(rows x conditions).
@@ -64,34 +87,37 @@ class Predicate:
 
 
 def compile_predicate(
-    filter: Filter | None, schema: TableSchema, columns: Sequence[Column], *, intern: bool
+    filter: Filter | None, schema: TableSchema, columns: Sequence[Column], *, intern: bool, now_us: int = 0
 ) -> Predicate:
     """The predicate of a checked filter over a table's columns.
 
     With `intern`, texts that the filter names are added to their columns' dictionaries, so that the predicate stays
     right while rows come: for live sessions. Without, a text that no row has matches nothing: for one-shot queries.
+    `now_us` is the present to begin with.
     """
     if filter is None or filter == AllOf(()):
         return Predicate((), _unused, lambda get: True, True)
     if filter == AnyOf(()):
         return Predicate((), _unused, lambda get: False, False)
-    term = _compile(filter, schema, columns, intern)
-    return Predicate(tuple(sorted(term.columns)), term.mask, term.test, None)
+    present = Present(now_us)
+    term = _compile(filter, schema, columns, intern, present)
+    return Predicate(tuple(sorted(term.columns)), term.mask, term.test, None, present)
 
 
 def _unused(read: Read) -> BoolArray:
     raise AssertionError("a constant predicate looks at no row")
 
 
-def _compile(node: Filter, schema: TableSchema, columns: Sequence[Column], intern: bool) -> Term:
+def _compile(node: Filter, schema: TableSchema, columns: Sequence[Column], intern: bool, present: Present) -> Term:
     if isinstance(node, Expression):
-        return compile_condition(node.condition, schema, columns)
+        return compile_condition(node.condition, schema, columns, present)
     if isinstance(node, (Compare, In, Like, Regex, NullTest)):
         at = schema.position(node.column)
         return compile_leaf(node, at, columns[at], intern=intern)
     if not isinstance(node, (AllOf, AnyOf)):
         raise TypeError(f"a {type(node).__name__} is no part of a normal form; check the filter first")
-    terms = sorted((_compile(each, schema, columns, intern) for each in node.filters), key=lambda term: term.cost)
+    terms = [_compile(each, schema, columns, intern, present) for each in node.filters]
+    terms.sort(key=lambda term: term.cost)
     cost = sum(term.cost for term in terms)
     read = frozenset[int]().union(*(term.columns for term in terms))
     if isinstance(node, AllOf):

@@ -6,13 +6,13 @@ the same object value for filters that mean the same, as far as the rules of `no
 
 from __future__ import annotations
 
-from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, LimitExceeded, Reason
+from tesseract_grpc.engine.data.errors import InvalidRequest, LimitExceeded, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.query.combine import all_of, any_of, settled
 from tesseract_grpc.engine.query.expression import fold
 from tesseract_grpc.engine.query.expression.check import check_condition
 from tesseract_grpc.engine.query.expression.lower import PATTERNS, lowered
-from tesseract_grpc.engine.query.expression.typed import Call, Now, Type, walk
+from tesseract_grpc.engine.query.expression.typed import Call, Type, walk
 from tesseract_grpc.engine.query.filter_tree import (
     FALSE,
     TRUE,
@@ -81,9 +81,8 @@ def check_filter(
 ) -> Filter:
     """The normal form of a filter. None, which keeps every row, becomes TRUE.
 
-    Raises InvalidRequest with the path of the wrong field, LimitExceeded, and FeatureNotAvailable where a custom filter
-    asks for the present.
-    O(n log n).
+    What asks for the present stays an expression: no index, no routing and no bound knows it. Raises InvalidRequest
+    with the path of the wrong field, and LimitExceeded. O(n log n).
     """
     return TRUE if filter is None else _Check(schema, max_depth, max_nodes).normal(filter, False, field, 1)
 
@@ -124,15 +123,6 @@ class _Check:
     def custom(self, node: Custom, negated: bool, field: str, depth: int) -> Filter:
         """What the text says, as far as possible in the nodes that indexes and routing know."""
         condition = check_condition(node.text, self.schema, field=field).root
-        present = next((each for each in walk(condition) if isinstance(each, Now)), None)
-        if present is not None:
-            raise FeatureNotAvailable(
-                Reason.FEATURE_NOT_AVAILABLE,
-                f"line {present.line}, column {present.column}: filters that change with time are not available in "
-                "this version; compare with a fixed time",
-                field=field,
-                metadata={"line": str(present.line), "column": str(present.column)},
-            )
         if negated:
             condition = fold.call(Type.BOOL, "not", (condition,))
         return self.normal(lowered(condition, self.schema), False, field, depth)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tesseract_grpc.client import AsyncEventHorizon, AsyncTesseract, FeatureNotAvailable, InvalidRequest, LimitExceeded
+from tesseract_grpc.client import AsyncEventHorizon, AsyncTesseract, InvalidRequest, LimitExceeded
 
 COLUMNS: list[dict[str, Any]] = [
     {"name": "symbol", "type": "string", "primary_key": True},
@@ -151,9 +151,3 @@ async def test_an_expression_is_validated(table: AsyncTesseract) -> None:
     assert bad.problems[0].hint == "did you mean 'price'?"
     with pytest.raises(LimitExceeded):
         await table.validate_expression("(" * 5_000)
-
-
-async def test_the_present_is_refused_clearly_while_there_is_none(table: AsyncTesseract) -> None:
-    with pytest.raises(FeatureNotAvailable) as caught:
-        await table.query([{"type": "custom", "value": "now() > '2026-01-01'"}])
-    assert caught.value.reason == "FEATURE_NOT_AVAILABLE"

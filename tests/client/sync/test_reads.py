@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tesseract_grpc.client import EventHorizon, FeatureNotAvailable, InvalidRequest, LimitExceeded, Tesseract
+from tesseract_grpc.client import EventHorizon, InvalidRequest, LimitExceeded, Tesseract
 
 COLUMNS: list[dict[str, Any]] = [
     {"name": "symbol", "type": "string", "primary_key": True},
@@ -152,9 +152,3 @@ def test_an_expression_is_validated(table: Tesseract) -> None:
     assert bad.problems[0].hint == "did you mean 'price'?"
     with pytest.raises(LimitExceeded):
         table.validate_expression("(" * 5_000)
-
-
-def test_the_present_is_refused_clearly_while_there_is_none(table: Tesseract) -> None:
-    with pytest.raises(FeatureNotAvailable) as caught:
-        table.query([{"type": "custom", "value": "now() > '2026-01-01'"}])
-    assert caught.value.reason == "FEATURE_NOT_AVAILABLE"

@@ -9,7 +9,7 @@ from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.timestamps import parse_timestamp
 from tesseract_grpc.engine.query.expression import syntax
 from tesseract_grpc.engine.query.expression.scalar import sort_key
-from tesseract_grpc.engine.query.expression.typed import Call, ColumnRef, Constant, Rank, Type, Typed
+from tesseract_grpc.engine.query.expression.typed import Call, ColumnRef, Constant, Rank, Type, Typed, columns_of
 
 if TYPE_CHECKING:
     from tesseract_grpc.engine.query.expression.check import Checker
@@ -121,9 +121,11 @@ class Operators:
         return checker.call(Type.STRING, "same_text", value, at=value)
 
     def template(self, node: syntax.Template) -> Typed:
-        if not node.parts:
-            return Constant(Type.STRING, "", node.line, node.column)
-        return self.concat([self.checker.value(part) for part in node.parts], node)
+        """The parts joined; a null part is the empty text."""
+        empty = Constant(Type.STRING, "", node.line, node.column)
+        texts = [self.to_text(self.checker.value(part)) for part in node.parts]
+        filled = [self.checker.call(Type.STRING, "coalesce", text, empty, at=node) for text in texts]
+        return self.concat(filled or [empty], node)
 
     def compare(self, op: str, left: Typed, right: Typed, at: syntax.Node) -> Typed:
         """A comparison; with the literal null, the null test."""
@@ -175,8 +177,8 @@ class Operators:
         return self.ordered(op, self.to_text(left), self.to_text(right), at)
 
     def ordered(self, op: str, left: Typed, right: Typed, at: syntax.Node) -> Typed:
-        """A comparison with the constant, if there is one, on the right."""
-        if isinstance(left, Constant) and not isinstance(right, Constant):
+        """A comparison with what depends on no column, if there is such a side, on the right."""
+        if not columns_of(left) and (columns_of(right) or isinstance(left, Constant)):
             left, right, op = right, left, _MIRRORED[op]
         return self.checker.call(Type.BOOL, op, left, _as_exact(right, left.type), at=at)
 

@@ -79,16 +79,20 @@ def template_parts(text: str) -> Iterator[tuple[bool, str, int]]:
 
 
 def _end_of_hole(text: str, place: int) -> int:
-    """Where the `}` stands that closes a `${`; the end of the text when there is none."""
-    quote = ""
+    """Where the `}` stands that closes a `${`; the end of the text when there is none. Braces inside are balanced."""
+    quote, depth = "", 0
     while place < len(text):
         character = text[place]
         if character == "\\":
             place += 1
         elif quote:
             quote = "" if character == quote else quote
-        elif character in "\"'":
+        elif character in "\"'`":
             quote = character
+        elif character == "{":
+            depth += 1
+        elif character == "}" and depth:
+            depth -= 1
         elif character == "}":
             return place
         place += 1

@@ -63,6 +63,11 @@ def parse_template(text: str, field: str = "") -> syntax.Node:
     return tree
 
 
+def warm_up() -> None:
+    """Reads the grammar, which takes the time of many expressions, before anybody waits for one."""
+    _parse("1 + 1")
+
+
 def _parse(text: str) -> syntax.Node:
     try:
         # The transformer is part of the parser: what comes out is the finished tree.
