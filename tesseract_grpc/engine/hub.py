@@ -45,7 +45,7 @@ from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.table_watch import TableWatch
 from tesseract_grpc.engine.live.wave import Wave
 from tesseract_grpc.engine.operators.select import BigSelection, TableSelector, select
-from tesseract_grpc.engine.query.filter import check_filter
+from tesseract_grpc.engine.query.filter import Filter, check_filter
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 from tesseract_grpc.engine.query.query import Limits as QueryLimits
 
@@ -367,39 +367,74 @@ class Hub:
         return hydration if len(hydration.sorting.slots) >= big else None
 
     def open_session(
-        self, query: Query, name: str, *, validate_only: bool = False, hydration: Hydration | None = None
+        self,
+        query: Query,
+        name: str,
+        *,
+        permanent: Filter | None = None,
+        validate_only: bool = False,
+        hydration: Hydration | None = None,
     ) -> Session:
         """Opens a session; when one of this name has the same query, returns it. O(n log n) to hydrate a new plan.
+
+        `permanent` holds beside the query's filter, whatever the session is edited to.
 
         Raises AlreadyExists, NotFound, InvalidRequest, LimitExceeded.
         """
         check_name(name, "session", "session_id")
-        resolved = self._resolve(query)
-        table, plan, source = resolved.table, resolved.plan, resolved.source
+        resolved = self._resolve(query, permanent)
+        table = resolved.table
         known = self._sessions.get(name)
         if known is not None:
-            if known.result.table is table and known.resolved.plan == plan:
+            same = known.permanent == permanent
+            if same and known.result.table is table and known.resolved.plan == resolved.plan:
                 return known
             raise AlreadyExists(
                 Reason.SESSION_EXISTS, f"a session '{name}' with another query exists", field="session_id"
             )
         if len(self._sessions) >= self.limits.max_sessions:
             raise _limit("max_sessions", self.limits.max_sessions, "sessions in this hub")
-        result = source.results.get(plan.fingerprint)
-        if result is not None:
-            self.counters.plans_shared += 1
-        else:
-            ready = hydration is not None and hydration.result.table is table
-            if hydration is not None and ready and hydration.result.fingerprint == plan.fingerprint:
-                result = hydration.result
-            else:
-                result, hydration = Result(table, plan, self._line, self.limits.result_history), None
-            if not validate_only:
-                self._hydrate(resolved, result, hydration)
-        session = Session(name, query, resolved, result)
+        result = self._result(resolved, hydration, validate_only=validate_only)
+        session = Session(name, query, resolved, result, permanent)
         if not validate_only:
             result.sessions[name] = session
             self._sessions[name] = session
+        return session
+
+    def _result(self, resolved: Resolved, hydration: Hydration | None = None, *, validate_only: bool = False) -> Result:
+        """The result that a plan shares, or a new one, which follows commits from now on unless it is only a check."""
+        table, plan = resolved.table, resolved.plan
+        result = resolved.source.results.get(plan.fingerprint)
+        if result is not None:
+            self.counters.plans_shared += 1
+            return result
+        ready = hydration is not None and hydration.result.table is table
+        if hydration is not None and ready and hydration.result.fingerprint == plan.fingerprint:
+            result = hydration.result
+        else:
+            result, hydration = Result(table, plan, self._line, self.limits.result_history), None
+        if not validate_only:
+            self._hydrate(resolved, result, hydration)
+        return result
+
+    def edit_session(self, name: str, query: Query, *, validate_only: bool = False) -> Session:
+        """Gives a session another query, in place: its readers are told the difference. Takes a version.
+
+        The permanent filter stays. Other sessions are not disturbed, whatever they share or read of this one. Raises
+        NotFound, InvalidRequest; then nothing has changed. O(n log n) to hydrate a new plan, and the readers' windows.
+        """
+        session = self.session(name)
+        resolved = self._resolve(query, session.permanent)
+        if validate_only:
+            return session
+        result = self._result(resolved)
+        old, source = session.result, session.resolved.source
+        session.edit(query, resolved, result, self._line.advance)
+        if result is not old:
+            del old.sessions[name]
+            result.sessions[name] = session
+            if not old.sessions:
+                source.remove(old)
         return session
 
     def _hydrate(self, resolved: Resolved, result: Result, hydration: Hydration | None) -> None:
@@ -411,10 +446,10 @@ class Hub:
         resolved.keep()
         resolved.source.add(result)
 
-    def _resolve(self, query: Query) -> Resolved:
+    def _resolve(self, query: Query, permanent: Filter | None = None) -> Resolved:
         """What a query reads. Raises NotFound, InvalidRequest."""
         planner = Planner(self._sources, self._sessions, self.limits.query, self._line, self.limits.history)
-        return planner.resolve(query)
+        return planner.resolve(query, permanent)
 
     def session(self, name: str) -> Session:
         """A session. Raises NotFound."""

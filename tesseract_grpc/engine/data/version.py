@@ -11,3 +11,8 @@ class VersionLine:
     def __init__(self, current: int = 0) -> None:
         self.current = current
         self.now = 0  # microseconds since 1970 UTC, as of the last tick; 0 before the first
+
+    def advance(self) -> int:
+        """Takes the next version."""
+        self.current += 1
+        return self.current

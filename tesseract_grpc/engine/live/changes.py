@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesseract_grpc.engine.data.delta import RemoveReason
+from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.vector import Batch
 
 Indexes = NDArray[np.int64]
@@ -50,6 +51,20 @@ class Inserts:
     indexes: Indexes | None
 
 
+@dataclass(frozen=True, slots=True)
+class SessionSchema:
+    """What an edit made of a session: its new generation and the columns of its rows.
+
+    `reset` says that rows are named by other columns now: nothing that the reader has is of use, and it must take a
+    snapshot; the changes then hold no rows. Otherwise they have an update of each row that stays, with every column
+    that is new or of another type, and with those whose values differ.
+    """
+
+    generation: int
+    columns: tuple[ColumnSchema, ...]
+    reset: bool = False
+
+
 @dataclass(slots=True)
 class Changes:
     """The net change from one version to another, as one reader sees it. False when there is none.
@@ -67,8 +82,11 @@ class Changes:
     total_changed: bool = False
     commits: int = 0
     encoded: object | None = None
+    session_changed: SessionSchema | None = None  # the session was edited since: columns are these from here on
 
     def __bool__(self) -> bool:
+        if self.session_changed is not None:
+            return True
         return bool(self.removes or self.updates or self.moves or self.inserts or self.total_changed)
 
 

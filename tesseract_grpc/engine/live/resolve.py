@@ -26,6 +26,7 @@ from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.stage import Stage
 from tesseract_grpc.engine.operators.filter import routed_filter
 from tesseract_grpc.engine.operators.group import GroupOperator, group_schema
+from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.grouping import Grouping, GroupMode
 from tesseract_grpc.engine.query.query import Limits, Plan, Query, plan_rows
 from tesseract_grpc.engine.query.sort_key import SortKey
@@ -72,9 +73,12 @@ class Planner:
         self.history = history
         self._made: dict[tuple[Source, Hashable], Node] = {}
 
-    def resolve(self, query: Query) -> Resolved:
-        """What a query reads and what is asked of it. Raises NotFound, InvalidRequest, LimitExceeded."""
-        stage = self.rows(query)
+    def resolve(self, query: Query, permanent: Filter | None = None) -> Resolved:
+        """What a query reads and what is asked of it; `permanent` holds beside its filter.
+
+        Raises NotFound, InvalidRequest, LimitExceeded.
+        """
+        stage = self.rows(query, permanent)
         table = stage.source.table
         sort = query.sort
         if not sort and isinstance(table, DerivedTable):
@@ -86,11 +90,12 @@ class Planner:
         stage.see([key.column for key in query.sort], "query.sort")
         return Resolved(stage.source, plan, query)
 
-    def rows(self, query: Query) -> Stage:
+    def rows(self, query: Query, permanent: Filter | None = None) -> Stage:
         """The rows of a query, before they are put in order and shown."""
         stage = self.origin(query)
         if query.computed:
             stage = computed_columns(self, stage, query.computed, "query.computed")
+        stage = stage.filtered(permanent, self.limits, "permanent_filter")
         stage = stage.filtered(query.filter, self.limits, "query.filter")
         if query.group is not None:
             stage = self.grouped(stage, query.group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -12,9 +13,11 @@ from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.frozen import read_rows
 from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.vector import Batch
-from tesseract_grpc.engine.live.changes import Changes, Snapshot
+from tesseract_grpc.engine.live.changes import Changes, SessionSchema, Snapshot
+from tesseract_grpc.engine.live.edit import View, difference
 from tesseract_grpc.engine.live.result import Result
 from tesseract_grpc.engine.live.watch import Watch, WindowImage
+from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 
 if TYPE_CHECKING:
@@ -36,18 +39,26 @@ class QueryResult:
 class Session:
     """A named live query."""
 
-    def __init__(self, name: str, query: Query, resolved: Resolved, result: Result) -> None:
-        plan = resolved.plan
+    def __init__(
+        self, name: str, query: Query, resolved: Resolved, result: Result, permanent: Filter | None = None
+    ) -> None:
         self.name = name
+        self.permanent = permanent  # holds beside the query's filter, whatever is edited
+        self.generation = 0
+        self.ended: Reason | None = None
+        self.watches: set[Watch] = set()
+        self._define(query, resolved, result)
+
+    def _define(self, query: Query, resolved: Resolved, result: Result) -> None:
+        """What the session shows from here on."""
+        plan = resolved.plan
+        self.generation += 1
         self.resolved = resolved
         self.query = query
         self.plan = plan
         self.result = result
         self.positions = plan.positions
         self.values = tuple(p for p in plan.positions if p not in result.table.schema.key)  # what updates may carry
-        self.generation = 1
-        self.ended: Reason | None = None
-        self.watches: set[Watch] = set()
         mask = 0
         for key in plan.sort:
             mask |= column_bit(result.table.schema.position(key.column))
@@ -57,6 +68,24 @@ class Session:
         self._images: dict[Window, tuple[int, WindowImage]] = {}
         self._changes: dict[tuple[Window, int], Changes] = {}
         self._changes_version = -1
+
+    def edit(self, query: Query, resolved: Resolved, result: Result, advance: Callable[[], int]) -> None:
+        """Shows another query from here on; `advance` takes the version of the edit. O(windows log windows)."""
+        for watch in self.watches:
+            watch.before_edit()
+        before = {watch.window: self._view(watch.window) for watch in self.watches}
+        old, version = self.result, advance()
+        self._define(query, resolved, result)
+        schema = SessionSchema(self.generation, self.columns)
+        changes = {window: difference(view, self._view(window), version, schema) for window, view in before.items()}
+        for watch in self.watches:
+            old.watches.discard(watch)
+            result.watches.add(watch)
+            watch.after_edit(schema, changes[watch.window])
+
+    def _view(self, window: Window) -> View:
+        image = self.image(window)
+        return View(self.result.table, image.slots, self.positions, self.result.order.slots.copy())
 
     def shown(self, changed: int) -> tuple[int, ...]:
         """The columns that an update of one row carries: the key and what changed; none when nothing shown did."""

@@ -12,7 +12,7 @@ Readers that stand at the same place get the same object, so that a change is co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,7 @@ from tesseract_grpc.engine.data.changelog import Changelog
 from tesseract_grpc.engine.data.delta import ChangeKind, Delta, Placement, RemoveReason, RowChange, Slots
 from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.vector import Batch
-from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, Removes, Snapshot, Updates
+from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, Removes, SessionSchema, Snapshot, Updates
 from tesseract_grpc.engine.live.conflation import Debt
 from tesseract_grpc.engine.live.reader import Folds, Reader, WatchState, group_removes, group_updates
 from tesseract_grpc.engine.live.rebirth import join_reborn
@@ -48,8 +48,11 @@ class Watch(Reader):
         super().__init__(session.result.table, session.result.line, session.result.table.schema.key)
         self.session = session
         self.window = window
+        self.generation = session.generation
+        """The definition of the session that the reader knows."""
         self._sent: WindowImage | None = None
         self._total = -1
+        self._edits: list[Changes] = []  # what an edit left to be taken: what was owed before it, and the difference
 
     @property
     def columns(self) -> tuple[ColumnSchema, ...]:
@@ -64,6 +67,8 @@ class Watch(Reader):
     def snapshot(self) -> Snapshot:
         """All rows of the window now; changes go on from here. O(window)."""
         self.advance()
+        self.generation = self.session.generation
+        self._edits.clear()
         self._total = self.session.result.count
         if not self.window.whole:
             self._sent = self.session.image(self.window)
@@ -84,6 +89,11 @@ class Watch(Reader):
 
     def take(self) -> Changes:
         """The net change since the last take, False when there is none. O(changes + window)."""
+        if self._edits:
+            edit = self._edits.pop(0)
+            if edit.session_changed is not None:
+                self.generation = edit.session_changed.generation
+            return edit
         assert self.state is not WatchState.CATCHING_UP, "take the snapshot first"
         session = self.session
         history = session.result.history
@@ -96,6 +106,50 @@ class Watch(Reader):
         self._total = changes.total_count
         self.advance()
         return changes
+
+    @property
+    def pending(self) -> bool:
+        """Whether there may be something to take."""
+        return bool(self._edits) or super().pending
+
+    def before_edit(self) -> None:
+        """The session is about to be edited: works out what is owed under the definition that the reader knows."""
+        if self.state is WatchState.CATCHING_UP or self._edits:
+            return
+        since = self.cursor
+        owed = self.take()
+        if owed:
+            self._edits.append(owed)
+        else:
+            self.cursor = since  # the difference leads on from what the reader was told last
+
+    def after_edit(self, schema: SessionSchema, change: Changes | None) -> None:
+        """The session has been edited; `change` leads the reader here, if anything does."""
+        session, since = self.session, self.cursor
+        self.table = session.result.table
+        self._image = tuple(self.table.schema.key)
+        self._debt = None
+        if self.state is WatchState.CATCHING_UP and not self._edits:
+            self.advance()
+            self.state = WatchState.CATCHING_UP
+            return
+        fresh = not any(edit.session_changed is not None for edit in self._edits)
+        if change is None or not fresh:
+            # Nothing that the reader has is of use, or it has not heard of the edit before: it begins anew.
+            since = self._edits[0].from_version if self._edits else since
+            reset = replace(schema, reset=True)
+            self._edits = [Changes(since, self.line.current, session_changed=reset)]
+            self._sent = None
+            self.cursor = self.settled = self.line.current
+            self.state = WatchState.CATCHING_UP
+            return
+        if not self._edits and since != change.from_version:
+            change = replace(change, from_version=since)
+        self._edits.append(change)
+        self.advance()
+        self._total = change.total_count
+        if self._sent is not None:
+            self._sent = session.image(self.window)
 
     def close(self) -> None:
         """Ends the watch."""

@@ -1,0 +1,124 @@
+"""Editing a session in place: from what its readers have to what the new definition shows.
+
+At an edit every reader is first given what it is owed under the old definition, and then the difference between the two
+results, as one change: rows that are in both are not sent again, only the columns of them that are new or differ, and
+moves for the fewest rows that will do. Rows are the same when they have the same key. When the new result names its
+rows by other columns, nothing that a reader has can be kept, and it begins anew.
+
+Both are worked out when the edit is made, because afterwards the old result may be gone. A reader that has not even
+taken them when the next edit comes begins anew too: so what is held for a reader is bounded by what it has and what
+there is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesseract_grpc.engine.data.column import Column
+from tesseract_grpc.engine.data.delta import RemoveReason, Slots, changed_values, column_bit, stored_at
+from tesseract_grpc.engine.data.extended_table import ExtendedTable
+from tesseract_grpc.engine.data.relation import Relation
+from tesseract_grpc.engine.data.vector import Batch, BoolArray, Vector
+from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, SessionSchema
+from tesseract_grpc.engine.live.moved import staying
+from tesseract_grpc.engine.live.reader import group_removes, group_updates
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a window of a session shows, or showed: rows in order, and which columns of them."""
+
+    table: Relation
+    slots: Slots
+    positions: tuple[int, ...]
+    everything: Slots  # the rows of the whole result
+
+    @property
+    def key(self) -> list[tuple[str, int]]:
+        """The columns that name its rows, by name and type."""
+        return [(column.name, int(column.type)) for column in self.table.schema.key_columns]
+
+
+def difference(before: View, after: View, version: int, schema: SessionSchema) -> Changes | None:
+    """The change from one view to another, from the version before `version`; None when rows have other names."""
+    if before.key != after.key:
+        return None
+    table = after.table
+    was, now = _same_slots(before, after), after.slots
+    stays, known = np.isin(was, now), np.isin(now, was)
+    changes = Changes(version - 1, version, total_count=len(after.everything), session_changed=schema)
+    left, came = (~stays).nonzero()[0], (~known).nonzero()[0]
+    if len(left):
+        reasons = np.where(np.isin(was[left], after.everything), RemoveReason.WINDOW, RemoveReason.FILTERED)
+        keys = before.table.batch(before.slots[left], before.table.schema.key)
+        changes.removes = group_removes(keys, reasons.astype(np.uint8))
+    if len(came):
+        changes.inserts = Inserts(table.batch(now[came], after.positions), came)
+    stayed = known.nonzero()[0]
+    if len(stayed):
+        order = np.argsort(was, kind="stable")
+        at = order[np.searchsorted(was, now[stayed], sorter=order)]  # where each stood before
+        masks = _differing(before, after, before.slots[at], now[stayed])
+        changes.updates = group_updates(table, now[stayed], masks, after.positions)
+        moved = (~staying(at.astype(np.int64))).nonzero()[0]
+        if len(moved):
+            changes.moves = Moves(table.batch(now[stayed[moved]], table.schema.key), stayed[moved])
+    changes.total_changed = len(before.everything) != len(after.everything)
+    return changes
+
+
+def _root(table: Relation) -> Relation:
+    """The relation whose slots a relation shares."""
+    while isinstance(table, ExtendedTable):
+        table = table.base
+    return table
+
+
+def _same_slots(before: View, after: View) -> NDArray[np.int32]:
+    """Where the rows of a view are in the relation of another; -1 where they are not."""
+    if _root(before.table) is _root(after.table):
+        return before.slots
+    keys = before.table.batch(before.slots, before.table.schema.key)
+    columns = {
+        column.schema.name: translated(keys.columns[column.schema.name], column) for column in after.table.key_columns
+    }
+    return after.table.find(Batch(len(before.slots), columns))
+
+
+def translated(vector: Vector, column: Column) -> Vector:
+    """The same values with the codes of another column's dictionary; -1 for texts that it does not know."""
+    dictionary = column.dictionary
+    if dictionary is None or vector.texts is None or vector.texts is dictionary.texts:
+        return vector
+    used, places = np.unique(vector.values, return_inverse=True)
+    known = dictionary.find_many([vector.texts[code] for code in used.tolist()])
+    return Vector(vector.type, known[places], vector.valid, dictionary.texts)
+
+
+def _differing(before: View, after: View, old: Slots, new: Slots) -> NDArray[np.uint64]:
+    """Masks of which columns of the view after a reader must be told of rows that it has."""
+    masks = np.zeros(len(new), np.uint64)
+    had = {before.table.columns[p].schema.name: before.table.columns[p] for p in before.positions}
+    for position in after.positions:
+        column = after.table.columns[position]
+        if column.schema.primary_key:
+            continue
+        differ = _column_differs(had.get(column.schema.name), column, old, new)
+        if differ is not None:
+            masks |= differ.astype(np.uint64) << np.uint64(column_bit(position).bit_length() - 1)
+    return masks
+
+
+def _column_differs(had: Column | None, column: Column, old: Slots, new: Slots) -> BoolArray | None:
+    """In which rows a column differs from what a reader has; None where it cannot."""
+    if had is column and (old is new or np.array_equal(old, new)):
+        return None
+    if had is None or had.type is not column.type:
+        return np.ones(len(new), np.bool_)
+    if had.dictionary is column.dictionary:
+        return changed_values(stored_at(had, old), stored_at(column, new))
+    mine, theirs = had.read(old).to_list(), column.read(new).to_list()
+    return np.array([one != other for one, other in zip(mine, theirs, strict=True)], np.bool_)
