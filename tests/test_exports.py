@@ -14,7 +14,7 @@ import pytest
 
 CLIENT = """
     AlreadyExists AsyncEventHorizon AsyncMirror AsyncSession AsyncTesseract AsyncWatch Cancelled Change Closed
-    Condition ConnectionState DeadlineExceeded Delta Event EventHorizon ExpressionCheck ExpressionProblem
+    Condition ConnectionState DeadlineExceeded Delta Edited Event EventHorizon ExpressionCheck ExpressionProblem
     FeatureNotAvailable Gap HubInfo IngestResult
     InvalidRequest LimitExceeded Limits Mirror NotFound OutOfRange PermissionDenied PreconditionFailed Progress Retry
     Row RowError Rows ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls Unauthenticated

@@ -92,6 +92,23 @@ def good() -> Stream:
     ]
 
 
+def edit(begins: int, ends: int, generation: int = 2, key: str = "id", **types: str) -> Response:
+    """The session has other columns from here on; its change must follow."""
+    columns = wire.columns({"id": "int64", **types}, [key])
+    changed = change_pb2.SessionChanged(generation=generation, columns=columns)
+    found = say(begins, ends, True, session_changed=changed)
+    found.generation = generation
+    return found
+
+
+def after_edit(begins: int, ends: int, rows: list[dict[str, Any]], continued: bool = False, **parts: Any) -> Response:
+    parts = {"updates": [rows], "total": 3, **parts}
+    found = say(begins, ends, continued, changes=wire.changes({**TYPES, "new": "string"}, **parts))
+    found.generation = 2
+    return found
+
+
+NEW = [{"id": number, "new": "n"} for number in (1, 2, 3)]
 GOOD_TRUTH = {
     5: Answer([row(1), row(2), row(3, None)], 3),
     7: Answer([row(9), row(2, "a", None), row(3, None)], 3),
@@ -166,6 +183,32 @@ BAD: dict[str, tuple[Callable[[Stream], None], Stream]] = {
         validate_convergent,
         [begin(5), piece(5, [row(1)]), change(5, 6, updates=[[{"id": 1, "x": 1.0}]]), end(6, 1), progress(7)],
     ),
+    "4 edit without its change": (validate_atomic, moved_on(edit(5, 5, name="string"), progress(5))),
+    "4 edit that is shown": (validate_atomic, moved_on(say(5, 6, session_changed=edit(5, 6).session_changed))),
+    "4 edit and change at two versions": (
+        validate_atomic,
+        moved_on(edit(5, 6, name="string"), after_edit(5, 7, [])),
+    ),
+    "2 change that begins after its edit": (
+        validate_contiguous,
+        moved_on(edit(5, 6, name="string"), after_edit(6, 6, [])),
+    ),
+    "5 edit that leaves a column open": (
+        validate_convergent,
+        moved_on(edit(5, 6, new="string"), after_edit(5, 6, NEW[:2])),
+    ),
+    "5 edit of a type that leaves the values": (
+        validate_convergent,
+        moved_on(edit(5, 6, name="string", x="int64"), after_edit(5, 6, [])),
+    ),
+    "5 edit of the key": (
+        validate_convergent,
+        moved_on(edit(5, 6, key="name", name="string"), after_edit(5, 6, [])),
+    ),
+    "5 edit that is no later generation": (
+        validate_convergent,
+        moved_on(edit(5, 6, generation=1, name="string"), after_edit(5, 6, [])),
+    ),
     "7 change after its bookmark": (validate_bookmarkable, moved_on(progress(7, 5), change(5, 6, total=3))),
     "7 change at its bookmark": (validate_bookmarkable, moved_on(progress(7, 5), change(5, 7, total=3))),
     "7 progress falls": (validate_bookmarkable, moved_on(progress(7, 5), progress(6))),
@@ -180,6 +223,20 @@ def test_a_bad_stream_is_caught(name: str) -> None:
     assert caught.value.promise.startswith(name[0])
     with pytest.raises(ContractViolation):
         check_stream(stream)
+
+
+def test_an_edit_brings_new_columns_and_takes_old_ones_away() -> None:
+    stream = moved_on(edit(5, 6, new="string", name="string"), after_edit(5, 6, NEW))
+    shown = [
+        {"id": 1, "new": "n", "name": "a"},
+        {"id": 2, "new": "n", "name": "a"},
+        {"id": 3, "new": "n", "name": None},
+    ]
+    check_stream(stream, {5: GOOD_TRUTH[5], 6: Answer(shown, 3)})
+    mirror = fold(stream)
+    assert (mirror.generation, mirror.column_names) == (2, ("id", "new", "name"))
+    pieces = moved_on(edit(5, 6, new="string"), after_edit(5, 6, NEW[:1], True), after_edit(5, 6, NEW[1:]))
+    check_stream(pieces, {6: Answer(NEW, 3)})
 
 
 WRONG: dict[str, Response] = {

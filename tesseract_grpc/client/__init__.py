@@ -33,7 +33,7 @@ from .core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from .core.events import Change, Delta, Event, Gap, Progress, Snapshot
+from .core.events import Change, Delta, Edited, Event, Gap, Progress, Snapshot
 from .core.expressions import ExpressionCheck, ExpressionProblem
 from .core.info import HubInfo, Limits, ServerInfo, TableInfo
 from .core.rows import Row, Rows
@@ -58,6 +58,7 @@ __all__ = [
     "ConnectionState",
     "DeadlineExceeded",
     "Delta",
+    "Edited",
     "Event",
     "EventHorizon",
     "FeatureNotAvailable",

@@ -63,7 +63,7 @@ def validate_contiguous(responses: Sequence[Response]) -> None:
     for index, response in enumerate(responses):
         event = response.WhichOneof("event")
         if before is not None and event != "begin":
-            if before.continued and event == before.WhichOneof("event") == "changes":
+            if before.continued and event == "changes" and before.WhichOneof("event") in ("changes", "session_changed"):
                 expected = before.from_version
                 if response.to_version != before.to_version:
                     raise ContractViolation(
@@ -133,6 +133,10 @@ def _once(keys: Iterable[Key], at: int, what: str) -> set[Key]:
     return seen
 
 
+_NEXT = {"snapshot_rows": ("snapshot_rows", "snapshot_end"), "session_changed": ("changes",)}
+"""What may follow an event that is never the last part of anything."""
+
+
 def validate_atomic(responses: Sequence[Response]) -> None:
     """Promise 4: the pieces of an event come together and end; a snapshot is shown only whole, and every piece of it is
     at one version. (That the state at each consistent point is that of whole commits is seen with promise 5.)"""
@@ -141,13 +145,13 @@ def validate_atomic(responses: Sequence[Response]) -> None:
         event = response.WhichOneof("event")
         if before is not None and before.continued:
             was = before.WhichOneof("event")
-            expected = {"snapshot_rows": ("snapshot_rows", "snapshot_end")}.get(str(was), (was,))
+            expected = _NEXT.get(str(was), (was,))
             if event not in expected and event != "reset":
                 raise ContractViolation("4 (atomic)", index, f"{event} between the pieces of {was}")
             if event != "reset" and response.to_version != before.to_version:
                 raise ContractViolation("4 (atomic)", index, f"pieces of {was} at two versions")
-        if event == "snapshot_rows" and not response.continued:
-            raise ContractViolation("4 (atomic)", index, "a part of a snapshot is called consistent")
+        if event in _NEXT and not response.continued:
+            raise ContractViolation("4 (atomic)", index, f"{event}, a part of something, is called consistent")
         before = response
     for index, event_pieces in _events(responses):
         if event_pieces[0].WhichOneof("event") == "snapshot_end":

@@ -14,7 +14,7 @@ import copy
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from tesseract_grpc._proto.tesseract.v1 import change_pb2, session_service_pb2, table_service_pb2, value_pb2
+from tesseract_grpc._proto.tesseract.v1 import change_pb2, schema_pb2, session_service_pb2, table_service_pb2, value_pb2
 from tesseract_grpc.testing.rows import Key, Row, key_of, rows_of
 
 Response: TypeAlias = session_service_pb2.WatchSessionResponse | table_service_pb2.WatchTableResponse
@@ -35,6 +35,8 @@ class Mirror:
         self.total_count = 0
         self.key_names: tuple[str, ...] = ()
         self.column_names: tuple[str, ...] = ()
+        self._types: dict[str, int] = {}
+        self._edited = False
         self.anchored = False
         self.consistent = False
         self._incoming: list[Row] = []
@@ -45,6 +47,8 @@ class Mirror:
         event = response.WhichOneof("event")
         if event is None:
             raise MirrorError("a response without an event")
+        if self._edited and event != "changes":
+            raise MirrorError(f"{event} between session_changed and its changes")
         if event == "begin":
             self._begin(response.begin)
         elif event == "snapshot_rows":
@@ -59,10 +63,11 @@ class Mirror:
         elif event == "reset":
             self.rows, self.anchored, self._incoming, self._pieces = [], False, [], []
         elif event == "session_changed" and isinstance(response, session_service_pb2.WatchSessionResponse):
-            self.generation = response.session_changed.generation
-            self._columns(response.session_changed.columns)
+            self._edit(response)
         if self._pieces and event != "changes":
             raise MirrorError(f"{event} between two pieces of one change")
+        if isinstance(response, session_service_pb2.WatchSessionResponse):
+            self.generation = response.generation
         self.consistent = not response.continued and event not in ("begin", "reset") and not self._pieces
         if self.consistent:
             self.version = response.to_version
@@ -80,15 +85,27 @@ class Mirror:
         self.epoch = begin.epoch
         self._columns(begin.columns)
 
-    def _columns(self, columns: Iterable[object]) -> None:
-        names, keys = [], []
-        for column in columns:
-            names.append(column.name)  # type: ignore[attr-defined]
-            if column.primary_key:  # type: ignore[attr-defined]
-                keys.append(names[-1])
+    def _columns(self, columns: Iterable[schema_pb2.Column]) -> None:
+        columns = list(columns)
+        keys = tuple(column.name for column in columns if column.primary_key)
         if not keys:
             raise MirrorError("no column is marked as key")
-        self.column_names, self.key_names = tuple(names), tuple(keys)
+        self._types = {column.name: column.type for column in columns}
+        self.column_names, self.key_names = tuple(self._types), keys
+
+    def _edit(self, response: session_service_pb2.WatchSessionResponse) -> None:
+        """Other columns from here on: what stays of each row, which the changes that follow make whole again."""
+        edit, types, keys = response.session_changed, self._types, self.key_names
+        if not response.continued or not self.anchored:
+            raise MirrorError("session_changed is no consistent point, and comes after the snapshot")
+        if edit.generation != response.generation or edit.generation <= self.generation:
+            raise MirrorError(f"generation {edit.generation} after {self.generation}")
+        self._columns(edit.columns)
+        if self.key_names != keys or any(self._types[name] != types[name] for name in keys):
+            raise MirrorError("an edit names rows by other columns")
+        stays = [name for name in self.column_names if types.get(name) == self._types[name]]
+        self.rows = [{name: row[name] for name in stays} for row in self.rows]
+        self._edited = True
 
     def _snapshot_rows(self, piece: change_pb2.SnapshotRows) -> None:
         if piece.start_index != len(self._incoming):
@@ -131,6 +148,8 @@ class Mirror:
                 raise MirrorError(f"position {index} in a window of {len(order)} rows")
             order.insert(index, placed[index])
         self.rows = order + self._appended(pieces, rows)
+        if self._edited:
+            self.rows, self._edited = [self._whole(row) for row in self.rows], False
         self.total_count = pieces[-1].total_count
 
     def _placed(self, pieces: list[change_pb2.Changes], rows: dict[Key, Row]) -> dict[int, Row]:

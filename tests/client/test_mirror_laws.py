@@ -6,6 +6,7 @@ the next window.
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -25,20 +26,23 @@ TYPES = {"k": "int64", "a": "string", "b": "float64"}
 COLUMNS = wire.columns(TYPES, ["k"])
 
 
-def begin(version: int, **extra: Any) -> Response:
-    return Response(
-        from_version=version, to_version=version, begin=change_pb2.Begin(epoch="e", columns=COLUMNS, **extra)
-    )
+def begin(version: int, types: wire.Types = TYPES, **extra: Any) -> Response:
+    event = change_pb2.Begin(epoch="e", columns=wire.columns(types, ["k"]), **extra)
+    return Response(from_version=version, to_version=version, generation=1, begin=event)
 
 
-def snapshot(version: int, rows: list[Row], total: int | None = None, piece: int = 3) -> list[Response]:
+def snapshot(
+    version: int, rows: list[Row], total: int | None = None, piece: int = 3, types: wire.Types = TYPES
+) -> list[Response]:
     """Begin, the rows in pieces, the end."""
-    found = [begin(version)]
+    found = [begin(version, types)]
     for start in range(0, len(rows), piece):
-        part = change_pb2.SnapshotRows(rows=wire.batch(rows[start : start + piece], TYPES), start_index=start)
-        found.append(Response(from_version=version, to_version=version, continued=True, snapshot_rows=part))
+        part = change_pb2.SnapshotRows(rows=wire.batch(rows[start : start + piece], types), start_index=start)
+        found.append(
+            Response(from_version=version, to_version=version, generation=1, continued=True, snapshot_rows=part)
+        )
     end = change_pb2.SnapshotEnd(row_count=len(rows), total_count=len(rows) if total is None else total)
-    return [*found, Response(from_version=version, to_version=version, snapshot_end=end)]
+    return [*found, Response(from_version=version, to_version=version, generation=1, snapshot_end=end)]
 
 
 def progress(start: int, end: int) -> Response:
@@ -49,7 +53,7 @@ def changed(start: int, end: int, changes: change_pb2.Changes, *, continued: boo
     return Response(from_version=start, to_version=end, changes=changes, continued=continued)
 
 
-def difference(old: list[Row], new: list[Row], total: int) -> list[change_pb2.Changes]:
+def difference(old: list[Row], new: list[Row], total: int, types: wire.Types = TYPES) -> list[change_pb2.Changes]:
     """The change from one window to another, cut into one piece for each kind of event.
 
     Which rows count as moved is free, as long as the others keep their order: here, every row that is not in the
@@ -64,16 +68,16 @@ def difference(old: list[Row], new: list[Row], total: int) -> list[change_pb2.Ch
     gone = [{"k": row["k"]} for row in old if row["k"] not in after]
     by_columns: dict[tuple[str, ...], list[Row]] = {}
     for key in stay:
-        columns = tuple(name for name in TYPES if before[key][name] != after[key][name])
+        columns = tuple(name for name in types if before[key][name] != after[key][name])
         if columns:
             by_columns.setdefault(columns, []).append({name: after[key][name] for name in ("k", *columns)})
     pieces = [
-        wire.changes(TYPES, inserts=[(row, at) for at, row in enumerate(new) if row["k"] not in before], total=total),
-        wire.changes(TYPES, moves=[({"k": key}, places[key]) for key in moved], total=total),
-        wire.changes(TYPES, updates=list(by_columns.values()), total=total),
-        wire.changes(TYPES, removes={change_pb2.REMOVE_REASON_FILTERED: gone} if gone else None, total=total),
+        wire.changes(types, inserts=[(row, at) for at, row in enumerate(new) if row["k"] not in before], total=total),
+        wire.changes(types, moves=[({"k": key}, places[key]) for key in moved], total=total),
+        wire.changes(types, updates=list(by_columns.values()), total=total),
+        wire.changes(types, removes={change_pb2.REMOVE_REASON_FILTERED: gone} if gone else None, total=total),
     ]
-    return [piece for piece in pieces if piece.ByteSize()] or [wire.changes(TYPES, total=total)]
+    return [piece for piece in pieces if piece.ByteSize()] or [wire.changes(types, total=total)]
 
 
 def longest_rise(places: list[int]) -> set[int]:
@@ -83,6 +87,15 @@ def longest_rise(places: list[int]) -> set[int]:
         best.append([*max(before, key=len), place])
     longest: list[int] = max([[], *best], key=len)
     return set(longest)
+
+
+def edited(
+    start: int, end: int, generation: int, types: wire.Types, keys: Sequence[str] = ("k",), *, continued: bool = True
+) -> Response:
+    edit = change_pb2.SessionChanged(generation=generation, columns=wire.columns(types, keys))
+    return Response(
+        from_version=start, to_version=end, generation=generation, session_changed=edit, continued=continued
+    )
 
 
 values = st.sampled_from([None, "x", "y"]), st.sampled_from([None, 0.0, 1.5])
@@ -152,6 +165,75 @@ def test_changes_one_by_one_lead_to_the_same_rows(windows: list[list[Row]]) -> N
             order.insert(index, key)
         assert [rows[key] for key in order] == new
         assert sum(delta.counts.values()) == len(delta.changes)
+
+
+SHAPES = [
+    {"k": "int64", "a": "string", "b": "float64"},
+    {"k": "int64", "b": "float64"},
+    {"c": "string", "k": "int64", "a": "string"},
+    {"k": "int64", "a": "float64"},
+    {"k": "int64"},
+]
+OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
+    "string": st.sampled_from([None, "x", "y"]),
+    "float64": st.sampled_from([None, 0.0, 1.5]),
+}
+
+
+@st.composite
+def shaped_window(draw: st.DrawFn) -> tuple[dict[str, str], list[Row]]:
+    """A window with columns of its own."""
+    types = draw(st.sampled_from(SHAPES))
+    keys = draw(st.lists(st.integers(0, 5), unique=True, max_size=6))
+    return types, [{n: key if n == "k" else draw(OF_TYPE[kind]) for n, kind in types.items()} for key in keys]
+
+
+def edit(old: tuple[dict[str, str], list[Row]], new: tuple[dict[str, str], list[Row]]) -> list[change_pb2.Changes]:
+    """The change that follows an edit: as always, and every new column of every row that stays."""
+    kept = {name for name, kind in new[0].items() if old[0].get(name) == kind}
+    before = {row["k"]: row for row in old[1]}
+    unknown = {name: object() for name in new[0]}
+    held = [{n: row[n] if n in kept else unknown[n] for n in new[0]} for row in old[1]]
+    return difference(held, new[1], total=len(new[1]), types=new[0]) if before else difference([], new[1], 0, new[0])
+
+
+@pytest.mark.fuzz
+@given(st.lists(shaped_window(), min_size=2, max_size=6))
+def test_mirror_follows_edits_without_a_snapshot(windows: list[tuple[dict[str, str], list[Row]]]) -> None:
+    feed, replica, literal = Feed(Bookmark()), Replica(), LiteralMirror()
+    for response in snapshot(10, windows[0][1], types=windows[0][0]):
+        event = feed.receive(response)
+        literal.apply(response)
+    assert isinstance(event, Snapshot)
+    replica.apply(event)
+    for version, (old, new) in enumerate(itertools.pairwise(windows), start=10):
+        generation = version - 8
+        pieces = edit(old, new)
+        responses = [edited(version, version + 1, generation, new[0])]
+        for at, piece in enumerate(pieces):
+            response = changed(version, version + 1, piece, continued=at < len(pieces) - 1)
+            response.generation = generation
+            responses.append(response)
+        for response in responses:
+            event = feed.receive(response)
+            assert literal.apply(response) == (event is not None) == (response is responses[-1])
+        assert isinstance(event, Delta)
+        assert event.edited is not None and event.edited.columns == tuple(new[0])
+        replica.apply(event)
+        replica.check()
+        assert replica.rows() == literal.rows == new[1]
+        assert [list(row) for row in replica.rows()] == [list(new[0])] * len(new[1])
+        assert (replica.version, feed.version) == (version + 1, version + 1)
+
+
+@pytest.mark.parametrize("updates", [[], [[{"k": 1, "c": "x"}]], [[{"k": 1, "c": "x"}], [{"k": 2, "b": 1.0}]]])
+def test_an_edit_that_leaves_a_hole_is_refused_and_changes_nothing(updates: list[list[Row]]) -> None:
+    replica, types = Replica(), {"k": "int64", "c": "string", "b": "float64"}
+    feed = fill(replica, [A, B])
+    assert feed.receive(edited(1, 2, 2, types)) is None
+    with pytest.raises(StreamBroken):
+        apply(feed, replica, changed(1, 2, wire.changes(types, updates=updates)))
+    assert replica.rows() == [A, B]
 
 
 def test_rows_of_a_snapshot_are_the_same_whenever_their_dicts_are_made() -> None:
@@ -267,10 +349,12 @@ BROKEN: dict[str, tuple[list[Response], str]] = {
     ),
     "no event": ([*GOOD, Response(from_version=5, to_version=5)], "unknown_event"),
     "resumed without a token": ([begin(5, resumed=True)], "disorder"),
-    "an edited definition": (
-        [*GOOD, Response(from_version=5, to_version=5, session_changed=change_pb2.SessionChanged(generation=2))],
-        "definition_changed",
-    ),
+    "an edit of the key": ([*GOOD, edited(5, 6, 2, {"a": "string"}, ["a"])], "definition_changed"),
+    "an edit of the key's type": ([*GOOD, edited(5, 6, 2, {"k": "string"}, ["k"])], "definition_changed"),
+    "an edit without its change": ([*GOOD, edited(5, 6, 2, TYPES), progress(5, 6)], "disorder"),
+    "an edit that says it is all": ([*GOOD, edited(5, 6, 2, TYPES, continued=False)], "disorder"),
+    "an edit at two versions": ([*GOOD, edited(5, 6, 2, TYPES), changed(5, 7, NOTHING)], "disorder"),
+    "an edit before the snapshot": ([begin(5), edited(5, 6, 2, TYPES)], "disorder"),
     "rows without all columns": (
         [
             begin(5),
@@ -342,7 +426,7 @@ def test_a_table_watch_without_snapshot_tells_what_it_lost() -> None:
 def test_another_epoch_is_a_gap_whatever_the_versions_say() -> None:
     bookmark = Bookmark()
     Feed(bookmark, snapshot=False).receive(begin(5))
-    other = Response(to_version=5, begin=change_pb2.Begin(epoch="other", columns=COLUMNS))
+    other = Response(to_version=5, begin=change_pb2.Begin(epoch="other", columns=wire.columns(TYPES, ["k"])))
     gap = Feed(bookmark, snapshot=False).receive(other)
     assert gap is not None
     assert getattr(gap, "from_version", None) == 0

@@ -52,7 +52,7 @@ class Scene:
             SESSION,
             epoch="e",
             version=lambda: self.hub.version,
-            generation=1,
+            generation=lambda: 1,
             **options,  # type: ignore[arg-type]
         )
         self.stack.enter_context(self.audience.admit(self.session, made))

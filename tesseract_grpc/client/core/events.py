@@ -78,9 +78,21 @@ class Placed:
     indexes: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """The session was edited, and its rows have other columns now, in this order."""
+
+    generation: int
+    columns: tuple[str, ...]
+    kept: frozenset[str]
+    """The columns that rows keep from before; the delta has all others for every row that stays."""
+
+
 @dataclass(frozen=True)
 class Delta:
-    """Everything that changed between two versions, to be applied as one: removes, updates, moves, inserts."""
+    """Everything that changed between two versions, to be applied as one: removes, updates, moves, inserts.
+
+    Where `edited` is set, take the columns that are not among `edited.kept` out of the rows first."""
 
     from_version: int
     version: int
@@ -92,6 +104,8 @@ class Delta:
     inserted: tuple[Placed, ...] = ()
     skipped_commits: int = 0
     """How many commits were folded into this delta because the reader was slow; the net effect is still exact."""
+    edited: Edited | None = None
+    """Set when the session was edited: the delta leads from the rows of the old definition to those of the new one."""
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:

@@ -1,6 +1,7 @@
 """One watch stream as a pure state machine: responses in, events out.
 
     opening --Begin--> loading --SnapshotRows*, SnapshotEnd--> live --Changes, Progress, Lagged--> live
+                                                               live --SessionChanged--> live, Changes must follow
                                                                live --Reset--> opening
     opening --Begin (a table watch without snapshot)--> live
 
@@ -18,7 +19,7 @@ from typing import Any, TypeAlias
 from tesseract_grpc._proto.tesseract.v1 import change_pb2, session_service_pb2, table_service_pb2
 
 from .batch import Block, decode
-from .events import Delta, Event, Gap, Placed, Progress, Removed, Snapshot, Updated
+from .events import Delta, Edited, Event, Gap, Placed, Progress, Removed, Snapshot, Updated
 from .rows import Row, Rows
 from .schema import Schema
 
@@ -67,13 +68,14 @@ class Feed:
     _pieces: list[change_pb2.Changes] = field(default_factory=list)
     _pieces_version: int = 0
     _skipped: int = 0
+    _edited: Edited | None = None
 
     def receive(self, response: Response) -> Event | None:
         """Takes one response; returns an event when a consistent point was reached that its reader should see."""
         kind = response.WhichOneof("event")
         if kind is None:  # of a later version of the protocol
             raise StreamBroken("unknown_event", "the server sent an event that this client does not know")
-        if self._pieces and kind != "changes":
+        if (self._pieces or self._edited) and kind != "changes":
             raise StreamBroken("disorder", f"{kind} came between two pieces of one change")
         taker = _TAKERS[self.state].get(kind)
         if taker is None:
@@ -84,7 +86,7 @@ class Feed:
             event = taker(self, response)
         except (ValueError, KeyError, IndexError) as error:
             raise StreamBroken("malformed", f"{kind} cannot be read: {error}") from error
-        if self.state == "live" and not self._pieces:
+        if self.state == "live" and not self._pieces and not self._edited:
             self.version = self.bookmark.version = response.to_version
         return event
 
@@ -93,7 +95,7 @@ class Feed:
             raise StreamBroken("gap", f"{kind} begins at version {response.from_version} and not at {self.version}")
         if response.to_version < response.from_version:
             raise StreamBroken("disorder", f"{kind} goes back to version {response.to_version}")
-        if self._pieces and response.to_version != self._pieces_version:
+        if (self._pieces or self._edited) and response.to_version != self._pieces_version:
             message = f"a piece of a change is of version {response.to_version} and not {self._pieces_version}"
             raise StreamBroken("disorder", message)
 
@@ -154,6 +156,7 @@ class Feed:
             return None
         pieces, self._pieces = self._pieces, []
         skipped, self._skipped = self._skipped, 0
+        edited, self._edited = self._edited, None
         return Delta(
             response.from_version,
             response.to_version,
@@ -164,6 +167,7 @@ class Feed:
             tuple(self._moved(piece.moves) for piece in pieces if piece.moves.keys.row_count),
             tuple(self._inserted(piece.inserts) for piece in pieces if piece.inserts.rows.row_count),
             skipped,
+            edited,
         )
 
     def _progress(self, response: Response) -> Progress:
@@ -177,8 +181,17 @@ class Feed:
         self.reason = name.removeprefix("RESET_REASON_").lower()
         self.state = "opening"
 
-    def _session_changed(self, response: Response) -> None:
-        raise StreamBroken("definition_changed", "the session's definition was edited")
+    def _session_changed(self, response: Any) -> None:
+        if not response.continued:
+            raise StreamBroken("disorder", "the session was edited and no change follows")
+        edit = response.session_changed
+        before, self.schema = self.schema, Schema.of(edit.columns)
+        types = self.schema.types
+        if self.schema.key != before.key or any(types[name] != before.types[name] for name in before.key):
+            raise StreamBroken("definition_changed", "the session was edited and its rows are named by other columns")
+        kept = frozenset(name for name in types if before.types.get(name) == types[name])
+        self._edited = Edited(edit.generation, tuple(types), kept)
+        self._pieces_version = response.to_version
 
     def _removed(self, removes: change_pb2.Removes) -> Removed:
         reason = change_pb2.RemoveReason.Name(removes.reason).removeprefix("REMOVE_REASON_").lower()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .events import Delta, Event, Placed, Progress, Snapshot
+from .events import Delta, Edited, Event, Placed, Progress, Snapshot
 from .feed import StreamBroken
 from .rows import Row
 
@@ -83,6 +83,8 @@ class Replica:
             raise StreamBroken("malformed", "a row leaves or comes twice in one change")
         if any(key in self._slot_of for key, _ in comes):
             raise StreamBroken("malformed", "a row comes that is there already")
+        if delta.edited is not None:
+            self._check_edit(delta, delta.edited, {slot for _, slot in removed})
         places = _places(delta)
         order = self._without([slot for _, slot in removed] + moved)
         mask = _scatter_mask(len(order) + len(places), places)
@@ -93,8 +95,25 @@ class Replica:
             self._free.append(slot)
         for slot, values in updated:
             self._rows[slot] = {**(self._rows[slot] or {}), **values}
+        if delta.edited is not None:
+            self._reshape(delta.edited)
         placed_slots = moved + [self._take_slot(key, row) for key, row in comes]
         self._order = _scatter(order, mask, places, placed_slots)
+
+    def _check_edit(self, delta: Delta, edited: Edited, removed: set[int]) -> None:
+        """Demands of a delta with other columns that it has the new ones for every row that stays."""
+        new = set(edited.columns) - edited.kept
+        if new:
+            whole = [updates.rows for updates in delta.updated if new <= updates.rows.columns.keys()]
+            known = {self._slot(key) for block in whole for key in block.keys(self._key)}
+            if len(known | removed) != len(self._order):
+                raise StreamBroken("malformed", "after an edit, a row that stays lacks a new column")
+
+    def _reshape(self, edited: Edited) -> None:
+        """Brings the rows that stay into the new columns; those that are new have been written."""
+        for slot, row in enumerate(self._rows):
+            if row is not None:
+                self._rows[slot] = {name: row[name] for name in edited.columns}
 
     def _slot(self, key: Any) -> int:
         slot = self._slot_of.get(key)

@@ -67,7 +67,7 @@ class SessionReads:
             SESSION,
             epoch=host.hub.epoch,
             version=lambda: host.hub.version,
-            generation=session.generation,
+            generation=lambda: session.generation,
             min_interval=min_interval,
             progress_interval=self._hosts.config.progress_interval,
             piece_bytes=self._hosts.config.piece_bytes,

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema
-from tesseract_grpc.engine.live.changes import Changes, Snapshot
+from tesseract_grpc.engine.live.changes import Changes, SessionSchema, Snapshot
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.changes import change_bodies, snapshot_bodies
 from tesseract_grpc.server.codec.schemas import encode_columns
@@ -77,7 +77,7 @@ class Stream:
         *,
         epoch: str,
         version: Callable[[], int],
-        generation: int = 0,
+        generation: Callable[[], int] = lambda: 0,
         with_snapshot: bool = True,
         min_interval: float = 0.0,
         progress_interval: float = 5.0,
@@ -88,7 +88,8 @@ class Stream:
         self._envelope = envelope
         self._epoch = epoch
         self._hub_version = version
-        self._generation = generation
+        self._generation_now = generation
+        self._generation = 0
         self._with_snapshot = with_snapshot
         self._min_interval = min_interval
         self._progress_interval = progress_interval
@@ -135,12 +136,20 @@ class Stream:
             async for response in self._opening():
                 yield self._out(response)
                 self._writing = False
-            self._catching_up = False
             while True:
                 self._event.clear()
                 changes = self._owed()
                 if changes is not None:
+                    edit = changes.session_changed
+                    if edit is not None and edit.reset:
+                        async for response in self._anew(edit):
+                            yield self._out(response)
+                            self._writing = False
+                        continue
                     pieces, versions = self._encoded(changes), (self._sent, changes.to_version)
+                    if edit is not None:
+                        yield self._out(self._edited(edit, versions))
+                        self._writing = False
                     index, more = 0, True
                     while more:
                         more = pieces.body(index + 1) is not None
@@ -166,9 +175,11 @@ class Stream:
         return response
 
     async def _opening(self) -> AsyncIterator[bytes]:
+        self._catching_up, self._generation = True, self._generation_now()
         if not self._with_snapshot:
             self._sent = self._watch.cursor
             yield self._begin()
+            self._catching_up = False
             return
         snapshot = self._watch.snapshot()
         self._sent = snapshot.version
@@ -185,6 +196,23 @@ class Stream:
             await asyncio.sleep(0)
         end = twin.change.SnapshotEnd(row_count=snapshot.rows.length, total_count=snapshot.total_count)
         yield self._seal("snapshot_end", end.SerializeToString(), self._sent)
+        self._catching_up = False
+
+    async def _anew(self, edit: SessionSchema) -> AsyncIterator[bytes]:
+        """A snapshot in the place of a change, for rows are named by other columns now."""
+        message = "the session was edited and its rows are named by other columns"
+        reset = twin.change.Reset(reason=twin.change.RESET_REASON_DEFINITION_CHANGED, message=message)
+        self._generation = edit.generation
+        yield self._seal("reset", reset.SerializeToString(), self._sent)
+        async for response in self._opening():
+            yield response
+
+    def _edited(self, edit: SessionSchema, versions: tuple[int, int]) -> bytes:
+        """Says that the session is another one from here on; the change that makes it so follows."""
+        self._generation = edit.generation
+        event = twin.change.SessionChanged(generation=edit.generation, columns=encode_columns(edit.columns))
+        body = event.SerializeToString()
+        return self._envelope.seal("session_changed", body, *versions, generation=edit.generation, continued=True)
 
     def _begin(self) -> bytes:
         begin = twin.change.Begin(

@@ -72,7 +72,7 @@ BREAKS: dict[str, tuple[list[Step], str]] = {
     "an edited definition": (
         [
             session_service_pb2.WatchSessionResponse(
-                from_version=1, to_version=1, session_changed=change_pb2.SessionChanged(generation=2)
+                from_version=1, to_version=2, session_changed=change_pb2.SessionChanged(generation=2), continued=True
             )
         ],
         "definition_changed",

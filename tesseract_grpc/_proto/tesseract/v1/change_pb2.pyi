@@ -447,17 +447,26 @@ Global___Reset: _TypeAlias = Reset  # noqa: Y015
 
 @_typing.final
 class SessionChanged(_message.Message):
-    """The session's definition was edited; from here on changes follow the new one. The minimal difference follows as Changes."""
+    """The session's definition was edited. It is no consistent point (continued is true) and holds no change itself: the
+    Changes that follow at once, in one piece or several, are the net change from the rows of the old definition to those of
+    the new one, and both together are one event. On SessionChanged, take the columns that are not among `columns` out of the
+    rows that you hold, and put the others in this order. Then apply the Changes as always:
+      - rows that stay have an update of every column that is new (or of another type than before), null or not, and of every
+        column whose value differs now, whether by the edit or by a commit;
+      - rows that come are complete in the new columns.
+    The key columns are the same before and after; an edit that names rows by other columns is a Reset with
+    DEFINITION_CHANGED instead, followed by Begin and a snapshot. Changes may be without rows, when the edit changed nothing.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GENERATION_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
-    """The new generation."""
+    """The new generation. The Changes that follow carry it too."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.Column]:
-        """The columns of the rows from here on."""
+        """The columns of the rows from here on, in order."""
 
     def __init__(
         self,

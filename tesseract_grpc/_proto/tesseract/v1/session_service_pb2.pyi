@@ -795,7 +795,7 @@ class WatchSessionResponse(_message.Message):
     to_version: _builtins.int
     """The version after it: what has been sent is exact up to here."""
     continued: _builtins.bool
-    """Whether more pieces of the same event follow; apply only when false."""
+    """Whether more pieces of the same event follow; apply only when false. SessionChanged is followed by its Changes."""
     resume_token: _builtins.bytes
     """Where to go on after a disconnect; set at consistent points by servers with the feature "resume". Keep the last."""
     @_builtins.property
