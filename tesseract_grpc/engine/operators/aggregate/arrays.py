@@ -22,6 +22,14 @@ def grown(array: AnyArray, capacity: int, fill: int = 0) -> AnyArray:
     return larger
 
 
+def run_totals(values: Int64Array, first: Int64Array) -> Int64Array:
+    """For each entry the sum of the values from entry `first` of it up to itself. Exact where the sums fit. O(n)."""
+    sums = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, out=sums[1:])
+    totals: Int64Array = sums[1:] - sums[first]
+    return totals
+
+
 def capacity_for(known: int, groups: int) -> int:
     """How large to make arrays that hold `known` groups so that growing one by one costs O(1) a group."""
     return max(groups, known + (known >> 1), 16)

@@ -21,12 +21,14 @@ import math
 import numpy as np
 
 from tesseract_grpc.engine.data.vector import BoolArray
-from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups, Int64Array, grown
+from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups, Int64Array, grown, run_totals
 from tesseract_grpc.engine.operators.aggregate.rounding import quotient, rounded_sum
 
 _WIDTH = 38  # bits of a digit
 _HALF = np.int64(1 << (_WIDTH - 1))
 _DIGIT = (1 << _WIDTH) - 1
+_HALF_WIDTH = _WIDTH // 2
+_LOW_HALF = np.int64((1 << _HALF_WIDTH) - 1)
 _MOST_ROWS = 1 << 24  # rows between two rounds of carries
 _EXACT = 1 << 53  # integers below it are doubles
 _EXACT_ROWS = _EXACT >> _WIDTH  # the digits of so many rows add up to less
@@ -134,6 +136,26 @@ class ExactSums:
         """Makes the sums of these groups zero."""
         for digits in self._levels.values():
             digits[groups] = 0
+
+    def accumulate(self, first: Int64Array) -> None:
+        """Makes the sum of each group that of the groups from `first` of it up to itself. O(groups).
+
+        Each group has taken in one value at most. After this, nothing can be added.
+        """
+        size = len(first)
+        wide = size > 0 and int((np.arange(size) - first).max()) >= _MOST_ROWS
+        carries: dict[int, Int64Array] = {}
+        for level, digits in self._levels.items():
+            if not wide:
+                digits[:size] = run_totals(digits[:size], first)
+                continue
+            # In halves, because so many digits may add up to more than an int64 holds.
+            low = run_totals(digits[:size] & _LOW_HALF, first)
+            high = run_totals(digits[:size] >> _HALF_WIDTH, first) + (low >> _HALF_WIDTH)
+            digits[:size] = ((high & _LOW_HALF) << _HALF_WIDTH) | (low & _LOW_HALF)
+            carries[level + 1] = high >> _HALF_WIDTH
+        for level, carry in carries.items():
+            self._level(level)[:size] += carry
 
     def rounded(self, groups: Groups) -> FloatArray:
         """The correctly rounded sums; infinite where a sum is outside the range of doubles. O(groups)."""

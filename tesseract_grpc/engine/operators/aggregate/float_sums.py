@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
-from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups, Int64Array, grown
+from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups, Int64Array, grown, run_totals
 from tesseract_grpc.engine.operators.aggregate.exact_sums import ExactSums, largest_of
 from tesseract_grpc.engine.operators.aggregate.rounding import quotient
 
@@ -82,6 +82,12 @@ class FloatSums:
     def is_odd(self, group: int) -> bool:
         """Whether a group holds a value that is not finite."""
         return self._odd is not None and any(counts[group] for counts in self._odd)
+
+    def accumulate(self, first: Int64Array) -> None:
+        """Makes the sum of each group that of the groups from `first` of it up to itself (see `ExactSums`)."""
+        self.sums.accumulate(first)
+        for counts in self._odd or ():
+            counts[: len(first)] = run_totals(counts[: len(first)], first)
 
     def rounded(self, groups: Groups) -> FloatArray:
         """The sums, rounded once. O(groups)."""

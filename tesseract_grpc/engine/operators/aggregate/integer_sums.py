@@ -13,7 +13,7 @@ from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.errors import OutOfRange, Reason
 from tesseract_grpc.engine.data.schema import INT64_MAX, INT64_MIN
 from tesseract_grpc.engine.data.vector import AnyArray
-from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups, Int64Array, grown
+from tesseract_grpc.engine.operators.aggregate.arrays import FloatArray, Groups, Int64Array, grown, run_totals
 
 _NARROW = 1 << 31
 _WORD = 32
@@ -60,6 +60,15 @@ class IntegerSums:
         """The sum of one group, however large. O(1)."""
         high = 0 if self._high is None else self._high.item(group)
         return (high << _WORD) + self._low.item(group)
+
+    def accumulate(self, first: Int64Array) -> None:
+        """Makes the sum of each group that of the groups from `first` of it up to itself. O(groups).
+
+        Each group has taken in one value at most.
+        """
+        for words in (self._low, self._high):
+            if words is not None:
+                words[: len(first)] = run_totals(words[: len(first)], first)
 
     def clear(self, groups: Groups) -> None:
         """Makes the sums of these groups zero."""

@@ -15,7 +15,7 @@ from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.schema import DataType, Scalar
 from tesseract_grpc.engine.data.vector import AnyArray
-from tesseract_grpc.engine.operators.aggregate.arrays import Groups
+from tesseract_grpc.engine.operators.aggregate.arrays import Groups, Int64Array, run_totals
 from tesseract_grpc.engine.operators.aggregate.float_sums import FloatSums
 from tesseract_grpc.engine.operators.aggregate.integer_sums import IntegerSums
 from tesseract_grpc.engine.operators.aggregate.state import ColumnState, Present, masked
@@ -45,6 +45,14 @@ class _Summing(ColumnState):
 
     def _clear(self, groups: Groups) -> None:
         self.sums.clear(groups)
+
+    def accumulate(self, first: Int64Array) -> None:
+        """Makes each group the rows of the groups from `first` of it up to itself. O(groups).
+
+        Each group has taken in one row at most. After this, results can be read, and nothing else.
+        """
+        self.counts[: len(first)] = run_totals(self.counts[: len(first)], first)
+        self.sums.accumulate(first)
 
     def _facts(self, group: int) -> object:
         return self.sums.exact(group)
