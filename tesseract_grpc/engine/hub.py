@@ -353,13 +353,13 @@ class Hub:
 
     # Sessions
 
-    def begin_session(self, query: Query, big: int = BIG) -> Hydration | None:
+    def begin_session(self, query: Query, big: int = BIG, *, permanent: Filter | None = None) -> Hydration | None:
         """Begins to hydrate a session of `big` or more rows, so that its sorting can run in a worker thread.
 
         Call `hydration.sorting.run()` anywhere, then `open_session(.., hydration=..)`. None when the session is better
         opened at once. Raises NotFound, InvalidRequest.
         """
-        resolved = self._resolve(query)
+        resolved = self._resolve(query, permanent)
         table, plan = resolved.table, resolved.plan
         if table.row_count < big or plan.fingerprint in resolved.source.results:
             return None

@@ -70,6 +70,11 @@ class Host:
             self._ended((session,), Refusal(error.reason, error.message, field=error.field, resource=resource))
         self.versions.advance(self.hub.version)
 
+    def edited(self, session: Session) -> None:
+        """Tells everybody that a session is another one from here on."""
+        self.audience.wake((session,))
+        self.defined()
+
     def defined(self) -> None:
         """Tells those who wait for a version that a definition has changed."""
         self.versions.advance(self.hub.version)

@@ -366,7 +366,7 @@ CASES = [
          lambda api: api.sessions.GetSession(spb.GetSessionRequest(name="nobody"))),
     Case("read of an unknown session", MISSING, "UNKNOWN_SESSION", "name",
          lambda api: api.sessions.QuerySession(spb.QuerySessionRequest(name="nobody"))),
-    Case("edit of a session", LATER, "FEATURE_NOT_AVAILABLE", "session",
+    Case("edit of nothing", INVALID, "MALFORMED_REQUEST", "update_mask",
          lambda api: api.sessions.UpdateSession(spb.UpdateSessionRequest(session=spb.Session(name="adults")))),
     Case("watch of nobody", MISSING, "UNKNOWN_SESSION", "name", watch(name="nobody")),
     Case("watch without a name", INVALID, "BAD_NAME", "name", watch(name="")),

@@ -17,6 +17,7 @@ from tesseract_grpc.server.paging import page
 pb = twin.hub_service
 
 FEATURES = (
+    "edit",
     "expressions",
     "grouping",
     "min_version",
@@ -26,7 +27,7 @@ FEATURES = (
     "watch_table",
     "write_stream",
 )
-"""The optional features of this server. What a request may also ask for and is not here (`resume`, `edit`, `on_lag`,
+"""The optional features of this server. What a request may also ask for and is not here (`resume`, `on_lag`,
 `every_commit`, `computed_columns`) is refused with FEATURE_NOT_AVAILABLE."""
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import check_name
 from tesseract_grpc.engine.live.result import Hydration
 from tesseract_grpc.engine.live.session import Session
+from tesseract_grpc.engine.query.filter_tree import AllOf, Filter
 from tesseract_grpc.engine.query.query import Query, Window
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.filters import decode_filter, encode_filter
 from tesseract_grpc.server.codec.queries import decode_query, encode_query
 from tesseract_grpc.server.codec.schemas import check_description, encode_columns
 from tesseract_grpc.server.codec.values import decode_duration, encode_duration, encode_time
 from tesseract_grpc.server.errors import Refusal, fields_under, invalid, limit_exceeded, not_available
-from tesseract_grpc.server.host import Host, Hosts, Note
+from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.names import hub_id, of_session, session_name
 from tesseract_grpc.server.paging import page
@@ -49,10 +52,9 @@ class Sessions:
         """
         if request.validate_only or request.session_id in host.hub.sessions:
             return None
-        definition = request.session
-        query = decode_query(definition.query, QueryNames(host), host.query_limits, "session.query")
+        query, permanent = _decode(host, request.session)
         with fields_under("session"):
-            hydration = host.hub.begin_session(query)
+            hydration = host.hub.begin_session(query, permanent=permanent)
         if hydration is not None:
             await asyncio.to_thread(hydration.sorting.run)
         return hydration
@@ -63,19 +65,19 @@ class Sessions:
         definition = request.session
         idle_timeout = self._idle_timeout(request)
         check_description(definition.description, "session.description")
-        query = decode_query(definition.query, QueryNames(host), host.query_limits, "session.query")
+        query, permanent = _decode(host, definition)
         name = request.session_id or _ANONYMOUS_PREFIX + secrets.token_hex(8)
         check_name(name, "session", "session_id")
         note = host.note(definition.description)
         if request.validate_only:
-            return self._checked(host, request, name, query, note)
+            return self._checked(host, request, name, query, permanent)
         resource = of_session(host.name, name)
         if request.session_id and host.lifetimes.idle_timeout(name) is not None:
             raise Refusal(
                 Reason.SESSION_EXISTS, f"'{name}' is an anonymous session", field="session_id", resource=resource
             )
         with naming(resource, "session_id"), fields_under("session"):
-            session = host.hub.open_session(query, name, hydration=hydration)
+            session = host.hub.open_session(query, name, permanent=permanent, hydration=hydration)
         host.session_notes.setdefault(name, note)
         if not request.session_id:
             host.lifetimes.begin(name, idle_timeout)
@@ -83,23 +85,17 @@ class Sessions:
         return pb.CreateSessionResponse(session=encode_session(host, session), version=host.hub.version)
 
     def _checked(
-        self, host: Host, request: pb.CreateSessionRequest, name: str, query: Query, note: Note
+        self, host: Host, request: pb.CreateSessionRequest, name: str, query: Query, permanent: Filter | None
     ) -> pb.CreateSessionResponse:
         """The session that would be created; nothing is."""
         with naming(of_session(host.name, name), "session_id"), fields_under("session"):
-            session = host.hub.open_session(query, name, validate_only=True)
+            session = host.hub.open_session(query, name, permanent=permanent, validate_only=True)
         if name in host.hub.sessions:
             return pb.CreateSessionResponse(session=encode_session(host, session))
-        message = pb.Session(
-            name=of_session(host.name, name),
-            query=encode_query(query, QueryNames(host)),
-            anonymous=not request.session_id,
-            columns=encode_columns(session.columns),
-            generation=session.generation,
-            total_count=host.hub.query(query, Window(0, 0)).total_count,
-            description=note.description,
-        )
-        encode_time(note.create_time, message.create_time)
+        message = pb.Session(name=of_session(host.name, name), anonymous=not request.session_id, generation=1)
+        message.description = request.session.description
+        encode_time(host.clock(), message.create_time)
+        describe(host, message, query, permanent)
         return pb.CreateSessionResponse(session=message)
 
     def _idle_timeout(self, request: pb.CreateSessionRequest) -> float:
@@ -129,10 +125,6 @@ class Sessions:
             sessions=[encode_session(host, host.session(each)) for each in ids], next_page_token=token
         )
 
-    async def update_session(self, request: pb.UpdateSessionRequest, call: Call) -> pb.UpdateSessionResponse:
-        """Editing comes with the feature "edit"."""
-        raise not_available("edit", "editing a live session", "session")
-
     async def explain_session(self, request: pb.ExplainSessionRequest, call: Call) -> pb.ExplainSessionResponse:
         """Explaining comes with the feature "explain"."""
         raise not_available("explain", "explaining a plan", "name" if request.name else "query")
@@ -148,6 +140,25 @@ class Sessions:
         with naming(of_session(name.hub, name.id), "name"):
             host.close_session(name.id)
         return pb.DeleteSessionResponse()
+
+
+def _decode(host: Host, definition: pb.Session) -> tuple[Query, Filter | None]:
+    """The query and the permanent filter of a definition."""
+    query = decode_query(definition.query, QueryNames(host), host.query_limits, "session.query")
+    if not definition.HasField("permanent_filter"):
+        return query, None
+    return query, decode_filter(definition.permanent_filter, host.filter_limits, "session.permanent_filter")
+
+
+def describe(host: Host, message: pb.Session, query: Query, permanent: Filter | None) -> None:
+    """Writes into `message` what a session of this query would show; there is none."""
+    conditions = tuple(each for each in (permanent, query.filter) if each is not None)
+    result = host.hub.query(replace(query, filter=AllOf(conditions)), Window(0, 0))
+    message.query.CopyFrom(encode_query(query, QueryNames(host)))
+    if permanent is not None:
+        encode_filter(permanent, message.permanent_filter)
+    message.columns.extend(encode_columns(result.columns))
+    message.total_count = result.total_count
 
 
 def encode_session(host: Host, session: Session) -> pb.Session:
@@ -166,5 +177,7 @@ def encode_session(host: Host, session: Session) -> pb.Session:
     )
     if idle_timeout is not None:
         encode_duration(idle_timeout, message.idle_timeout)
+    if session.permanent is not None:
+        encode_filter(session.permanent, message.permanent_filter)
     encode_time(note.create_time, message.create_time)
     return message

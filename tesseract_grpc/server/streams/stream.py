@@ -159,6 +159,8 @@ class Stream:
                         if more:
                             await asyncio.sleep(0)
                     self._told(changes)
+                    if self._watch.pending:  # around an edit there are two changes to tell
+                        self._event.set()
                 elif self._due:
                     yield self._out(self._progress())
                     self._writing = False
