@@ -23,7 +23,7 @@ from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import AnyArray, Batch
 from tesseract_grpc.engine.operators.contract import Deriver
 from tesseract_grpc.engine.operators.filter import as_delta
-from tesseract_grpc.engine.operators.select import TableSelector
+from tesseract_grpc.engine.operators.writing import BY_SLOT
 
 Row = dict[str, Scalar]
 Domain = Mapping[str, Sequence[Scalar]]
@@ -156,7 +156,7 @@ def play(
     for version in range(1, commits + 1):
         deltas: dict[str, Delta] = {}
         for each in choose.sample(list(tables), choose.choice((1, 1, len(tables)))):
-            transaction = Transaction(each, version, TableSelector(each), CommitLimits())
+            transaction = Transaction(each, version, BY_SLOT, CommitLimits())
             for _ in range(choose.choice((1, 1, 2))):
                 transaction.apply(random_write(choose, each, domains[each.name]))
             delta = transaction.finish()

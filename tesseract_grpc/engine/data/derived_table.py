@@ -26,6 +26,8 @@ Numbers = NDArray[np.int64]
 class DerivedTable(Table):
     """Rows by number."""
 
+    keyed_order = True
+
     def __init__(
         self,
         name: str,

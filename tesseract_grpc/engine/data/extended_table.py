@@ -33,6 +33,7 @@ class ExtendedTable(Relation):
         self, name: str, base: Relation, more: Sequence[ColumnSchema], version: int, history: HistoryLimits
     ) -> None:
         self.base = base
+        self.keyed_order = base.keyed_order
         self.added = [Column(column) for column in more]
         schema = TableSchema((*base.schema.columns, *more))
         super().__init__(name, schema, [*base.columns, *self.added], version, history)

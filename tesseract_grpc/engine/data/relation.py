@@ -23,6 +23,10 @@ from tesseract_grpc.engine.data.vector import AnyArray, Batch, Vector
 class Relation:
     """Rows in slots."""
 
+    keyed_order = False
+    """Whether rows stand in the order of their keys where no other is asked for, and not in that of insertion: what an
+    operator derives under names of its own has come in an order that a fresh evaluation would not repeat."""
+
     def __init__(
         self, name: str, schema: TableSchema, columns: Sequence[Column], version: int, history: HistoryLimits
     ) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
-from tesseract_grpc.engine.data.derived_table import DerivedTable
 from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, Reason
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import missing_table
@@ -81,7 +80,7 @@ class Planner:
         stage = self.rows(query, permanent)
         table = stage.source.table
         sort = query.sort
-        if not sort and isinstance(table, DerivedTable):
+        if not sort and table.keyed_order:
             # What is derived has no order of its own that a fresh evaluation would repeat: it stands in that of its
             # keys.
             sort = tuple(SortKey(column.name) for column in table.schema.key_columns)
@@ -153,7 +152,7 @@ class Planner:
         """The node of a step: one that is maintained, or made for this query, or a new one."""
         known = reads[0].nodes.get(fingerprint) or self._made.get((reads[0], fingerprint))
         if known is None:
-            known = Node(kind, description, fingerprint, reads, make)
+            known = Node(kind, description, fingerprint, reads, make, self.line)
             self._made[reads[0], fingerprint] = known
         return known
 
