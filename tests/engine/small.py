@@ -24,7 +24,7 @@ THRESHOLDS: dict[str, dict[str, int]] = {
     "operators.predicate": {"BLOCK": 3, "SPARSE": 2},
     "operators.predicate_leaf": {"FEW": 1},
     "operators.window_extremes": {"FEW_HEADS": 1},
-    "operators.window_partitions": {"FEW": 1, "SLACK": 2},
+    "operators.window_partitions": {"FEW": 1, "NEAR": 3, "SLACK": 2},
     "query.combine": {"MERGED_VALUES": 3},
 }
 

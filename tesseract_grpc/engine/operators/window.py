@@ -38,7 +38,7 @@ from tesseract_grpc.engine.operators.aggregate.arrays import Int64Array
 from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
 from tesseract_grpc.engine.operators.window_frame import Stretches
 from tesseract_grpc.engine.operators.window_functions import Function, Numbering, Ranking, Running, Shift
-from tesseract_grpc.engine.operators.window_partitions import WindowPartitions
+from tesseract_grpc.engine.operators.window_partitions import FEW, WindowPartitions
 from tesseract_grpc.engine.operators.window_schema import window_schema
 from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.engine.query.window_column import WindowColumn, WindowFunction
@@ -267,8 +267,10 @@ def default_order(relation: Relation) -> tuple[SortKey, ...]:
 
 
 def _distinct(pieces: Sequence[Slots], known: AnyArray) -> Slots:
-    """The slots that are in one of the pieces and not among those known, ascending."""
-    slots = np.unique(np.concatenate(pieces))
-    if len(known):
-        slots = slots[~np.isin(slots, known)]
-    return slots
+    """The slots that are in one of the pieces and not among those known, each once."""
+    slots: Slots = pieces[0] if len(pieces) == 1 else np.unique(np.concatenate(pieces))
+    if len(known) <= FEW:
+        for slot in known.tolist():
+            slots = slots[slots != slot]
+        return slots
+    return slots[~np.isin(slots, known)]

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from tesseract_grpc.engine.data.delta import Slots
 from tesseract_grpc.engine.operators.aggregate.arrays import Int64Array
 
+NOWHERE = 2**63 - 1
+"""A place after all places."""
+
 
 @dataclass(slots=True)
 class Stretches:
@@ -33,7 +36,7 @@ class Stretches:
         if not len(parts):
             return self
         every, at = np.unique(np.concatenate((self.parts, parts)), return_inverse=True)
-        begins = np.full(len(every), np.iinfo(np.int64).max)
+        begins = np.full(len(every), NOWHERE)
         ends = np.zeros(len(every), np.int64)
         grew = np.zeros(len(every), np.bool_)
         np.minimum.at(begins, at, np.concatenate((self.begins, places)))

@@ -22,11 +22,13 @@ from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
 from tesseract_grpc.engine.operators.aggregate.arrays import Int64Array, grown
 from tesseract_grpc.engine.operators.group_keys import GroupKeys
 from tesseract_grpc.engine.operators.sort_words import SortWords
-from tesseract_grpc.engine.operators.window_frame import NO_STRETCHES, Frame, Stretches, spans
+from tesseract_grpc.engine.operators.window_frame import NO_STRETCHES, NOWHERE, Frame, Stretches, spans
 from tesseract_grpc.engine.query.sort_key import SortKey
 
 FEW = 8
 """So many rows are looked for one by one; more are looked for together."""
+NEAR = 8192
+"""Of so many rows order words are all made at once, where they would be made one by one."""
 SLACK = 4096
 """So many places of the array may be unused before it is packed, whatever the number of rows."""
 
@@ -120,7 +122,7 @@ class WindowPartitions:
         old = self._counts[parts]
         held = self._slots[_where(self._starts[parts], old)]
         heads = np.cumsum(old) - old
-        begins, after = np.full(len(parts), np.iinfo(np.int64).max), np.full(len(parts), np.iinfo(np.int64).max)
+        begins, after = np.full(len(parts), NOWHERE), np.full(len(parts), NOWHERE)
         if len(out):
             gone = _find(out, held)
             at = np.searchsorted(heads, gone, "right") - 1  # an empty partition has the head of the next
@@ -147,6 +149,10 @@ class WindowPartitions:
         """Before which of `held[low:high]` rows belong, for all rows at once. O(log partition) rounds."""
         if not len(held):
             return low
+        if len(slots) <= FEW and len(held) <= NEAR:
+            low, high = self._narrowed(slots, held, low, high)
+            if np.array_equal(low, high):
+                return low
         mine = self._all_words(slots)
         while (open_ := low < high).any():
             middle = (low + high) >> 1
@@ -155,6 +161,14 @@ class WindowPartitions:
             low = np.where(after, middle + 1, low)
             high = np.where(open_ & ~after, middle, high)
         return low
+
+    def _narrowed(self, slots: Slots, held: Slots, low: Int64Array, high: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """The part of `held[low:high]` whose first words are those of the rows."""
+        words, mine = self.words.first_now(held), self.words.first_now(slots)
+        runs = [words[start:stop] for start, stop in zip(low.tolist(), high.tolist(), strict=True)]
+        below = [int(run.searchsorted(word)) for run, word in zip(runs, mine, strict=True)]
+        upto = [int(run.searchsorted(word, "right")) for run, word in zip(runs, mine, strict=True)]
+        return low + below, low + upto
 
     def _all_words(self, slots: Slots) -> list[Words]:
         return [self.words.first_now(slots), *self.words.rest(slots)]
