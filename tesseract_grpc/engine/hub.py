@@ -45,6 +45,7 @@ from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.table_watch import TableWatch
 from tesseract_grpc.engine.live.wave import Wave
 from tesseract_grpc.engine.operators.select import BigSelection, TableSelector, select
+from tesseract_grpc.engine.operators.stored_columns import StoredColumns, resolve_schema
 from tesseract_grpc.engine.query.filter import Filter, check_filter
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 from tesseract_grpc.engine.query.query import Limits as QueryLimits
@@ -120,8 +121,11 @@ class Hub:
             raise _limit("max_tables", self.limits.max_tables, "tables in this hub")
         if len(schema.columns) > self.limits.max_columns:
             raise _limit("max_columns", self.limits.max_columns, "columns in a table")
+        schema = resolve_schema(schema)
         resolved = _resolve_indexes(indexes, schema)
         table = Table(name, schema, self.version + 1, self.limits.history)
+        if any(column.expression or column.default_expression for column in schema.columns):
+            table.formulas = StoredColumns(schema, table.columns, self._line)
         for index in resolved:
             table.set_index(index)
         if validate_only:
@@ -217,6 +221,44 @@ class Hub:
             changed.extend(self._sources[table.name].publish(delta))
         return self._finish(version, tuple(counts), changed, tuple(table for table, _ in deltas))
 
+    @property
+    def now(self) -> int:
+        """The hub's clock: microseconds since 1970 UTC, as of the last tick; 0 before the first."""
+        return self._line.now
+
+    @property
+    def timely(self) -> bool:
+        """Whether a tick costs anything: rows come, leave or change with time."""
+        tables = self._tables.values()
+        return bool(self._wave.timely) or any(t.formulas is not None and t.formulas.timely for t in tables)
+
+    def tick(self, now_us: int) -> CommitResult:
+        """Advances the hub's clock, to which everything that uses the present is evaluated.
+
+        A tick is a commit: it takes a version where anything depends on time. A time that is not later is passed over.
+        O(1) when nothing depends on time, else O(rows) of what does.
+        """
+        if now_us <= self._line.now:
+            return CommitResult(self.version, ())
+        self._line.now = now_us
+        if not self.timely:
+            return CommitResult(self.version, ())
+        version = self._line.advance()
+        self.counters.commits += 1
+        changed: list[Result] = []
+        touched: list[Relation] = []
+        for table in tuple(self._tables.values()):
+            if table.formulas is not None and table.formulas.timely:
+                transaction = Transaction(table, version, TableSelector(table, now_us), self.limits.commit)
+                transaction.tick()
+                delta = transaction.finish()
+                if len(delta):
+                    changed.extend(self._sources[table.name].publish(delta))
+                    touched.append(table)
+        changed.extend(self._wave.run())
+        changed.extend(self._wave.tick(version))
+        return self._finish(version, (), changed, tuple(touched))
+
     def _commit_row(self, write: Write, version: int) -> CommitResult | None:
         """The commit of one plain row; None when the batch path must decide."""
         table = self.table(write.table)
@@ -269,7 +311,7 @@ class Hub:
         table = self.table(write.table)
         transaction = transactions.get(table.name)
         if transaction is None:
-            transaction = Transaction(table, version, TableSelector(table), self.limits.commit)
+            transaction = Transaction(table, version, TableSelector(table, self._line.now), self.limits.commit)
             transactions[table.name] = transaction
         try:
             return transaction.apply(self._checked(table, write))
@@ -325,7 +367,7 @@ class Hub:
         resolved = self._resolve(query)
         table, plan = resolved.table, resolved.plan
         self.counters.rows_examined += resolved.hydrate(self.version)
-        found = select(table, plan, window, big)
+        found = select(table, plan, window, big, self._line.now)
         self.counters.rows_examined += found.scan.examined
         self.counters.index_queries += found.scan.index is not None
         columns = tuple(table.schema.columns[p] for p in plan.positions)
@@ -340,7 +382,7 @@ class Hub:
         table = self.table(name)
         positions = project(table.schema, columns)
         positions = tuple(p for p in table.schema.key if p not in positions) + positions
-        reader = Transaction(table, self.version, TableSelector(table), self.limits.commit)
+        reader = Transaction(table, self.version, TableSelector(table, self._line.now), self.limits.commit)
         try:
             slots = reader.find(keys)
         except RowsRefused as refused:
@@ -361,7 +403,7 @@ class Hub:
         """
         resolved = self._resolve(query, permanent)
         table, plan = resolved.table, resolved.plan
-        if table.row_count < big or plan.fingerprint in resolved.source.results:
+        if table.row_count < big or plan.tree is not None or plan.fingerprint in resolved.source.results:
             return None
         hydration = Result(table, plan, self._line, self.limits.result_history).prepare()
         return hydration if len(hydration.sorting.slots) >= big else None

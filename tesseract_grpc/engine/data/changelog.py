@@ -2,7 +2,8 @@
 
 The changelog holds what each commit did, with before-images. It is bounded in commits and in rows, whichever comes
 first, and it is trimmed in strides, so that trimming costs nothing a commit. `since` is the oldest version from which
-the history is complete: the net change from any version v >= since to now can be told.
+the history is complete: the net change from any version v >= since to now can be told. A commit may stand there several
+times, when it changed the relation several times (a tick of the clock does).
 """
 
 from __future__ import annotations
@@ -99,6 +100,6 @@ class Changelog:
     def check(self) -> None:
         """Proves the invariants: versions rise, the row count is right."""
         versions = [entry.version for entry in self._entries]
-        assert versions == sorted(set(versions)), "changelog versions do not rise"
+        assert versions == sorted(versions), "changelog versions fall"
         assert not versions or versions[0] > self.since, "the changelog begins before `since`"
         assert self.rows == sum(map(len, self._entries)), "the changelog's row count is wrong"

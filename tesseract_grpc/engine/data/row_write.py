@@ -32,6 +32,8 @@ def write_row(table: Table, write: Write, version: int) -> tuple[RowChange | Non
     rows = write.rows
     if rows is None or rows.length != 1 or write.condition is not None or write.filter is not None:
         return NOT_PLAIN
+    if table.formulas is not None:
+        return NOT_PLAIN
     if write.kind not in (WriteKind.UPDATE, WriteKind.UPSERT, WriteKind.DELETE):
         return NOT_PLAIN
     values: dict[int, Scalar] = {}

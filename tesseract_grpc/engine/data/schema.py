@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
 
-from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, NotFound, Reason
+from tesseract_grpc.engine.data.errors import InvalidRequest, NotFound, Reason
 
 NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,127}\Z")
 """What the id of a table or of a session looks like."""
@@ -63,8 +63,10 @@ class ColumnSchema:
     required: bool = False
     default: Scalar = None
     enum_values: tuple[str, ...] = ()
-    expression: str = ""
+    expression: str = ""  # what computes the column, which then cannot be written
     description: str = ""
+    default_expression: str = ""  # what an insert stores that does not mention the column
+    inferred: bool = False  # the type is to be that of the expression; tables resolve it when they are created
     derived: bool = False  # made by an operator: what names its rows may be null and of any type
     hidden: bool = False  # made for an operator: clients do not see it, and its name is of no matter
 
@@ -174,17 +176,17 @@ def _check_column(column: ColumnSchema, where: str) -> None:
             f"{where}.name",
             Reason.BAD_NAME,
         )
-    if column.expression:
-        raise FeatureNotAvailable(
-            Reason.FEATURE_NOT_AVAILABLE,
-            f"column '{column.name}': computed columns are not available in this version",
-            field=f"{where}.expression",
+    if (column.expression or column.default_expression) and not column.derived:
+        _check_worked_out(column, where)
+    if column.inferred and not column.expression:
+        raise _bad(
+            f"column '{column.name}' needs a type; only that of a computed column can be left out", f"{where}.type"
         )
     if column.primary_key and column.type in (DataType.FLOAT64, DataType.JSON) and not column.derived:
         raise _bad(f"column '{column.name}': a {column.type.name} column cannot be a key", f"{where}.primary_key")
     if column.primary_key and column.default is not None:
         raise _bad(f"column '{column.name}': a key column cannot have a default", f"{where}.default_value")
-    if (column.type is DataType.ENUM) != bool(column.enum_values):
+    if (column.type is DataType.ENUM) != bool(column.enum_values) and not column.inferred:
         raise _bad(
             f"column '{column.name}': enum_values are required for ENUM columns and only for them",
             f"{where}.enum_values",
@@ -193,6 +195,17 @@ def _check_column(column: ColumnSchema, where: str) -> None:
         raise _bad(f"column '{column.name}': enum_values has a name twice", f"{where}.enum_values")
     if column.default is not None:
         check_scalar(column, column.default, f"{where}.default_value")
+
+
+def _check_worked_out(column: ColumnSchema, where: str) -> None:
+    """What a column may not be beside computed, or beside having a default that is."""
+    which = "expression" if column.expression else "default_expression"
+    if column.primary_key:
+        raise _bad(f"column '{column.name}': a key column cannot be worked out", f"{where}.{which}")
+    if column.default is not None:
+        raise _bad(f"column '{column.name}': it has both a default_value and {which}", f"{where}.default_value")
+    if column.expression and column.default_expression:
+        raise _bad(f"column '{column.name}' is computed and cannot have a default", f"{where}.default_expression")
 
 
 _PYTHON_TYPES: dict[DataType, tuple[type, ...]] = {

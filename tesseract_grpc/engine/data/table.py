@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Slots, Stored
+from tesseract_grpc.engine.data.formulas import Formulas
 from tesseract_grpc.engine.data.index import SecondaryIndex
 from tesseract_grpc.engine.data.key_index import KeyIndex, key_words
 from tesseract_grpc.engine.data.relation import Relation
@@ -36,6 +37,7 @@ class Table(Relation):
         super().__init__(name, schema, [Column(column) for column in schema.columns], version, history)
         self.keys = KeyIndex(self.key_columns)
         self.next_sequence = 0
+        self.formulas: Formulas | None = None  # what works out its computed columns, if it has any
         self._quarantine: deque[tuple[int, Slots]] = deque()
         self._free: Slots = np.empty(0, np.int32)
         self._reserve(_SMALLEST)  # so that any slot number can be read, also the marks below zero of the key index

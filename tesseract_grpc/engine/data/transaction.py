@@ -124,6 +124,12 @@ class Transaction:
                     f"column '{name}' holds {len(vector)} values, the batch has {batch.length} rows",
                     field=f"rows.columns[{name}]",
                 )
+            if column.expression:
+                raise InvalidRequest(
+                    Reason.NOT_WRITABLE,
+                    f"column '{name}' is computed from others and cannot be written",
+                    field=f"rows.columns[{name}]",
+                )
             if keys_only and not column.primary_key:
                 raise InvalidRequest(
                     Reason.NOT_WRITABLE, f"column '{name}' is no key column; a delete takes keys only", field=name
@@ -226,13 +232,56 @@ class Transaction:
                 metadata={"limit": "max_rows_per_table", "maximum": str(self._limits.max_rows_per_table)},
             )
         values = dict(rows.values)
+        formulas = table.formulas
+        later = () if formulas is None else (*formulas.computed, *formulas.defaults)
         for position, column in enumerate(table.schema.columns):
-            if position not in values:
+            if position not in values and position not in later:
                 values[position] = self._default(position, column, count)
+        if formulas is not None:
+            read = values.__getitem__
+            wanted = [position for position in formulas.defaults if position not in values]
+            values.update(self._judged(lambda: {p: formulas.default(p, read, count) for p in wanted}))
+            values.update(self._judged(lambda: formulas.complete(read, count)))
         slots = table.allocate(count)
         table.place(slots, values, self.version)
         self._journal.append((Delta(self.version, inserted=slots), lambda: table.unplace(slots)))
         return WriteCounts(inserted=count)
+
+    def _follow(self, slots: Slots, values: Mapping[int, Stored]) -> Mapping[int, Stored]:
+        """What is written to rows, and the computed columns that depend on it. Raises RowsRefused."""
+        table, formulas = self.table, self.table.formulas
+        if formulas is None:
+            return values
+        every = dict(values)
+
+        def read(position: int) -> Stored:
+            return every[position] if position in every else stored_at(table.columns[position], slots)
+
+        every.update(self._judged(lambda: formulas.follow(set(values), read, len(slots))))
+        return every
+
+    def _judged(self, work: Callable[[], dict[int, Stored]]) -> dict[int, Stored]:
+        """What expressions give for columns, if the columns can hold it. Raises RowsRefused."""
+        try:
+            found = work()
+        except BadValues as bad:
+            raise RowsRefused(bad.rows, "", bad.reason, bad.message) from None
+        for position, (_, valid) in found.items():
+            column = self.table.schema.columns[position]
+            if valid is not None and not column.nullable:
+                self._refuse(
+                    ~valid, column.name, Reason.NULL_NOT_ALLOWED, f"column '{column.name}' is worked out to null"
+                )
+        return found
+
+    def tick(self) -> None:
+        """The hub's clock has advanced: computed columns that depend on the present are worked out anew. O(n)."""
+        table, formulas = self.table, self.table.formulas
+        if formulas is not None and formulas.timely:
+            slots = table.live_slots()
+            self.store(
+                slots, self._judged(lambda: formulas.tick(lambda p: stored_at(table.columns[p], slots), len(slots)))
+            )
 
     def _default(self, position: int, column: ColumnSchema, count: int) -> Stored:
         stored = self.table.columns[position]
@@ -277,7 +326,7 @@ class Transaction:
         if last is not None:
             rows = rows.take(last)
         values = {p: stored for p, stored in rows.values.items() if not self.table.schema.columns[p].primary_key}
-        self.store(rows.slots, values)
+        self.store(rows.slots, self._follow(rows.slots, values))
         return WriteCounts(updated=written)
 
     def store(self, slots: Slots, values: Mapping[int, Stored]) -> None:
@@ -319,7 +368,7 @@ class Transaction:
             _, first = np.unique(rows.slots[left], return_index=True)
             now = left[first]
             left = np.delete(left, first)
-            self.store(rows.slots[now], self._sums(rows, now))
+            self.store(rows.slots[now], self._follow(rows.slots[now], self._sums(rows, now)))
         return WriteCounts(updated=written)
 
     def _sums(self, rows: _Rows, now: NDArray[np.intp]) -> dict[int, Stored]:

@@ -35,6 +35,7 @@ class View:
     slots: Slots
     positions: tuple[int, ...]
     everything: Slots  # the rows of the whole result
+    total: int  # the number of rows of which the window is a part
 
     @property
     def key(self) -> list[tuple[str, int]]:
@@ -49,7 +50,7 @@ def difference(before: View, after: View, version: int, schema: SessionSchema) -
     table = after.table
     was, now = _same_slots(before, after), after.slots
     stays, known = np.isin(was, now), np.isin(now, was)
-    changes = Changes(version - 1, version, total_count=len(after.everything), session_changed=schema)
+    changes = Changes(version - 1, version, total_count=after.total, session_changed=schema)
     left, came = (~stays).nonzero()[0], (~known).nonzero()[0]
     if len(left):
         reasons = np.where(np.isin(was[left], after.everything), RemoveReason.WINDOW, RemoveReason.FILTERED)
@@ -66,7 +67,7 @@ def difference(before: View, after: View, version: int, schema: SessionSchema) -
         moved = (~staying(at.astype(np.int64))).nonzero()[0]
         if len(moved):
             changes.moves = Moves(table.batch(now[stayed[moved]], table.schema.key), stayed[moved])
-    changes.total_changed = len(before.everything) != len(after.everything)
+    changes.total_changed = before.total != after.total
     return changes
 
 

@@ -13,9 +13,11 @@ from tesseract_grpc.engine.data.delta import ChangeKind, Delta, RowChange, row_c
 from tesseract_grpc.engine.data.errors import OutOfRange
 from tesseract_grpc.engine.data.extended_table import ExtendedTable
 from tesseract_grpc.engine.data.relation import Relation
+from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.result import Result
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.wave import Wave
+from tesseract_grpc.engine.operators.compute import ComputeOperator
 from tesseract_grpc.engine.operators.contract import Deriver
 from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
 from tesseract_grpc.engine.operators.routing_keys import RoutingKey
@@ -38,6 +40,16 @@ class Input:
         self.left = False
         self.pending: _Pending | None = None
 
+    @property
+    def timely(self) -> bool:
+        """Whether the rows that it takes change with time."""
+        return self.filter.timely
+
+    def tick(self, version: int) -> Sequence[Result]:
+        """The hub's clock has advanced; returns the results over the node that changed. O(n)."""
+        change = self.filter.tick(self.node.line.now, version)
+        return self.node.receive(self, change) if len(change) else ()
+
     def apply(self, delta: Delta, routed: bool) -> Sequence[Result]:
         """Follows a commit; returns the results over the node that changed."""
         change = self.filter.apply(delta, routed)
@@ -56,8 +68,17 @@ class Input:
 class Node:
     """A maintained step: what it reads, its deriver, and those who follow what it derives."""
 
-    def __init__(self, kind: str, description: str, fingerprint: Hashable, reads: Sequence[Source], make: Make) -> None:
+    def __init__(
+        self,
+        kind: str,
+        description: str,
+        fingerprint: Hashable,
+        reads: Sequence[Source],
+        make: Make,
+        line: VersionLine,
+    ) -> None:
         first = reads[0]
+        self.line = line
         self.kind = kind
         self.description = description
         self.fingerprint = fingerprint
@@ -101,6 +122,8 @@ class Node:
         for part in self.inputs:
             if part.source.owner is not None:
                 examined += part.source.owner.hydrate(version)
+        for part in self.inputs:
+            part.filter.set_now(self.line.now)
         self.deriver.table.update_version = version
         self.examined = self.deriver.hydrate(version)
         self.deriver.table.changelog.forget(version)
@@ -115,23 +138,36 @@ class Node:
         for part in self.inputs:
             if part.source.owner is not None:
                 part.source.owner.attach()
-            part.source.router.add(part)
+            part.source.follow(part)
             part.source.feeds += 1
         self.inputs[0].source.nodes[self.fingerprint] = self
         self.attached = True
+        if self.timely:
+            self.wave.timely[self] = None
 
     def detach(self) -> None:
         """It no longer follows commits, nor do nodes that only it used."""
         if not self.attached:
             return
         self.attached = False
+        self.wave.timely.pop(self, None)
         del self.inputs[0].source.nodes[self.fingerprint]
         for part in self.inputs:
-            part.source.router.remove(part)
+            part.source.unfollow(part)
             part.source.feeds -= 1
             part.source.let_go()
 
     # Following
+
+    @property
+    def timely(self) -> bool:
+        """Whether what it derives changes with time, beside what its inputs take."""
+        return isinstance(self.deriver, ComputeOperator) and self.deriver.timely
+
+    def tick(self, version: int) -> Sequence[Result]:
+        """The hub's clock has advanced; returns the results over the node that changed. O(n)."""
+        assert isinstance(self.deriver, ComputeOperator)
+        return self._publish(self.deriver.tick(version))
 
     def receive(self, part: Input, change: _Pending) -> Sequence[Result]:
         """What one input has for it: followed at once when it is the only one, else when all have come."""
@@ -204,6 +240,8 @@ class Node:
         assert all(part.pending is None for part in self.inputs), "a commit has not come through"
         self.deriver.check()
         fresh = self._make()
+        for filter in fresh.inputs:
+            filter.set_now(self.line.now)
         fresh.hydrate(self.deriver.table.update_version)
         mine, theirs = rows_by_key(self.deriver.table), rows_by_key(fresh.table)
         assert mine == theirs, f"{self.kind}: maintained rows differ from those derived anew: {mine} != {theirs}"

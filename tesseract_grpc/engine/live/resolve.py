@@ -11,7 +11,7 @@ them, and to attach them when a session keeps them.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, Reason
@@ -23,6 +23,7 @@ from tesseract_grpc.engine.live.resolve_computed import computed_columns
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.stage import Stage
+from tesseract_grpc.engine.live.tree_plan import tree_of
 from tesseract_grpc.engine.operators.filter import routed_filter
 from tesseract_grpc.engine.operators.group import GroupOperator, group_schema
 from tesseract_grpc.engine.query.filter import Filter
@@ -85,6 +86,7 @@ class Planner:
             # keys.
             sort = tuple(SortKey(column.name) for column in table.schema.key_columns)
         plan = plan_rows(stage.where, query.columns or stage.shown, sort, table.schema, self.limits)
+        plan = replace(plan, tree=tree_of(query, stage))
         stage.see(query.columns, "query.columns")
         stage.see([key.column for key in query.sort], "query.sort")
         return Resolved(stage.source, plan, query)
@@ -105,8 +107,6 @@ class Planner:
             )
         if query.window_columns:
             raise _not_there("window_columns", "query.window_columns")
-        if query.tree:
-            raise _not_there("trees", "query.tree")
         return stage
 
     def origin(self, query: Query) -> Stage:

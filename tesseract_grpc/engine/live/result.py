@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
-from tesseract_grpc.engine.data.delta import ChangeKind, Delta, Placement, RemoveReason, RowChange
+from tesseract_grpc.engine.data.delta import ChangeKind, Delta, Placement, RemoveReason, RowChange, Slots
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.reader import Folds
@@ -19,7 +19,8 @@ from tesseract_grpc.engine.operators.filter import routed_filter
 from tesseract_grpc.engine.operators.order import OrderOperator
 from tesseract_grpc.engine.operators.scan import scan
 from tesseract_grpc.engine.operators.sort_words import Sorting
-from tesseract_grpc.engine.query.query import Plan
+from tesseract_grpc.engine.operators.tree_order import TreeOrder, check_window
+from tesseract_grpc.engine.query.query import Plan, Window
 
 if TYPE_CHECKING:
     from tesseract_grpc.engine.live.session import Session
@@ -45,8 +46,10 @@ class Result:
         self.fingerprint: Hashable = plan.fingerprint
         self.line = line
         self.left = False  # whether it is no longer maintained
-        self.order = OrderOperator(table, plan.sort)
+        self.tree = None if plan.tree is None else TreeOrder(table, plan.sort, plan.tree)
+        self.order: OrderOperator | TreeOrder = self.tree or OrderOperator(table, plan.sort)
         self.filter = routed_filter(table, plan.filter, self.order.words.positions)
+        self.filter.set_now(line.now)
         self.route = self.filter.key
         self.history = Changelog(history, line.current)
         self._myself = (self,)
@@ -62,14 +65,17 @@ class Result:
 
     def prepare(self) -> Hydration:
         """Begins a hydration whose sorting runs elsewhere; `adopt` ends it. O(n)."""
+        assert self.tree is None, "a tree is not sorted as a whole"
         slots = self.filter.hydrate()
         return Hydration(self, Sorting(self.order.words, slots), self.line.current)
 
     def adopt(self, hydration: Hydration) -> int:
         """Ends a hydration: takes the sorted rows and follows what was committed since. Returns the rows examined."""
         table, version = self.table, self.line.current
-        if table.changelog.since > hydration.version:
+        if table.changelog.since > hydration.version or self.filter.predicate.now_us != self.line.now:
+            self.filter.set_now(self.line.now)
             return self.hydrate()
+        assert isinstance(self.order, OrderOperator), "only sorted rows are sorted elsewhere"
         self.order.adopt(hydration.sorting)
         if version > hydration.version:
             change = self.filter.apply(table.changelog.net(hydration.version, version, table))
@@ -81,6 +87,21 @@ class Result:
     def count(self) -> int:
         """The number of rows."""
         return len(self.order)
+
+    def total(self, window: Window) -> int:
+        """The number of rows of which a window shows a part: of a tree those that show."""
+        return self.count if self.tree is None else self.tree.count(window)
+
+    def page(self, window: Window) -> Slots:
+        """The slots of the rows of a window, in order; perhaps a view, to be copied by whoever keeps it."""
+        if self.tree is not None:
+            return self.tree.page(window)
+        start, stop = window.bounds(self.count)
+        return self.order.slots[start:stop]
+
+    def check_window(self, window: Window) -> None:
+        """Raises InvalidRequest when the result has no such window."""
+        check_window(window, self.tree)
 
     def apply(self, delta: Delta, routed: bool) -> Sequence[Result]:
         """Follows a commit; returns itself if the result changed.
@@ -111,6 +132,19 @@ class Result:
             self.forget(self.history.trimmed_since())
         return self._myself
 
+    @property
+    def timely(self) -> bool:
+        """Whether its rows change with time."""
+        return self.filter.timely
+
+    def tick(self, version: int) -> Sequence[Result]:
+        """The hub's clock has advanced; returns itself if the result changed. O(n)."""
+        change = self.filter.tick(self.line.now, version)
+        if not len(change):
+            return ()
+        self._record(change, self.order.apply(change))
+        return self._myself
+
     def _record(self, change: Delta, placement: Placement | None) -> None:
         if not self.watches:
             self.history.forget(change.version)
@@ -135,6 +169,7 @@ class Result:
     def check(self) -> None:
         """Proves that the result is what the plan gives from scratch, and that no watch stands outside history."""
         self.order.check()
+        assert not self.timely or self.filter.predicate.now_us == self.line.now, "the result missed a tick"
         found = scan(self.table, self.filter.predicate, ())
         held = set(self.order.slots.tolist())
         assert held == set(found.slots.tolist()), "the result holds other rows than the plan gives from scratch"

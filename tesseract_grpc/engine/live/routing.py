@@ -51,6 +51,13 @@ class Follower(Protocol):
     def node(self) -> Node | None:
         """The node that it is an input of."""
 
+    @property
+    def timely(self) -> bool:
+        """Whether it must hear of time."""
+
+    def tick(self, version: int) -> Sequence[Result]:
+        """The hub's clock has advanced; returns the results that changed."""
+
     def apply(self, delta: Delta, routed: bool) -> Sequence[Result]:
         """Follows a commit; returns the results that changed."""
 

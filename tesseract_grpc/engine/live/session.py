@@ -85,7 +85,8 @@ class Session:
 
     def _view(self, window: Window) -> View:
         image = self.image(window)
-        return View(self.result.table, image.slots, self.positions, self.result.order.slots.copy())
+        total = self.result.total(window)
+        return View(self.result.table, image.slots, self.positions, self.result.order.slots.copy(), total)
 
     def shown(self, changed: int) -> tuple[int, ...]:
         """The columns that an update of one row carries: the key and what changed; none when nothing shown did."""
@@ -118,13 +119,15 @@ class Session:
         return self.watches
 
     def read(self, window: Window = WHOLE) -> QueryResult:
-        """The rows of a window now. O(window)."""
-        start, stop = window.bounds(self.result.count)
-        rows = read_rows(self.result.table, self.result.order.slots[start:stop], self.positions)
-        return QueryResult(self.columns, rows, self.result.count, self.result.line.current)
+        """The rows of a window now. O(window). Raises InvalidRequest."""
+        result = self.result
+        result.check_window(window)
+        rows = read_rows(result.table, result.page(window), self.positions)
+        return QueryResult(self.columns, rows, result.total(window), result.line.current)
 
     def watch(self, window: Window = WHOLE) -> Watch:
-        """Opens a reader; it takes a snapshot first. O(1)."""
+        """Opens a reader; it takes a snapshot first. O(1). Raises InvalidRequest."""
+        self.result.check_window(window)
         watch = Watch(self, window)
         self.watches.add(watch)
         self.result.watches.add(watch)
@@ -159,8 +162,7 @@ class Session:
         version = self.result.line.current
         kept = self._images.get(window)
         if kept is None or kept[0] != version:
-            start, stop = window.bounds(self.result.count)
-            slots = self.result.order.slots[start:stop].copy()
+            slots = self.result.page(window).copy()
             kept = (version, WindowImage(self.result.table.sequence[slots], slots))
             self._images[window] = kept
         return kept[1]

@@ -16,7 +16,7 @@ from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.reader import Folds
 from tesseract_grpc.engine.live.result import Result
-from tesseract_grpc.engine.live.routing import Router
+from tesseract_grpc.engine.live.routing import Follower, Router
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.table_watch import TableWatch
 from tesseract_grpc.engine.live.wave import Wave
@@ -55,15 +55,26 @@ class Source:
         if self.owner is not None and not self.used:
             self.owner.detach()
 
+    def follow(self, follower: Follower) -> None:
+        """A follower joins: it hears of commits, and of time where it matters."""
+        self.router.add(follower)
+        if follower.timely:
+            self.wave.timely[follower] = None
+
+    def unfollow(self, follower: Follower) -> None:
+        """A follower leaves."""
+        self.router.remove(follower)
+        self.wave.timely.pop(follower, None)
+
     def add(self, result: Result) -> None:
         """A result over this relation joins."""
         self.results[result.fingerprint] = result
-        self.router.add(result)
+        self.follow(result)
 
     def remove(self, result: Result) -> None:
         """A result over this relation leaves; a relation that nobody follows any more ends."""
         del self.results[result.fingerprint]
-        self.router.remove(result)
+        self.unfollow(result)
         self.let_go()
 
     def publish(self, delta: Delta) -> list[Result]:

@@ -7,6 +7,9 @@ A watch of a window keeps the rows that its reader has, in order (`WindowImage`)
 the window shows now. Positional edits of successive commits do not compose; the two sequences always tell what to do.
 Again, only rows whose sort columns changed can have changed their order among those that stayed.
 
+In a tree a row moves with all that hangs on it, and what shows depends on the nodes that are open. So a watch of a tree
+always keeps an image, and which rows moved is told from the two sequences alone (`moved.py`).
+
 Readers that stand at the same place get the same object, so that a change is computed and encoded once.
 """
 
@@ -24,8 +27,10 @@ from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, Removes, SessionSchema, Snapshot, Updates
 from tesseract_grpc.engine.live.conflation import Debt
+from tesseract_grpc.engine.live.moved import staying
 from tesseract_grpc.engine.live.reader import Folds, Reader, WatchState, group_removes, group_updates
 from tesseract_grpc.engine.live.rebirth import join_reborn
+from tesseract_grpc.engine.operators.order import OrderOperator
 from tesseract_grpc.engine.query.query import WHOLE, Window
 
 if TYPE_CHECKING:
@@ -69,10 +74,15 @@ class Watch(Reader):
         self.advance()
         self.generation = self.session.generation
         self._edits.clear()
-        self._total = self.session.result.count
-        if not self.window.whole:
-            self._sent = self.session.image(self.window)
+        self._total = self.session.result.total(self.window)
+        self._see()
         return self.session.snapshot(self.window)
+
+    def _see(self) -> None:
+        """Notes which rows the reader has now, where changes are told from that."""
+        session = self.session
+        whole = self.window.whole and session.result.tree is None
+        self._sent = None if whole else session.image(self.window)
 
     def settle(self, folds: Folds | None = None) -> None:
         """Folds what is owed into the debt, and reads the keys of the rows that the reader has."""
@@ -100,9 +110,8 @@ class Watch(Reader):
         if self._debt is not None or history.last > self.settled:
             changes = session.shared_changes(self)
         else:
-            changes = Changes(self.cursor, self.line.current, total_count=session.result.count)
-        if self._sent is not None:
-            self._sent = session.image(self.window)
+            changes = Changes(self.cursor, self.line.current, total_count=session.result.total(self.window))
+        self._see()
         self._total = changes.total_count
         self.advance()
         return changes
@@ -148,8 +157,7 @@ class Watch(Reader):
         self._edits.append(change)
         self.advance()
         self._total = change.total_count
-        if self._sent is not None:
-            self._sent = session.image(self.window)
+        self._see()
 
     def close(self) -> None:
         """Ends the watch."""
@@ -172,7 +180,7 @@ class Watch(Reader):
             self._fill_from_debt(changes, owed)
         else:
             self._fill_from_delta(changes, owed)
-        changes.total_count = self.session.result.count
+        changes.total_count = self.session.result.total(self.window)
         changes.total_changed = changes.total_count != self._total
         return changes
 
@@ -199,7 +207,7 @@ class Watch(Reader):
 
     def _fill_from_delta(self, changes: Changes, delta: Delta) -> None:
         """The changes of the whole result, from history."""
-        table, order = self.table, self.session.result.order
+        table = self.table
         if len(delta.removed):
             changes.removes = group_removes(table.batch(delta.removed, table.schema.key), delta.reasons)
         if len(delta.updated):
@@ -207,7 +215,7 @@ class Watch(Reader):
         placement = delta.placement
         if placement is None:
             moved = delta.updated[(delta.changed & self.session.sort_mask).nonzero()[0]]
-            placement = order.placement(delta.inserted, moved)
+            placement = self._placement(delta.inserted, moved)
         self._fill_places(changes, placement)
 
     def _fill_from_debt(self, changes: Changes, debt: Debt) -> None:
@@ -219,7 +227,12 @@ class Watch(Reader):
         changes.removes = group_removes(debt.image.take(gone), debt.reasons[gone])
         changes.updates = group_updates(self.table, slots, changed, self.session.positions)
         moved = slots[(changed & self.session.sort_mask).nonzero()[0]]
-        self._fill_places(changes, self.session.result.order.placement(debt.slots[came], moved))
+        self._fill_places(changes, self._placement(debt.slots[came], moved))
+
+    def _placement(self, came: Slots, moved: Slots) -> Placement:
+        order = self.session.result.order
+        assert isinstance(order, OrderOperator), "rows of a tree have no places of their own"
+        return order.placement(came, moved)
 
     def _fill_places(self, changes: Changes, placement: Placement) -> None:
         table = self.table
@@ -253,7 +266,10 @@ class Watch(Reader):
         if len(touched):
             changes.updates = group_updates(table, slots[touched], changed[touched], session.positions)
         if not np.array_equal(before.sequence[stayed_before], after.sequence[stayed_after]):
-            moved = (changed & session.sort_mask).nonzero()[0]
+            if session.result.tree is None:
+                moved = (changed & session.sort_mask).nonzero()[0]
+            else:
+                moved = _moved(before.sequence[stayed_before], after.sequence[stayed_after])
             changes.moves = Moves(table.batch(slots[moved], table.schema.key), stayed_after[moved])
         if changes.inserts is not None:
             join_reborn(changes, table, after.slots[changes.inserts.indexes])
@@ -270,6 +286,13 @@ class Watch(Reader):
             known = departed.take(at, mode="clip") == sequence
             reasons[known] = owed.reasons[gone][at[known]]
         return group_removes(keys, reasons)
+
+
+def _moved(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Which of the same rows have to be moved to bring them from one order into the other."""
+    order = np.argsort(before)
+    ranks = order[before.searchsorted(after, sorter=order)]
+    return (~staying(ranks.astype(np.int64))).nonzero()[0]
 
 
 def _changed_of(sequence: NDArray[np.int64], owed: Debt) -> NDArray[np.uint64]:

@@ -9,7 +9,8 @@ with several inputs that it reads. Each of them runs once a commit, and has then
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from tesseract_grpc.engine.data.errors import OutOfRange
 from tesseract_grpc.engine.data.relation import Relation
@@ -17,6 +18,13 @@ from tesseract_grpc.engine.data.relation import Relation
 if TYPE_CHECKING:
     from tesseract_grpc.engine.live.node import Node
     from tesseract_grpc.engine.live.result import Result
+
+
+class Timely(Protocol):
+    """What changes with time."""
+
+    def tick(self, version: int) -> Sequence[Result]:
+        """The hub's clock has advanced; returns the results that changed."""
 
 
 class Wave:
@@ -27,6 +35,8 @@ class Wave:
         """Nodes that could not follow the present commit, and why."""
         self.watched: list[Relation] = []
         """Derived relations that the present commit changed and that have readers of their own."""
+        self.timely: dict[Timely, None] = {}
+        """Whoever changes with time: results, inputs of nodes, nodes."""
         self._waiting: list[tuple[int, int, Node]] = []
         self._order = 0
 
@@ -34,6 +44,17 @@ class Wave:
         """A node with several inputs has something to follow. Call it once a commit and node."""
         self._order += 1  # nodes of one rank run in the order in which they came
         heapq.heappush(self._waiting, (node.rank, self._order, node))
+
+    def tick(self, version: int) -> list[Result]:
+        """The hub's clock has advanced: everything that changes with time follows; returns the results that changed.
+
+        One after the other, each as a change of its own: what one of them derives from another is right in any order.
+        """
+        changed: list[Result] = []
+        for follower in tuple(self.timely):
+            changed.extend(follower.tick(version))
+            changed.extend(self.run())
+        return changed
 
     def run(self) -> list[Result]:
         """Lets all that wait follow, and those who follow them; returns the results that changed."""

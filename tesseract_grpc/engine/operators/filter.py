@@ -54,6 +54,24 @@ class FilterOperator:
         """Tells by which key commits are routed here, and what is left to be tested of rows that satisfy it."""
         self.key, self._route, self._rest = key, key.column, rest
 
+    @property
+    def timely(self) -> bool:
+        """Whether what it keeps changes with time."""
+        return self.predicate.timely
+
+    def set_now(self, now_us: int) -> None:
+        """Sets the present. Rows that were kept or not by another present are told by `tick` alone."""
+        self.predicate.now_us = self._rest.now_us = now_us
+
+    def tick(self, now_us: int, version: int) -> Delta:
+        """The present has advanced: the rows that time has brought, and those that have expired. O(n), as `hydrate`."""
+        before = scan(self.table, self.predicate, self.keys).slots
+        self.set_now(now_us)
+        after = scan(self.table, self.predicate, self.keys).slots
+        expired = np.setdiff1d(before, after, assume_unique=True)
+        reasons = np.full(len(expired), RemoveReason.EXPIRED, np.uint8)
+        return Delta(version, np.setdiff1d(after, before, assume_unique=True), expired, reasons)
+
     def _predicate(self, routed: bool, before: Container[int]) -> Predicate:
         """What to test: routed rows satisfy the key, unless their old or their new value alone may have done so."""
         return self._rest if routed and self._route not in before else self.predicate

@@ -17,6 +17,7 @@ from tesseract_grpc.engine.operators.predicate import compile_predicate
 from tesseract_grpc.engine.operators.routing_keys import routing_keys
 from tesseract_grpc.engine.operators.scan import ScanResult, scan
 from tesseract_grpc.engine.operators.sort_words import Sorting, SortWords
+from tesseract_grpc.engine.operators.tree_order import TreeOrder, check_window
 from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.query import Plan, Window
 
@@ -52,15 +53,23 @@ class Selection:
         self.scan = scan
 
 
-def select(table: Relation, plan: Plan, window: Window, big: int | None = None) -> Selection | BigSelection:
-    """Evaluates a plan once. O(candidates + window log window).
+def select(
+    table: Relation, plan: Plan, window: Window, big: int | None = None, now_us: int = 0
+) -> Selection | BigSelection:
+    """Evaluates a plan once, at the present `now_us`. O(candidates + window log window).
 
     With `big`, a window of so many rows or more that needs sorting is returned unsorted, as a BigSelection.
     """
-    predicate = compile_predicate(plan.filter, table.schema, table.columns, intern=False)
+    predicate = compile_predicate(plan.filter, table.schema, table.columns, intern=False, now_us=now_us)
     keys = routing_keys(plan.filter, table.schema, table.columns, intern=False)
     found = scan(table, predicate, keys)
     slots, total = found.slots, len(found.slots)
+    if plan.tree is not None:
+        order = TreeOrder(table, plan.sort, plan.tree)
+        check_window(window, order)
+        order.hydrate(slots)
+        return Selection(order.page(window), order.count(window), found)
+    check_window(window, None)
     start, stop = window.bounds(total)
     if start >= stop:
         return Selection(slots[:0], total, found)
@@ -81,17 +90,18 @@ def select(table: Relation, plan: Plan, window: Window, big: int | None = None) 
 class TableSelector:
     """Finds the rows of a table by filters, for deletes and conditions of writes. Filters are checked already."""
 
-    def __init__(self, table: Relation) -> None:
+    def __init__(self, table: Relation, now_us: int) -> None:
         self._table = table
+        self._now_us = now_us
 
     def rows(self, filter: Filter) -> Slots:
         """The slots of all rows for which the filter is true, ascending."""
         table = self._table
-        predicate = compile_predicate(filter, table.schema, table.columns, intern=False)
+        predicate = compile_predicate(filter, table.schema, table.columns, intern=False, now_us=self._now_us)
         return scan(table, predicate, routing_keys(filter, table.schema, table.columns, intern=False)).slots
 
     def matching(self, filter: Filter, slots: Slots) -> BoolArray:
         """For which of the rows at `slots` the filter is true."""
         table = self._table
-        predicate = compile_predicate(filter, table.schema, table.columns, intern=False)
+        predicate = compile_predicate(filter, table.schema, table.columns, intern=False, now_us=self._now_us)
         return predicate.mask(lambda p: stored_at(table.columns[p], slots), len(slots))

@@ -22,12 +22,14 @@ from tesseract_grpc.engine.data.delta import (
     NO_SLOTS,
     ChangeKind,
     Delta,
+    Placement,
     RemoveReason,
     RowChange,
     Slots,
     column_bit,
     take_stored,
 )
+from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.order import Words
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import AnyArray
@@ -141,20 +143,24 @@ class TreeOrder:
             where = tied.nonzero()[0]
             rows = order[where]
             rest = self.words.rest(slots[rows])
-            order[where] = rows[np.lexsort((*rest[::-1], words[where], above[where]))]
+            keys: list[AnyArray] = [*rest[::-1], words[where], above[where]]
+            order[where] = rows[np.lexsort(keys)]
         return order
 
     # Following
 
-    def apply(self, delta: Delta) -> None:
-        """Follows a change of the filter's result. O(changed x (log n + depth)), and memory moves in one pass."""
+    def apply(self, delta: Delta) -> Placement | None:
+        """Follows a change of the filter's result. O(changed x (log n + depth)), and memory moves in one pass.
+
+        Always None: where a row stands depends on which nodes a reader has open.
+        """
         self._make_room()
         resorted, rehung = _NO_ROWS, _NO_ROWS
         if len(delta.updated):
             resorted = (delta.changed & self._sort_mask).nonzero()[0]
             rehung = (delta.changed & self._parent_mask).nonzero()[0]
         if not (len(delta.inserted) or len(delta.removed) or len(resorted) or len(rehung)):
-            return
+            return None
         shape, inserted, removed = self.shape, delta.inserted, delta.removed
         stayed = self._affected(inserted, removed, delta.updated[rehung])
         loose = np.concatenate((removed, stayed))
@@ -178,6 +184,7 @@ class TreeOrder:
         changed = (shape.parent[loose] != before).nonzero()[0]
         self._replace(delta, resorted, loose[changed], before[changed])
         self.pages.forget()
+        return None
 
     def _affected(self, inserted: Slots, removed: Slots, rehung: Slots) -> Slots:
         """The rows that were there and are still, and may have another parent."""
@@ -252,7 +259,7 @@ class TreeOrder:
         return low
 
     def apply_one(self, kind: ChangeKind, change: RowChange) -> int:
-        """Follows the change of one row. Always -1: positions in a tree depend on the reader's expansion."""
+        """Follows the change of one row. Always -1, as above."""
         if kind is ChangeKind.UPDATED and not change.changed & self.sort_mask:
             return -1
         delta = RowChange(change.version, ChangeKind.UPDATED, change.slot, change.changed, change.before).to_delta(
@@ -299,6 +306,20 @@ class TreeOrder:
         assert np.array_equal(other.rows.slots, self.rows.slots), "siblings are out of order"
         assert np.array_equal(other.rows.words, self.rows.words), "a kept order word is not the row's"
         self.pages.check()
+
+
+def check_window(window: Window, tree: TreeOrder | None) -> None:
+    """Raises InvalidRequest when a window names open nodes of what is no tree, or nodes that cannot be in the tree."""
+    expansion = window.expansion
+    if expansion is None:
+        return
+    if tree is None:
+        raise InvalidRequest(
+            Reason.BAD_WINDOW, "the result is no tree, so it has no nodes to be open", field="window.expansion"
+        )
+    for what, names in (("expanded", expansion.expanded), ("collapsed", expansion.collapsed)):
+        for name in names:
+            tree.lineage.check_name(name, f"window.expansion.{what}")
 
 
 def _given(slots: Slots, values: AnyArray, some: Slots, theirs: AnyArray) -> AnyArray:

@@ -77,7 +77,10 @@ class _ByParentColumn:
         return has, Batch(len(slots), {self._key.schema.name: self._key.vector(values, None)})
 
     def nodes(self, names: Collection[NodeName]) -> Batch:
-        return _batch([self._key], list(names))
+        return _batch([self._key], [name for name in names if self._fits(name)])
+
+    def _fits(self, name: NodeName) -> bool:
+        return len(name) == 1 and name[0] is not None and fits(self._key, name[0])
 
     def check_name(self, name: NodeName, where: str) -> None:
         if len(name) != 1:
@@ -86,7 +89,9 @@ class _ByParentColumn:
                 f"a node of this tree is named by its key, and not by {len(name)} values",
                 field=where,
             )
-        _check_value(self._key, name[0], where)
+        if name[0] is None:
+            raise InvalidRequest(Reason.BAD_WINDOW, "a key is never null", field=where)
+        check_scalar(self._key.schema, name[0], where)
 
 
 class _ByLevels:
@@ -122,7 +127,12 @@ class _ByLevels:
         return Batch(count, columns)
 
     def nodes(self, names: Collection[NodeName]) -> Batch:
-        wide = [(len(name), *name, *[None] * (len(self._by) - len(name))) for name in names]
+        wide = [
+            (len(name), *name, *[None] * (len(self._by) - len(name)))
+            for name in names
+            if len(name) <= len(self._by)
+            and all(value is None or fits(column, value) for column, value in zip(self._by, name, strict=False))
+        ]
         batch = _batch([self._level, *self._by], wide)
         return self._complete(batch.length, batch.columns)
 
@@ -135,7 +145,7 @@ class _ByLevels:
             )
         for column, value in zip(self._by, name, strict=False):
             if value is not None:
-                _check_value(column, value, where)
+                check_scalar(column.schema, value, where)
 
 
 class _Translation:
@@ -158,10 +168,13 @@ class _Translation:
         return self._codes.take(codes, mode="clip")  # codes of nulls have no meaning
 
 
-def _check_value(column: Column, value: Scalar, where: str) -> None:
-    if value is None:
-        raise InvalidRequest(Reason.BAD_WINDOW, f"column '{column.schema.name}' cannot be null here", field=where)
-    check_scalar(column.schema, value, where)
+def fits(column: Column, value: Scalar) -> bool:
+    """Whether a column can hold a value. Names are checked when a window is opened, and an edit may change what fits."""
+    try:
+        check_scalar(column.schema, value, "")
+    except InvalidRequest:
+        return False
+    return True
 
 
 def _batch(columns: list[Column], names: list[NodeName]) -> Batch:

@@ -87,7 +87,8 @@ class TreePages:
         if not names:
             return NO_SLOTS
         slots = self._table.find(self._lineage.nodes(names))
-        return slots[(slots >= 0) & (self._shape.parent[slots] != ABSENT)]
+        there: BoolArray = (slots >= 0) & (self._shape.parent[slots] != ABSENT)
+        return slots[there]
 
     def _topmost(self, expansion: Expansion) -> list[int]:
         """The closed nodes that are below no other closed one."""

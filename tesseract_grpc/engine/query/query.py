@@ -12,6 +12,7 @@ from tesseract_grpc.engine.query.filter import AllOf, Filter, check_filter
 from tesseract_grpc.engine.query.grouping import Grouping
 from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.engine.query.source import Join, RowSource
+from tesseract_grpc.engine.query.tree import Tree
 from tesseract_grpc.engine.query.window_column import WindowColumn
 
 
@@ -89,16 +90,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked query in normal form. Equal plans are one maintained result: filter and sort are the fingerprint."""
+    """A checked query in normal form. Equal plans are one maintained result: all but the columns is the fingerprint."""
 
     filter: Filter | None
     sort: tuple[SortKey, ...]
     positions: tuple[int, ...]
+    tree: Tree | None = None  # the order is that of a tree, in which siblings are sorted
 
     @property
-    def fingerprint(self) -> tuple[Filter | None, tuple[SortKey, ...]]:
+    def fingerprint(self) -> tuple[Filter | None, tuple[SortKey, ...], Tree | None]:
         """What makes two results on one table the same, whatever columns of them are shown."""
-        return self.filter, self.sort
+        return self.filter, self.sort, self.tree
 
 
 def plan_filter(where: Filter | None, schema: TableSchema, limits: Limits, field: str) -> Filter | None:
