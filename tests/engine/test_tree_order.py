@@ -15,7 +15,7 @@ from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, Ta
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch
-from tesseract_grpc.engine.live.tree_moves import moved_rows
+from tesseract_grpc.engine.live.moved import staying
 from tesseract_grpc.engine.operators import tree_order_pages, tree_order_shape, tree_order_siblings
 from tesseract_grpc.engine.operators.filter import FilterOperator
 from tesseract_grpc.engine.operators.predicate import compile_predicate
@@ -27,7 +27,7 @@ from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.engine.query.tree import ParentColumn
 from tests.engine.tree_oracle import shown
 
-KEYS = {DataType.INT64: list(range(10)), DataType.STRING: list("abcdefghij")}
+KEYS: dict[DataType, list[Any]] = {DataType.INT64: list(range(10)), DataType.STRING: list("abcdefghij")}
 SORTS: tuple[tuple[SortKey, ...], ...] = ((), (SortKey("size", descending=True),), (SortKey("label"),))
 FILTERS: tuple[Filter | None, ...] = (None, Compare("size", CompareOp.GREATER, 0.5))
 SMALL = ((tree_order_siblings, "_FEW"), (tree_order_shape, "_FEW"), (tree_order_pages, "_PAGE"))
@@ -76,7 +76,7 @@ class Step:
 
     def commit(self) -> None:
         self.version += 1
-        transaction = Transaction(self.table, self.version, TableSelector(self.table), CommitLimits())
+        transaction = Transaction(self.table, self.version, TableSelector(self.table, 0), CommitLimits())
         for _ in range(self.choose.choice((1, 1, 3))):
             ids = self.choose.sample(KEYS[self.kind], self.choose.choice((1, 1, 2, 5)))
             if self.choose.random() < 0.25:
@@ -103,16 +103,18 @@ class Step:
 
     def expansion(self) -> Expansion:
         choose, keys = self.choose, KEYS[self.kind]
-        some = [frozenset((key,) for key in choose.sample(keys, choose.choice((0, 0, 1, 3)))) for _ in range(2)]
-        return Expansion(choose.choice((None, None, 0, 1, 2)), *some)
+        expanded, collapsed = [
+            frozenset((key,) for key in choose.sample(keys, choose.choice((0, 0, 1, 3)))) for _ in range(2)
+        ]
+        return Expansion(choose.choice((None, None, 0, 1, 2)), expanded, collapsed)
 
     def verify(self) -> None:
         slots = self.table.live_slots()
-        every = self.table.batch(slots[np.argsort(self.table.sequence[slots])], range(4)).to_rows()
+        every: list[dict[str, Any]] = []
+        every += self.table.batch(slots[np.argsort(self.table.sequence[slots])], range(4)).to_rows()
         for sort, where, _, order in self.trees:
             order.check()
-            rows = [row for row in every if where is None or (row["size"] is not None and row["size"] > 0.5)]
-            rows = in_order(rows, sort)
+            rows = in_order([row for row in every if where is None or (row["size"] or 0.0) > 0.5], sort)
             expansion = self.expansion()
             true = shown(
                 rows,
@@ -163,8 +165,8 @@ def test_moves_are_enough_and_no_more(seed: int) -> None:
     choose = random.Random(seed)
     old = list(range(choose.randint(0, 7)))
     choose.shuffle(old)
-    moved = set(moved_rows(np.array(old, np.intp)).tolist())
-    stay = [value for index, value in enumerate(old) if index not in moved]
+    kept = staying(np.array(old, np.int64)).tolist()
+    stay = [value for value, keeps in zip(old, kept, strict=True) if keeps]
     assert stay == sorted(stay), "rows that do not move changed their order"
     best = max((mask.bit_count() for mask in range(1 << len(old)) if _rising(old, mask)), default=0)
     assert len(stay) == best, f"{len(old) - best} moves are enough for {old}"

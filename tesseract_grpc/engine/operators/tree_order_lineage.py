@@ -169,7 +169,7 @@ class _Translation:
 
 
 def fits(column: Column, value: Scalar) -> bool:
-    """Whether a column can hold a value. Names are checked when a window is opened, and an edit may change what fits."""
+    """Whether a column can hold a value. Names are checked when a window is opened; an edit may change what fits."""
     try:
         check_scalar(column.schema, value, "")
     except InvalidRequest:
