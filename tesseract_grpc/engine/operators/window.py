@@ -10,14 +10,13 @@ nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.delta import (
-    NO_SLOTS,
     ChangeKind,
     Delta,
     RemoveReason,
@@ -37,7 +36,7 @@ from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
 from tesseract_grpc.engine.operators.aggregate.arrays import Int64Array
 from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
 from tesseract_grpc.engine.operators.window_frame import Stretches
-from tesseract_grpc.engine.operators.window_functions import Function, Numbering, Ranking, Running, Shift
+from tesseract_grpc.engine.operators.window_functions import Counting, Function, Numbering, Ranking, Running, Shift
 from tesseract_grpc.engine.operators.window_partitions import FEW, WindowPartitions
 from tesseract_grpc.engine.operators.window_schema import window_schema
 from tesseract_grpc.engine.query.sort_key import SortKey
@@ -121,9 +120,10 @@ class WindowOperator:
                     assert reads is not None
                     away = column.offset if column.function is WindowFunction.LAG else -column.offset
                     function = Shift(self.base.columns[reads], away)
+                case _ if reads is None:
+                    function = Counting(column.rows)
                 case _:
-                    read = None if reads is None else self.base.columns[reads]
-                    function = Running(column.function, read, column.rows)
+                    function = Running(column.function, self.base.columns[reads], own, column.rows)
             position = self.table.schema.position(column.name)
             layouts[by, order].own.append(_Own(position, column.name, function, reads))
             layouts[by, order].reads |= 0 if reads is None else column_bit(reads)
@@ -138,7 +138,8 @@ class WindowOperator:
         for layout in self._layouts:
             stretches = layout.partitions.hydrate(slots)
             for own in layout.own:
-                self._write(self._results(layout, own, stretches))
+                for piece in self._results(layout, own, stretches):
+                    self._write(piece)
         self.table.admit(slots)
         return self.inputs[0].examined
 
@@ -187,21 +188,19 @@ class WindowOperator:
                 read = (delta.changed[stays] & np.uint64(column_bit(own.reads))) != 0
                 stretches = moved.with_rows(parts[read], places[read])
             if len(stretches):
-                piece = self._results(layout, own, stretches)
-                if len(piece.slots):
-                    written.append(piece)
+                written.extend(self._results(layout, own, stretches))
         return written
 
-    def _results(self, layout: _Layout, own: _Own, stretches: Stretches) -> _Written:
+    def _results(self, layout: _Layout, own: _Own, stretches: Stretches, far: bool = False) -> Iterator[_Written]:
         """The results of one window column that differ from what is stored because of changed stretches."""
         partitions, column = layout.partitions, self.table.columns[own.position]
-        reach = own.function.reach(stretches, partitions.counts(stretches.parts))
+        counts = partitions.counts(stretches.parts)
+        reach = own.function.reach(stretches, counts, far)
         some = (reach.begins < reach.ends).nonzero()[0]
         if not len(some):
-            return _Written(own.position, NO_SLOTS, (column.values[:0], None), np.zeros(0, np.bool_))
-        frame = partitions.frame(
-            stretches.parts[some], reach.start[some], reach.stop[some], reach.begins[some], reach.ends[some]
-        )
+            return
+        begins, ends = reach.begins[some], reach.ends[some]
+        frame = partitions.frame(stretches.parts[some], reach.start[some], reach.stop[some], begins, ends)
         self.examined += len(frame)
         try:
             values = own.function.results(frame)
@@ -211,8 +210,16 @@ class WindowOperator:
             ) from None
         slots = frame.slots[frame.wanted]
         known = self.table.alive[slots]
-        differs = (changed_values(stored_at(column, slots), values) | ~known).nonzero()[0]
-        return _Written(own.position, slots[differs], take_stored(values, differs), known[differs])
+        differs = changed_values(stored_at(column, slots), values) | ~known
+        if own.function.carries and not far:
+            sizes = ends - begins
+            further = differs[np.cumsum(sizes) - 1] & (ends < counts[some])
+            if further.any():
+                differs &= ~np.repeat(further, sizes)  # these rows come again, with all others below
+                yield from self._results(layout, own, stretches.take(some[further]), far=True)
+        rows = differs.nonzero()[0]
+        if len(rows):
+            yield _Written(own.position, slots[rows], take_stored(values, rows), known[rows])
 
     def _write(self, piece: _Written) -> None:
         self.table.columns[piece.position].write(piece.slots, *piece.values)

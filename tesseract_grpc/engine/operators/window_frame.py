@@ -31,6 +31,10 @@ class Stretches:
     def __len__(self) -> int:
         return len(self.parts)
 
+    def take(self, some: NDArray[np.intp]) -> Stretches:
+        """Some of the stretches."""
+        return Stretches(self.parts[some], self.begins[some], self.ends[some], self.grew[some])
+
     def with_rows(self, parts: Int64Array, places: Int64Array) -> Stretches:
         """These stretches, made longer by rows in other places or in other partitions."""
         if not len(parts):

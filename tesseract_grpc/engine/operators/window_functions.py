@@ -2,8 +2,13 @@
 
 A function is asked two things. `reach` tells, for stretches that changed, between which places results may differ
 (wanted) and which rows decide them (the frame). `results` works out the results of a frame, for all partitions in it at
-once. Nothing is remembered between commits but the results themselves: those before a stretch stand, and numbers go on
-from them. So what is maintained equals what is worked out anew, bit for bit.
+once. Nothing is remembered between commits but the results themselves, so what is maintained equals what is worked out
+anew, bit for bit.
+
+Where the result of a row follows from that row and the result of the row above (ranks, running counts, extremes and
+sums of whole numbers) a function *carries*: it goes on from the result above a stretch, which stands. And where it
+meets, below a stretch, the result that is stored already, all results below that stand too. So it reaches one row
+beyond a stretch at first, and `far`, to the end of the partition, only where that row's result has changed.
 """
 
 from __future__ import annotations
@@ -15,11 +20,12 @@ import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored, changed_values, stored_at
-from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
+from tesseract_grpc.engine.data.schema import DataType
+from tesseract_grpc.engine.data.vector import BoolArray
 from tesseract_grpc.engine.operators.aggregate.arrays import Int64Array, run_totals
 from tesseract_grpc.engine.operators.aggregate.sums import Average, Sum
 from tesseract_grpc.engine.operators.window_extremes import running_extremes
-from tesseract_grpc.engine.operators.window_frame import Frame, Stretches
+from tesseract_grpc.engine.operators.window_frame import NOWHERE, Frame, Stretches
 from tesseract_grpc.engine.query.window_column import WindowFunction
 
 
@@ -36,7 +42,9 @@ class Reach:
 class Numbering:
     """The number of a row."""
 
-    def reach(self, stretches: Stretches, counts: Int64Array) -> Reach:
+    carries = False
+
+    def reach(self, stretches: Stretches, counts: Int64Array, far: bool) -> Reach:
         """A partition that became longer or shorter is numbered anew to its end."""
         ends = np.where(stretches.grew, counts, stretches.ends)
         return Reach(stretches.begins, stretches.begins, ends, ends)
@@ -54,9 +62,14 @@ class Ranking:
         self._own = own  # where the ranks are
         self._dense = dense
 
-    def reach(self, stretches: Stretches, counts: Int64Array) -> Reach:
-        """From the row before the stretch, whose rank stands, to the end."""
-        return Reach(np.maximum(stretches.begins - 1, 0), stretches.begins, counts, counts)
+    carries = True
+
+    def reach(self, stretches: Stretches, counts: Int64Array, far: bool) -> Reach:
+        """From the row above a stretch."""
+        ends = _carried_ends(stretches, counts, far)
+        if not self._dense:
+            ends = np.where(stretches.grew, counts, ends)  # ranks are numbers of rows
+        return Reach(np.maximum(stretches.begins - 1, 0), stretches.begins, ends, ends)
 
     def results(self, frame: Frame) -> Stored:
         """The ranks of the wanted rows."""
@@ -92,7 +105,9 @@ class Shift:
         self._column = column
         self._offset = offset
 
-    def reach(self, stretches: Stretches, counts: Int64Array) -> Reach:
+    carries = False
+
+    def reach(self, stretches: Stretches, counts: Int64Array, far: bool) -> Reach:
         """The rows that see the stretch, and the rows that they see."""
         if self._offset >= 0:
             offset = np.minimum(self._offset, counts)
@@ -114,13 +129,20 @@ class Shift:
 class Running:
     """An aggregate over `rows` rows up to a row, or over all from the first of the partition."""
 
-    def __init__(self, function: WindowFunction, column: Column | None, rows: int | None) -> None:
+    def __init__(self, function: WindowFunction, column: Column, own: Column, rows: int | None) -> None:
         self._function = function
         self._column = column
+        self._own = own  # where the results are
         self._rows = rows
+        # The sum of doubles above a row is more than the double that is stored for it, and an average is no sum.
+        exact = function is not WindowFunction.AVG and own.type is not DataType.FLOAT64
+        self.carries = rows is None and (exact or function in (WindowFunction.MIN, WindowFunction.MAX))
 
-    def reach(self, stretches: Stretches, counts: Int64Array) -> Reach:
+    def reach(self, stretches: Stretches, counts: Int64Array, far: bool) -> Reach:
         """To the end, unless only some rows are aggregated."""
+        if self.carries:
+            ends = _carried_ends(stretches, counts, far)
+            return Reach(np.maximum(stretches.begins - 1, 0), stretches.begins, ends, ends)
         if self._rows is None:
             return Reach(np.zeros(len(counts), np.int64), stretches.begins, counts, counts)
         others = np.minimum(self._rows - 1, counts)
@@ -132,20 +154,65 @@ class Running:
         size = len(frame)
         rows = np.arange(size)
         first = frame.heads if self._rows is None else np.maximum(frame.heads, rows - (min(self._rows, size) - 1))
-        if self._column is None:
-            return (rows - first + 1)[frame.wanted], None
+        if self._function is WindowFunction.COUNT:
+            return self._counts(frame, rows, first)[frame.wanted], None
         stored = stored_at(self._column, frame.slots)
+        if self.carries:
+            stored = self._carried(stored, frame, rows)
         if self._function in (WindowFunction.SUM, WindowFunction.AVG):
             return _sums(self._function, self._column, stored, first, rows[frame.wanted])
-        present = rows - first + 1 if stored[1] is None else run_totals(stored[1].astype(np.int64), first)
-        if self._function is WindowFunction.COUNT:
-            return present[frame.wanted], None
-        least = self._function is WindowFunction.MIN
-        values = running_extremes(self._column, stored, first, least)[frame.wanted]
-        return _masked(values, present[frame.wanted] > 0)
+        values = running_extremes(self._column, stored, first, self._function is WindowFunction.MIN)[frame.wanted]
+        if stored[1] is None:
+            return values, None
+        valid = run_totals(stored[1].astype(np.int64), first)[frame.wanted] > 0
+        values[~valid] = 0
+        return values, valid
+
+    def _carried(self, stored: Stored, frame: Frame, rows: Int64Array) -> Stored:
+        """The values, with the result above each stretch in the place of the value there."""
+        above = ((frame.heads == rows) & (frame.places > 0)).nonzero()[0]
+        results, known = stored_at(self._own, frame.slots[above])
+        values, valid = stored
+        values[above] = results
+        if valid is None and known is not None:
+            valid = np.ones(len(rows), np.bool_)
+        if valid is not None:
+            valid[above] = True if known is None else known
+        return values, valid
+
+    def _counts(self, frame: Frame, rows: Int64Array, first: Int64Array) -> Int64Array:
+        valid = stored_at(self._column, frame.slots)[1]
+        present = np.ones(len(rows), np.int64) if valid is None else valid.astype(np.int64)
+        if self.carries:
+            above = ((frame.heads == rows) & (frame.places > 0)).nonzero()[0]
+            present[above] = self._own.values[frame.slots[above]]
+        return run_totals(present, first)
 
 
-Function = Numbering | Ranking | Shift | Running
+class Counting:
+    """The number of rows, at most `rows`: the number of a row as far as that goes."""
+
+    carries = False
+
+    def __init__(self, rows: int | None) -> None:
+        self._most = NOWHERE if rows is None else rows
+
+    def reach(self, stretches: Stretches, counts: Int64Array, far: bool) -> Reach:
+        """As for numbers, and no further than rows are counted."""
+        ends = np.minimum(np.where(stretches.grew, counts, stretches.ends), np.maximum(self._most, stretches.ends))
+        return Reach(stretches.begins, stretches.begins, ends, ends)
+
+    def results(self, frame: Frame) -> Stored:
+        """The counts of the wanted rows."""
+        return np.minimum(frame.places[frame.wanted] + 1, self._most), None
+
+
+Function = Numbering | Ranking | Shift | Running | Counting
+
+
+def _carried_ends(stretches: Stretches, counts: Int64Array, far: bool) -> Int64Array:
+    """Where the wanted rows end of a function that carries."""
+    return counts if far else np.minimum(stretches.ends + 1, counts)
 
 
 def _sums(function: WindowFunction, column: Column, stored: Stored, first: Int64Array, wanted: Int64Array) -> Stored:
@@ -157,8 +224,3 @@ def _sums(function: WindowFunction, column: Column, stored: Stored, first: Int64
     state.accumulate(first)
     values, valid = state.result(wanted)
     return (values + 0.0 if values.dtype == np.float64 else values), valid  # zero has no sign
-
-
-def _masked(values: AnyArray, valid: BoolArray) -> Stored:
-    values[~valid] = 0
-    return values, None if valid.all() else valid
