@@ -4,6 +4,9 @@ A row of the union is named by its input and its slot there, so a row that leave
 that is used again is a new row. Nothing is kept but the rows themselves: which row of the union a row of an input is,
 the key index of the derived table tells.
 
+A column of the union may name its rows though it does not name those of the input (the groups that the rows of a rollup
+stand below). When it changes, the row leaves the union under its old name and comes back under the new one.
+
 A column of the union is, input by input, a column of it or a constant. Texts of inputs that share one dictionary
 (groups of one table, for example) keep their codes; others are translated into a dictionary of the union's own.
 """
@@ -19,7 +22,17 @@ from numpy.typing import NDArray
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.commit import CommitLimits
-from tesseract_grpc.engine.data.delta import ChangeKind, Delta, RemoveReason, RowChange, Slots, Stored, column_bit
+from tesseract_grpc.engine.data.delta import (
+    ChangeKind,
+    Delta,
+    RemoveReason,
+    RowChange,
+    Slots,
+    Stored,
+    changed_values,
+    column_bit,
+    stored_at,
+)
 from tesseract_grpc.engine.data.derived_table import DerivedTable
 from tesseract_grpc.engine.data.dictionary import Dictionary
 from tesseract_grpc.engine.data.relation import Relation
@@ -106,6 +119,11 @@ class UnionOperator:
             for source, whats in zip(self.inputs, mapping, strict=True)
         ]
         self._keys = [self._key_places(which) for which in range(len(self.inputs))]
+        self._named_by = [self._naming_places(which) for which in range(len(self.inputs))]
+        self._renaming = [
+            np.uint64(sum({column_bit(self._parts[which][place].position) for place in places}))
+            for which, places in enumerate(self._named_by)
+        ]
 
     def _share_texts(self, column: Column, sources: Sequence[int | Constant]) -> None:
         """Takes over the dictionary of the inputs where they have just one between them."""
@@ -126,6 +144,16 @@ class UnionOperator:
         source = self.inputs[which].table
         return [(source.schema.columns[p].name, places[p]) for p in source.schema.key if p in places]
 
+    def _naming_places(self, which: int) -> list[int]:
+        """The places of columns that name rows of the union, and do not name those of an input."""
+        key = self.inputs[which].table.schema.key
+        columns = self.table.schema.columns[1:]
+        return [
+            index
+            for index, (part, column) in enumerate(zip(self._parts[which], columns, strict=True))
+            if column.primary_key and part.position >= 0 and part.position not in key
+        ]
+
     # Names of rows
 
     def _numbers(self, which: int, slots: AnyArray) -> Numbers:
@@ -137,9 +165,21 @@ class UnionOperator:
         for which, value in enumerate(self.branches):
             rows = (branch.values == value).nonzero()[0]
             if len(rows):
-                slots = self._find(which, keys.take(rows))
-                numbers[rows] = np.where(slots >= 0, self._numbers(which, slots), -1)
+                wanted = keys.take(rows)
+                slots = self._find(which, wanted)
+                found = np.where(slots >= 0, self._numbers(which, slots), -1)
+                numbers[rows] = np.where(self._named_so(which, found, wanted), found, -1)
         return numbers
+
+    def _named_so(self, which: int, numbers: Numbers, keys: Batch) -> BoolArray:
+        """Which rows of an input have the values by which they are named beside their own key."""
+        right = numbers >= 0
+        for place in self._named_by[which]:
+            column = self.table.columns[place + 1]
+            vector = keys.columns[column.schema.name]
+            held = stored_at(column, self.table.slots_of(numbers))
+            right &= ~changed_values(held, (vector.values, vector.valid))
+        return right
 
     def _find(self, which: int, keys: Batch) -> Slots:
         """The slots in one input of rows that are named as in the union."""
@@ -172,6 +212,7 @@ class UnionOperator:
     def apply(self, changes: Sequence[Delta], version: int) -> Delta:
         """Follows a commit. O(changes)."""
         transaction = Transaction(self.table, version, BY_SLOT, CommitLimits())
+        changes = [self._renamed(which, change) for which, change in enumerate(changes)]
         for which, change in enumerate(changes):
             if len(change.removed):
                 self._erase(transaction, which, change)
@@ -181,6 +222,18 @@ class UnionOperator:
             if len(change.inserted):
                 transaction.placed(self._place(which, change.inserted, version))
         return transaction.finish()
+
+    def _renamed(self, which: int, change: Delta) -> Delta:
+        """A change in which rows that get another name leave and come back."""
+        renamed = (change.changed & self._renaming[which]) != 0
+        if not renamed.any():
+            return change
+        rows, rest = renamed.nonzero()[0], (~renamed).nonzero()[0]
+        result = change.take(np.arange(len(change.inserted)), np.arange(len(change.removed)), rest)
+        result.inserted = np.concatenate((change.inserted, change.updated[rows]))
+        result.removed = np.concatenate((change.removed, change.updated[rows]))
+        result.reasons = np.concatenate((change.reasons, np.full(len(rows), RemoveReason.FILTERED, np.uint8)))
+        return result
 
     def _place(self, which: int, slots: Slots, version: int) -> Slots:
         values: dict[int, Stored] = {0: (np.full(len(slots), self.branches[which], np.int64), None)}
@@ -205,7 +258,7 @@ class UnionOperator:
 
     def apply_one(self, which: int, kind: ChangeKind, change: RowChange) -> RowChange | Delta | None:
         """The same for a change of one row, without arrays where the row stays."""
-        if kind is not ChangeKind.UPDATED:
+        if kind is not ChangeKind.UPDATED or change.changed & int(self._renaming[which]):
             changes = [Delta(change.version) for _ in self.inputs]
             changes[which] = as_delta(self.inputs[which], kind, change)
             return self.apply(changes, change.version)
