@@ -38,6 +38,7 @@ from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.counters import Counters
+from tesseract_grpc.engine.live.explain import PlanStep, explain
 from tesseract_grpc.engine.live.resolve import Planner, Resolved
 from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.session import QueryResult, Session
@@ -81,13 +82,21 @@ class CommitResult:
 class Hub:
     """One store: tables, sessions, one version line."""
 
-    def __init__(self, name: str = "default", *, epoch: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "default",
+        *,
+        epoch: str,
+        limits: Limits | None = None,
+        stopwatch: Callable[[], int] | None = None,
+    ) -> None:
+        """`stopwatch` tells nanoseconds, for plans that say how long work took; nothing else depends on it."""
         check_name(name, "hub", "hub")
         self.name = name
         self.epoch = epoch
         self.limits = limits or Limits()
         self.counters = Counters()
-        self._line = VersionLine()
+        self._line = VersionLine() if stopwatch is None else VersionLine(stopwatch=stopwatch)
         self._tables: dict[str, Table] = {}
         self._sessions: dict[str, Session] = {}
         self._sources: dict[str, Source] = {}
@@ -478,6 +487,22 @@ class Hub:
             if not old.sessions:
                 source.remove(old)
         return session
+
+    def explain(self, asked: str | Query) -> PlanStep:
+        """How a session, by name, or a query would be evaluated and maintained. Raises NotFound, InvalidRequest.
+
+        A query is evaluated to tell; nothing of it is kept.
+        """
+        if isinstance(asked, str):
+            session = self.session(asked)
+            return explain(session.result, session.plan, session.resolved.source)
+        resolved = self._resolve(asked)
+        result = resolved.source.results.get(resolved.plan.fingerprint)
+        if result is None:
+            self.counters.rows_examined += resolved.hydrate(self.version)
+            result = Result(resolved.table, resolved.plan, self._line, self.limits.result_history)
+            self.counters.rows_examined += result.hydrate()
+        return explain(result, resolved.plan, resolved.source)
 
     def _hydrate(self, resolved: Resolved, result: Result, hydration: Hydration | None) -> None:
         """Evaluates a new result, and new groups below it, and makes them follow commits."""

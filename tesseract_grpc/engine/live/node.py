@@ -95,6 +95,8 @@ class Node:
         self.examined = 0  # rows looked at by its hydration
         self.commits = 0  # commits that concerned it since
         self.rows_offered = 0  # rows of them
+        self.hydrate_ns = 0
+        self.apply_ns = 0  # since, without what follows from it
         self._make = make
 
     @property
@@ -125,7 +127,9 @@ class Node:
         for part in self.inputs:
             part.filter.set_now(self.line.now)
         self.deriver.table.update_version = version
+        begun = self.line.stopwatch()
         self.examined = self.deriver.hydrate(version)
+        self.hydrate_ns = self.line.stopwatch() - begun
         self.deriver.table.changelog.forget(version)
         self.hydrated = True
         return examined + self.examined
@@ -202,19 +206,25 @@ class Node:
             return self._publish(self._applied(changes, change.version))
         self.commits += 1
         self.rows_offered += 1
+        begun = self.line.stopwatch()
         try:
-            return self._publish(self.deriver.apply_one(part.which, *change))
+            derived = self.deriver.apply_one(part.which, *change)
         except OutOfRange as error:
             return self._fail(error)
+        self.apply_ns += self.line.stopwatch() - begun
+        return self._publish(derived)
 
     def _applied(self, changes: Sequence[Delta], version: int) -> Delta | None:
         self.commits += 1
         self.rows_offered += sum(map(len, changes))
+        begun = self.line.stopwatch()
         try:
-            return self.deriver.apply(changes, version)
+            derived = self.deriver.apply(changes, version)
         except OutOfRange as error:
             self._fail(error)
             return None
+        self.apply_ns += self.line.stopwatch() - begun
+        return derived
 
     def _fail(self, error: OutOfRange) -> Sequence[Result]:
         """It cannot follow any more: what shows it ends when the commit is through."""

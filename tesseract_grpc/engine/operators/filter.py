@@ -43,7 +43,9 @@ class FilterOperator:
         self.table = table
         self.predicate = predicate
         self.keys = keys
+        self.where: Filter | None = None  # what it was made of
         self.examined = 0  # rows looked at by the last hydration
+        self.index: str | None = None  # the index that it used
         self._reads = frozenset(predicate.columns)
         self._old_columns = old_columns
         self.key: RoutingKey | None = None
@@ -79,8 +81,12 @@ class FilterOperator:
     def hydrate(self) -> Slots:
         """The slots of the rows that match, ascending. O(n), or O(candidates) with an index that helps."""
         found = scan(self.table, self.predicate, self.keys)
-        self.examined = found.examined
+        self.examined, self.index = found.examined, found.index
         return found.slots
+
+    def count(self) -> int:
+        """How many rows match now. As costly as `hydrate`."""
+        return len(scan(self.table, self.predicate, self.keys).slots)
 
     def apply(self, delta: Delta, routed: bool = False) -> Delta:
         """The change of the result. O(delta).
@@ -162,6 +168,7 @@ def routed_filter(table: Relation, where: Filter | None, old_columns: frozenset[
     predicate = compile_predicate(where, table.schema, table.columns, intern=True)
     keys = routing_keys(where, table.schema, table.columns, intern=True)
     operator = FilterOperator(table, predicate, keys, old_columns)
+    operator.where = where
     if keys and usable(keys[0]):
         left = unrouted_part(where, keys[0], table.schema)
         rest = predicate if left is where else compile_predicate(left, table.schema, table.columns, intern=True)
