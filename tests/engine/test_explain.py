@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from tesseract_grpc.engine.data.commit import Write, WriteKind
-from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, IndexSchema, TableSchema
+from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, IndexSchema, Scalar, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.live.explain import PlanStep
@@ -43,7 +43,9 @@ def make() -> Hub:
 
 
 def put(hub: Hub, keys: range) -> None:
-    rows = [{"id": key, "side": f"s{key % 1000}" if key % 500 else "buy", "price": float(key)} for key in keys]
+    rows: list[dict[str, Scalar]] = [
+        {"id": key, "side": f"s{key % 1000}" if key % 500 else "buy", "price": float(key)} for key in keys
+    ]
     hub.commit([Write("t", WriteKind.UPSERT, Batch.of_rows(SCHEMA.columns[:3], rows))])
 
 
