@@ -34,7 +34,7 @@ from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.config import ConfigError, ServerConfig
 from tesseract_grpc.server.gate import Gate, shutting_down
 from tesseract_grpc.server.health import Health
-from tesseract_grpc.server.host import Clock, Hosts
+from tesseract_grpc.server.host import Clock, Hosts, keep_ticking
 from tesseract_grpc.server.methods import build_handlers
 from tesseract_grpc.server.services.definitions import Definitions
 from tesseract_grpc.server.services.hubs import Hubs
@@ -67,7 +67,7 @@ class Server:
         self._log = logs.logger()
         self._hosts = Hosts(self.config, clock)
         self._grpc: grpc.aio.Server | None = None
-        self._beat: asyncio.Task[None] | None = None
+        self._timers: list[asyncio.Task[None]] = []
         self._stopped = asyncio.Event()
         self._hurry = asyncio.Event()
         self._stopping = False
@@ -100,7 +100,10 @@ class Server:
         self._grpc = server
         await self._health.serving()
         audiences = [host.audience for host in self._hosts.by_name.values()]
-        self._beat = asyncio.create_task(keep_beating(audiences, self.config.progress_interval))
+        self._timers = [
+            asyncio.create_task(keep_beating(audiences, self.config.progress_interval)),
+            asyncio.create_task(keep_ticking(self._hosts.by_name.values(), self.config.tick_interval)),
+        ]
         self._log.info(
             "server.started",
             address=self.address,
@@ -125,8 +128,8 @@ class Server:
             host.audience.end_all(shutting_down())
         await self._emptied(patience)
         cut_off = self._gate.inside
-        if self._beat is not None:
-            self._beat.cancel()
+        for timer in self._timers:
+            timer.cancel()
         self._hosts.close()
         await self._grpc.stop(0 if cut_off else min(_LAST_GRACE, patience))
         self._log.info("server.stopped", cut_off=cut_off)

@@ -6,6 +6,7 @@ when something was created and how people describe it: that is the host's.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -56,10 +57,23 @@ class Host:
         self.lifetimes = Lifetimes(self._expire)
         self.table_notes: dict[str, Note] = {}
         self.session_notes: dict[str, Note] = {}
+        self.tick()
 
     def note(self, description: str = "") -> Note:
         """A note of something that is created now."""
         return Note(description, self.clock())
+
+    def tick(self) -> None:
+        """Moves the hub's clock to the present, to which now() is evaluated; where rows depend on it, that is a commit."""
+        before = self.hub.version
+        result = self.hub.tick(round(self.clock() * 1e6))
+        if result.version > before:
+            self.committed(result)
+
+    def freshen(self) -> None:
+        """The same before something is evaluated, if it costs nothing. Where rows depend on time the timer decides."""
+        if not self.hub.timely:
+            self.tick()
 
     def committed(self, result: CommitResult) -> None:
         """Tells everybody whom a commit concerns. O(watches of the sessions and tables that it touched)."""
@@ -119,6 +133,19 @@ class Host:
         if name in self.hub.sessions:
             logger().info("session.expired", hub=self.name, session=name)
             self.close_session(name)
+
+
+async def keep_ticking(hosts: Iterable[Host], interval: float) -> None:
+    """Moves the clocks of hubs every `interval` seconds, until cancelled. Costs next to nothing where nothing depends on
+    time."""
+    everyone = tuple(hosts)
+    while True:
+        await asyncio.sleep(interval)
+        for host in everyone:
+            try:
+                host.tick()
+            except Exception as error:  # a bug; the clocks of the other hubs, and the next tick, must not stand still
+                logger().error("hub.tick_failed", hub=host.name, error=type(error).__name__)
 
 
 class Hosts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from tesseract_grpc._proto.tesseract.v1 import (
     value_pb2,
 )
 from tesseract_grpc.server import Server, ServerConfig
+from tesseract_grpc.server.host import Clock
 from tests.wire import batch
 
 pb = table_service_pb2
@@ -179,10 +181,10 @@ def take_apart(error: grpc.aio.AioRpcError) -> Refused:
 
 
 @asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[tuple[Server, Api]]:
+async def serving(clock: Clock = time.time, **options: Any) -> AsyncIterator[tuple[Server, Api]]:
     """A server on a free port and a client of it."""
     config = ServerConfig(**{"listen": "127.0.0.1:0", "drain_timeout": 2.0, **options})
-    async with Server(config) as server, grpc.aio.insecure_channel(server.address) as channel:
+    async with Server(config, clock=clock) as server, grpc.aio.insecure_channel(server.address) as channel:
         yield server, Api(channel, server.address)
 
 

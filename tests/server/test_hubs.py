@@ -12,7 +12,7 @@ from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
 from tests.server.support import Api, insert, refused, serving, user, user_columns
 
-LATER = {"resume", "every_commit", "on_lag", "computed_columns"}
+LATER = {"resume", "every_commit", "on_lag"}
 
 
 async def test_the_server_says_what_it_is() -> None:

@@ -30,6 +30,8 @@ _WORDS = {
     "default": "default",
     "enum": "enum",
     "expression": "expression",
+    "default_expression": "default_expression",
+    "defaultExpression": "default_expression",
     "description": "description",
 }
 
@@ -81,6 +83,8 @@ def _dict_of(column: schema_pb2.Column, kinds: Mapping[str, Any]) -> dict[str, A
         found["enum"] = list(column.enum_values)
     if column.expression:
         found["expression"] = column.expression
+    if column.default_expression:
+        found["default_expression"] = column.default_expression
     if column.description:
         found["description"] = column.description
     return found
@@ -134,6 +138,7 @@ def _column_of(words: Mapping[str, Any], field: str) -> schema_pb2.Column:
         required=_flag(words, "required", field),
         enum_values=names,
         expression=_word(words, "expression", field),
+        default_expression=_word(words, "default_expression", field),
         description=_word(words, "description", field),
     )
     default = words.get("default")

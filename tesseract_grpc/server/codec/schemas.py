@@ -37,8 +37,9 @@ def _decode_column(message: twin.schema.Column, index: int) -> ColumnSchema:
             Reason.BAD_SCHEMA, f"column '{message.name[:140]}' needs a type: one of {known}", field=f"{where}.type"
         )
     check_description(message.description, f"{where}.description")
-    # A computed column needs no type, for its expression has one; until there are expressions the schema refuses it.
-    data_type = DataType(message.type) if message.type in _TYPES else DataType.STRING
+    # A computed column needs no type, for its expression has one, which the engine will find.
+    inferred = message.type not in _TYPES
+    data_type = DataType.STRING if inferred else DataType(message.type)
     return ColumnSchema(
         name=message.name,
         type=data_type,
@@ -47,6 +48,8 @@ def _decode_column(message: twin.schema.Column, index: int) -> ColumnSchema:
         default=_default(message, data_type, f"{where}.default_value"),
         enum_values=tuple(message.enum_values),
         expression=message.expression,
+        default_expression=message.default_expression,
+        inferred=inferred,
         description=message.description,
     )
 
@@ -96,6 +99,7 @@ def encode_column(column: ColumnSchema) -> twin.schema.Column:
         required=column.required,
         enum_values=column.enum_values,
         expression=column.expression,
+        default_expression=column.default_expression,
         description=column.description,
     )
     if column.default is not None:

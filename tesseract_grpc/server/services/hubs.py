@@ -17,6 +17,7 @@ from tesseract_grpc.server.paging import page
 pb = twin.hub_service
 
 FEATURES = (
+    "computed_columns",
     "edit",
     "expressions",
     "grouping",
@@ -28,7 +29,7 @@ FEATURES = (
     "write_stream",
 )
 """The optional features of this server. What a request may also ask for and is not here (`resume`, `on_lag`,
-`every_commit`, `computed_columns`) is refused with FEATURE_NOT_AVAILABLE."""
+`every_commit`) is refused with FEATURE_NOT_AVAILABLE."""
 
 
 class Hubs:

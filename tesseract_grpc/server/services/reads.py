@@ -56,6 +56,7 @@ class Reads:
     async def _run(self, request: pb.QueryRequest | pb.QueryStreamRequest, window: Window, call: Call) -> QueryResult:
         host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
         await host.versions.wait(request.min_version, call.remaining())
+        host.freshen()
         query = decode_query(request.query, QueryNames(host), host.query_limits)
         found = host.hub.begin_query(query, window)
         # A large result is put in order in a worker thread, so that commits and other calls go on meanwhile.

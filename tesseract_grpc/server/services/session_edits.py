@@ -50,6 +50,7 @@ class SessionEdits:
         query = self._merged(host, session, request.session.query, paths)
         edited = query != session.query
         if edited:
+            host.freshen()
             with fields_under("session"):
                 host.hub.edit_session(id, query, validate_only=request.validate_only)
         note = host.session_notes.setdefault(id, host.note())

@@ -52,6 +52,7 @@ class Sessions:
         """
         if request.validate_only or request.session_id in host.hub.sessions:
             return None
+        host.freshen()
         query, permanent = _decode(host, request.session)
         with fields_under("session"):
             hydration = host.hub.begin_session(query, permanent=permanent)

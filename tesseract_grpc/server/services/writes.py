@@ -51,6 +51,8 @@ class Writes:
 
     def _commit(self, host: Host, request: pb.WriteRequest) -> pb.WriteResponse:
         writes = self._decode(host, request)
+        if any(host.table(write.table).formulas is not None for write in writes):
+            host.freshen()  # a default may be now()
         try:
             result = host.hub.commit(writes, validate_only=request.validate_only)
         except InvalidRequest as error:

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import pytest
-
-from tesseract_grpc.client import AsyncEventHorizon, Delta, FeatureNotAvailable, NotFound, Retry, Snapshot
+from tesseract_grpc.client import AsyncEventHorizon, Delta, NotFound, Retry, Snapshot
 from tesseract_grpc.testing import running_server
 from tests.client.aio.support import eventually
 from tests.client.serving import free_port
@@ -20,9 +18,8 @@ async def test_the_first_example(server: Any, table_id: str) -> None:
             {"name": "id", "type": "int64", "primary_key": True},
             {"name": "name", "type": "string"},
             {"name": "age", "type": "number", "index": True},
+            {"name": "label", "expression": 'name + " (" + age + ")"'},
         ]
-        with pytest.raises(FeatureNotAvailable):
-            await hub.create_tesseract(table_id, [*columns, {"name": "label", "expression": 'name + " (" + age + ")"'}])
         users = await hub.create_tesseract(table_id, columns=columns)
         await users.on("add", added.append)
         await users.on("update", updated.append)
@@ -37,7 +34,7 @@ async def test_the_first_example(server: Any, table_id: str) -> None:
             sort=[{"field": "age", "direction": "desc"}],
         )
         data = await adults.get_data(start=0, limit=50)
-        assert data == [{"id": 1, "name": "Ada", "age": 37.0}]
+        assert data == [{"id": 1, "name": "Ada", "age": 37.0, "label": "Ada (37)"}]
         assert data.to_arrow().num_rows == len(data.to_pandas()) == len(data.to_polars()) == 1
         await adults.on("data", shown.append)
         events: list[Any] = []
@@ -50,7 +47,7 @@ async def test_the_first_example(server: Any, table_id: str) -> None:
         assert isinstance(events[1], Delta)
         await eventually(lambda: shown and [row["id"] for row in shown[-1]] == [3, 1])
         await eventually(lambda: removed and len(added) == 2)
-        assert updated == [[{"id": 1, "age": 37.0}]]
+        assert updated == [[{"id": 1, "age": 37.0, "label": "Ada (37)"}]]
         assert [row["name"] for row in removed[0]] == ["Bob"]
 
 

@@ -8,7 +8,6 @@ from tesseract_grpc.client import (
     AlreadyExists,
     AsyncEventHorizon,
     AsyncTesseract,
-    FeatureNotAvailable,
     InvalidRequest,
     NotFound,
     TesseractError,
@@ -107,7 +106,7 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], type[TesseractError], str]] = {
     "no type": ([KEY, {"name": "e"}], InvalidRequest, "BAD_SCHEMA"),
     "a bad name": ([KEY, {"name": "__e", "type": "bool"}], InvalidRequest, "BAD_NAME"),
     "an index over json": ([KEY, {"name": "j", "type": "json", "index": True}], InvalidRequest, "BAD_SCHEMA"),
-    "an expression": ([KEY, {"name": "twice", "expression": "id * 2"}], FeatureNotAvailable, "FEATURE_NOT_AVAILABLE"),
+    "an expression": ([KEY, {"name": "twice", "expression": "id * "}], InvalidRequest, "BAD_EXPRESSION"),
 }
 
 

@@ -3,9 +3,7 @@
 
 from typing import Any
 
-import pytest
-
-from tesseract_grpc.client import Delta, EventHorizon, FeatureNotAvailable, NotFound, Retry, Snapshot
+from tesseract_grpc.client import Delta, EventHorizon, NotFound, Retry, Snapshot
 from tesseract_grpc.testing import running_server
 from tests.client.serving import free_port
 from tests.client.sync.support import eventually
@@ -21,9 +19,8 @@ def test_the_first_example(server: Any, table_id: str) -> None:
             {"name": "id", "type": "int64", "primary_key": True},
             {"name": "name", "type": "string"},
             {"name": "age", "type": "number", "index": True},
+            {"name": "label", "expression": 'name + " (" + age + ")"'},
         ]
-        with pytest.raises(FeatureNotAvailable):
-            hub.create_tesseract(table_id, [*columns, {"name": "label", "expression": 'name + " (" + age + ")"'}])
         users = hub.create_tesseract(table_id, columns=columns)
         users.on("add", added.append)
         users.on("update", updated.append)
@@ -38,7 +35,7 @@ def test_the_first_example(server: Any, table_id: str) -> None:
             sort=[{"field": "age", "direction": "desc"}],
         )
         data = adults.get_data(start=0, limit=50)
-        assert data == [{"id": 1, "name": "Ada", "age": 37.0}]
+        assert data == [{"id": 1, "name": "Ada", "age": 37.0, "label": "Ada (37)"}]
         assert data.to_arrow().num_rows == len(data.to_pandas()) == len(data.to_polars()) == 1
         adults.on("data", shown.append)
         events: list[Any] = []
@@ -51,7 +48,7 @@ def test_the_first_example(server: Any, table_id: str) -> None:
         assert isinstance(events[1], Delta)
         eventually(lambda: shown and [row["id"] for row in shown[-1]] == [3, 1])
         eventually(lambda: removed and len(added) == 2)
-        assert updated == [[{"id": 1, "age": 37.0}]]
+        assert updated == [[{"id": 1, "age": 37.0, "label": "Ada (37)"}]]
         assert [row["name"] for row in removed[0]] == ["Bob"]
 
 
