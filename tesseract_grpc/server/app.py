@@ -38,6 +38,7 @@ from tesseract_grpc.server.host import Clock, Hosts, keep_ticking
 from tesseract_grpc.server.methods import build_handlers
 from tesseract_grpc.server.services.definitions import Definitions
 from tesseract_grpc.server.services.hubs import Hubs
+from tesseract_grpc.server.services.plans import Plans
 from tesseract_grpc.server.services.reads import Reads
 from tesseract_grpc.server.services.session_edits import SessionEdits
 from tesseract_grpc.server.services.session_reads import SessionReads
@@ -163,7 +164,7 @@ class Server:
         hosts = self._hosts
         return {
             "tesseract.v1.TableService": (Definitions(hosts), Writes(hosts), Reads(hosts), TableWatches(hosts)),
-            "tesseract.v1.SessionService": (Sessions(hosts), SessionEdits(hosts), SessionReads(hosts)),
+            "tesseract.v1.SessionService": (Sessions(hosts), SessionEdits(hosts), SessionReads(hosts), Plans(hosts)),
             "tesseract.v1.HubService": (Hubs(hosts),),
         }
 

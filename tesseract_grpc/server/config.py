@@ -84,7 +84,7 @@ class ServerConfig(BaseModel):
     progress_interval: Seconds = Field(default=5.0, description="Longest silence of a watch before it sends Progress.")
     tick_interval: Annotated[float, Field(ge=0.01, le=86_400)] = Field(
         default=1.0,
-        description="How often the clock of a hub moves, to which now() is evaluated. A commit where rows depend on it.",
+        description="How often the clock moves to which now() is evaluated. A commit where rows depend on it.",
     )
     idle_timeout: Seconds = Field(
         default=30.0,

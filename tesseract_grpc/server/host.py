@@ -48,7 +48,7 @@ class Host:
         self.name = name
         self.config = config
         self.clock = clock
-        self.hub = Hub(name, epoch=secrets.token_hex(8), limits=engine_limits(config))
+        self.hub = Hub(name, epoch=secrets.token_hex(8), limits=engine_limits(config), stopwatch=time.perf_counter_ns)
         self.filter_limits = FilterLimits(config.max_filter_depth, config.max_filter_nodes)
         self.query_limits = QueryLimits(self.filter_limits, config.max_query_depth, config.max_query_parts)
         self.memory = RequestMemory(config.request_id_memory)
@@ -64,7 +64,7 @@ class Host:
         return Note(description, self.clock())
 
     def tick(self) -> None:
-        """Moves the hub's clock to the present, to which now() is evaluated; where rows depend on it, that is a commit."""
+        """Moves the clock to which now() is evaluated to the present; where rows depend on it, that is a commit."""
         before = self.hub.version
         result = self.hub.tick(round(self.clock() * 1e6))
         if result.version > before:
@@ -136,8 +136,8 @@ class Host:
 
 
 async def keep_ticking(hosts: Iterable[Host], interval: float) -> None:
-    """Moves the clocks of hubs every `interval` seconds, until cancelled. Costs next to nothing where nothing depends on
-    time."""
+    """Moves the clocks of hubs every `interval` seconds, until cancelled. Where nothing depends on time it costs next to
+    nothing."""
     everyone = tuple(hosts)
     while True:
         await asyncio.sleep(interval)

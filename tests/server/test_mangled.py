@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import grpc
 
@@ -86,7 +87,7 @@ def mangle(raw: bytes, chance: random.Random) -> bytes:
 async def test_whatever_comes_is_answered(pytestconfig: object) -> None:
     seed = getattr(pytestconfig, "option").hypothesis_seed  # noqa: B009 (no type says that it is there)
     chance = random.Random(seed)
-    options = {"max_tables": 20, "max_sessions": 50, "max_version_wait": 0.01}
+    options: dict[str, Any] = {"max_tables": 20, "max_sessions": 50, "max_version_wait": 0.01}
     async with serving(**options) as (server, api):
         await api.create_users()
         await api.insert([user(id) for id in range(30)])

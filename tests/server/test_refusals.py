@@ -391,7 +391,7 @@ CASES = [
 ]  # fmt: skip
 
 
-LIMITS = {
+LIMITS: dict[str, Any] = {
     "max_rows_per_write": 1_000,
     "max_rows_per_table": 50,
     "max_string_bytes": 4_096,

@@ -187,7 +187,7 @@ class Feed:
         edit = response.session_changed
         before, self.schema = self.schema, Schema.of(edit.columns)
         types = self.schema.types
-        if self.schema.key != before.key or any(types[name] != before.types[name] for name in before.key):
+        if set(self.schema.key) != set(before.key) or any(types[name] != before.types[name] for name in before.key):
             raise StreamBroken("definition_changed", "the session was edited and its rows are named by other columns")
         kept = frozenset(name for name in types if before.types.get(name) == types[name])
         self._edited = Edited(edit.generation, tuple(types), kept)

@@ -19,6 +19,7 @@ pb = twin.hub_service
 FEATURES = (
     "computed_columns",
     "edit",
+    "explain",
     "expressions",
     "grouping",
     "min_version",

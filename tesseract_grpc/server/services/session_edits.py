@@ -1,8 +1,8 @@
 """SessionService: editing live sessions.
 
 An edit is made of the session's present definition and what the mask names of the new one, and is then judged as a
-whole, as if the session were created so. What a mask does not name stays, and the permanent filter stays in any case. Other
-sessions that the query reads from are taken as they are at the edit.
+whole, as if the session were created so. What a mask does not name stays, and the permanent filter stays in any case.
+Other sessions that the query reads from are taken as they are at the edit.
 """
 
 from __future__ import annotations

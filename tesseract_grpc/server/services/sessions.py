@@ -18,7 +18,7 @@ from tesseract_grpc.server.codec.filters import decode_filter, encode_filter
 from tesseract_grpc.server.codec.queries import decode_query, encode_query
 from tesseract_grpc.server.codec.schemas import check_description, encode_columns
 from tesseract_grpc.server.codec.values import decode_duration, encode_duration, encode_time
-from tesseract_grpc.server.errors import Refusal, fields_under, invalid, limit_exceeded, not_available
+from tesseract_grpc.server.errors import Refusal, fields_under, invalid, limit_exceeded
 from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.names import hub_id, of_session, session_name
@@ -125,10 +125,6 @@ class Sessions:
         return pb.ListSessionsResponse(
             sessions=[encode_session(host, host.session(each)) for each in ids], next_page_token=token
         )
-
-    async def explain_session(self, request: pb.ExplainSessionRequest, call: Call) -> pb.ExplainSessionResponse:
-        """Explaining comes with the feature "explain"."""
-        raise not_available("explain", "explaining a plan", "name" if request.name else "query")
 
     async def delete_session(self, request: pb.DeleteSessionRequest, call: Call) -> pb.DeleteSessionResponse:
         """Deletes a session."""

@@ -505,7 +505,7 @@ class PlanStep(_message.Message):
 
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanStep]:
-        """The steps that it reads."""
+        """The steps that it reads. Steps more than 80 deep are left out; the text has them."""
 
     def __init__(
         self,
