@@ -18,7 +18,7 @@ from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.operators.filter import routed_filter
 from tesseract_grpc.engine.operators.window import WindowOperator
-from tesseract_grpc.engine.operators.window_schema import MAX_WINDOW_COLUMNS, window_schema
+from tesseract_grpc.engine.operators.window_schema import window_schema
 from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.engine.query.window_column import WindowColumn, WindowFunction
 from tests.engine.small import small_thresholds
@@ -50,6 +50,7 @@ JSON_SCHEMA = TableSchema((*SCHEMA.columns, ColumnSchema("doc", DataType.JSON)))
         (WindowColumn("w", F.RANK, "", (), (SortKey("id"), SortKey("doc"))), Reason.BAD_SORT, "order_by[1].column"),
         (WindowColumn("w", F.RANK, "", (), (SortKey("id"),) * 17), Reason.BAD_SORT, "order_by"),
         (WindowColumn("w", F.LAG, "size", offset=-1), Reason.MALFORMED_REQUEST, "offset"),
+        (WindowColumn("w", F.LEAD, "size", offset=0), Reason.MALFORMED_REQUEST, "offset"),
         (WindowColumn("w", F.SUM, "size", offset=2), Reason.MALFORMED_REQUEST, "offset"),
         (WindowColumn("w", F.SUM, "size", rows=0), Reason.MALFORMED_REQUEST, "rows"),
         (WindowColumn("w", F.SUM, "size", rows=-3), Reason.MALFORMED_REQUEST, "rows"),
@@ -62,14 +63,6 @@ def test_what_is_wrong_is_refused_with_its_field(column: WindowColumn, reason: R
         window_schema((WindowColumn("first", F.ROW_NUMBER), column), JSON_SCHEMA)
     assert caught.value.reason is reason
     assert caught.value.field == f"query.window_columns[1].{field}"
-
-
-def test_there_is_a_limit_of_window_columns() -> None:
-    columns = [WindowColumn(f"w{index}", F.ROW_NUMBER) for index in range(MAX_WINDOW_COLUMNS + 1)]
-    assert len(window_schema(columns[:-1], SCHEMA)) == MAX_WINDOW_COLUMNS
-    with pytest.raises(EngineError) as caught:
-        window_schema(columns, SCHEMA)
-    assert caught.value.reason is Reason.LIMIT_EXCEEDED
 
 
 def test_results_have_the_types_of_their_functions() -> None:

@@ -225,7 +225,7 @@ def asks(index: int) -> st.SearchStrategy[Ask]:
             st.sampled_from(columns[function]),
             st.sampled_from(((), ("part",), ("part", "flag"), ("size",), ("count", "kind"))),
             st.lists(order, max_size=2, unique_by=lambda by: by.column).map(tuple),
-            st.sampled_from((0, 1, 2, 2**62)) if function in ("LAG", "LEAD") else st.just(1),
+            st.sampled_from((1, 2, 3, 2**62)) if function in ("LAG", "LEAD") else st.just(1),
             st.sampled_from((None, 1, 2, 3, 2**62)) if aggregate else st.none(),
         )
 

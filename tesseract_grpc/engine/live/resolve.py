@@ -20,6 +20,7 @@ from tesseract_grpc.engine.data.schema import missing_table
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.node import Make, Node
 from tesseract_grpc.engine.live.resolve_computed import computed_columns
+from tesseract_grpc.engine.live.resolve_window import window_columns
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.stage import Stage
@@ -106,7 +107,7 @@ class Planner:
                 Reason.MALFORMED_REQUEST, "having needs a grouping; put the condition into filter", field="query.having"
             )
         if query.window_columns:
-            raise _not_there("window_columns", "query.window_columns")
+            stage = window_columns(self, stage, query.window_columns, "query.window_columns")
         return stage
 
     def origin(self, query: Query) -> Stage:

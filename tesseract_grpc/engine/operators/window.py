@@ -205,9 +205,9 @@ class WindowOperator:
         try:
             values = own.function.results(frame)
         except OutOfRange as error:
-            raise OutOfRange(
-                error.reason, f"{error.message} (window column: '{own.name}')", field=error.field, hint=error.hint
-            ) from None
+            partition = partitions.name_of(int(frame.slots[error.group]))
+            message = f"{error.message} (window column: '{own.name}'; partition: {partition})"
+            raise OutOfRange(error.reason, message, field=error.field, hint=error.hint) from None
         slots = frame.slots[frame.wanted]
         known = self.table.alive[slots]
         differs = changed_values(stored_at(column, slots), values) | ~known

@@ -219,6 +219,11 @@ class WindowPartitions:
         wanted = slice(0, len(slots)) if whole else spans(heads + (begins - start), ends - begins)
         return Frame(slots, np.repeat(heads, counts), np.repeat(tops, counts), spans(start, counts), wanted)
 
+    def name_of(self, slot: int) -> str:
+        """What the partition of a row is called in a message: the values that its rows share."""
+        columns = [self.base.columns[position] for position in self.by]
+        return ", ".join(f"{column.schema.name} = {column.value(slot)!r}" for column in columns) or "all rows"
+
     def memory_bytes(self) -> int:
         """The memory held, in bytes."""
         arrays = (self._part_of, self._slots, self._starts, self._counts, self._room)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tesseract_grpc.engine.data.errors import InvalidRequest, LimitExceeded, Reason
+from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.operators.aggregate.contract import AggregateFunction, result_type
 from tesseract_grpc.engine.query.query import Limits
@@ -26,24 +26,22 @@ _LIMITS = Limits()
 
 
 def window_schema(
-    columns: Sequence[WindowColumn], schema: TableSchema, limits: Limits = _LIMITS
+    columns: Sequence[WindowColumn],
+    schema: TableSchema,
+    limits: Limits = _LIMITS,
+    field: str = "query.window_columns",
+    start: int = 0,
 ) -> tuple[ColumnSchema, ...]:
-    """The columns that window columns add to a relation. Raises InvalidRequest, LimitExceeded."""
-    if len(columns) > MAX_WINDOW_COLUMNS:
-        raise LimitExceeded(
-            Reason.LIMIT_EXCEEDED,
-            f"{len(columns)} window columns; the limit is {MAX_WINDOW_COLUMNS}",
-            field="query.window_columns",
-        )
+    """The columns that window columns add to a relation; the first is the one at `start`. Raises InvalidRequest."""
     added: list[ColumnSchema] = []
-    for index, column in enumerate(columns):
-        field = f"query.window_columns[{index}]"
-        _check_place(column, schema, limits, field)
-        added.append(_result_column(column, schema, field))
+    for index, column in enumerate(columns, start):
+        where = f"{field}[{index}]"
+        _check_place(column, schema, limits, where)
+        added.append(_result_column(column, schema, where))
         try:
             TableSchema((*schema.columns, *added))
         except InvalidRequest as error:  # the name is taken, or is none
-            raise InvalidRequest(error.reason, error.message, field=f"{field}.name") from None
+            raise InvalidRequest(error.reason, error.message, field=f"{where}.name") from None
     return tuple(added)
 
 
@@ -80,8 +78,8 @@ def _result_column(column: WindowColumn, schema: TableSchema, field: str) -> Col
         raise _malformed(f"{name} needs a column", f"{field}.column")
     if column.function not in SHIFTING and column.offset != 1:
         raise _malformed(f"{name} has no offset; LAG and LEAD have", f"{field}.offset")
-    if column.offset < 0:
-        raise _malformed(f"the offset is {column.offset}; it cannot be negative", f"{field}.offset")
+    if column.offset < 1:
+        raise _malformed(f"the offset is {column.offset}; it must be at least 1", f"{field}.offset")
     if column.rows is not None:
         if column.function not in AGGREGATING:
             raise _malformed(f"{name} is not over a number of rows", f"{field}.rows")
