@@ -101,7 +101,7 @@ class Mirror:
         if edit.generation != response.generation or edit.generation <= self.generation:
             raise MirrorError(f"generation {edit.generation} after {self.generation}")
         self._columns(edit.columns)
-        if self.key_names != keys or any(self._types[name] != types[name] for name in keys):
+        if set(self.key_names) != set(keys) or any(self._types[name] != types[name] for name in keys):
             raise MirrorError("an edit names rows by other columns")
         stays = [name for name in self.column_names if types.get(name) == self._types[name]]
         self.rows = [{name: row[name] for name in stays} for row in self.rows]

@@ -35,8 +35,8 @@ def rows_of(batch: value_pb2.RowBatch) -> list[Row]:
 
 
 def key_of(row: Row, names: Iterable[str]) -> Key:
-    """The key of a row, ready to be looked up: values of different types never meet as equals."""
-    return tuple((type(row[name]).__name__, row[name]) for name in names)
+    """The key of a row, ready to be looked up: values of different types never meet as equals, and NaN is itself."""
+    return tuple(("NaN",) if row[name] != row[name] else (type(row[name]).__name__, row[name]) for name in names)
 
 
 def _present(validity: bytes, at: int) -> bool:

@@ -13,8 +13,9 @@ from typing import Any
 import duckdb
 
 from tests.oracle import asks
-from tests.oracle.asks import Ask, Definition, Field, Question, Row, Span
+from tests.oracle.asks import Ask, Definition, Field, Row
 from tests.oracle.model import Model
+from tests.oracle.question import Question, Span
 
 TYPES = {
     "bool": "BOOLEAN",
@@ -24,6 +25,20 @@ TYPES = {
     "string": "VARCHAR",
     "json": "VARCHAR",
 }
+
+
+def sayable(ask: Question) -> bool:
+    """Whether SQL can say it: a plain question of a table."""
+    return ask == Question(ask.table, ask.filter, ask.columns, ask.sort) and plain(ask.filter)
+
+
+def plain(ask: Ask | None) -> bool:
+    match ask:
+        case asks.AllOf(parts) | asks.AnyOf(parts):
+            return all(map(plain, parts))
+        case asks.Not(inner):
+            return plain(inner)
+    return not isinstance(ask, asks.Custom)
 
 
 class SqlOracle:

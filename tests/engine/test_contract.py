@@ -106,7 +106,7 @@ def test_operators_keep_their_contract(seed: int) -> None:
     table = Table("t", SCHEMA, 0, HistoryLimits(commits=choose.choice((1, 50))))
     operators = [CheckedOperator(table, where, sort) for where in FILTERS for sort in SORTS]
     for version in range(1, 60):
-        transaction = Transaction(table, version, TableSelector(table), CommitLimits())
+        transaction = Transaction(table, version, TableSelector(table, 0), CommitLimits())
         for _ in range(choose.choice((1, 1, 3))):
             transaction.apply(_random_write(choose))
         delta = transaction.finish()

@@ -7,8 +7,10 @@ import pytest
 from tesseract_grpc.engine.hub import Hub
 from tests.engine import translate
 from tests.engine.viewer import TableViewer, Viewer
-from tests.oracle.asks import By, Compare, Definition, Field, Put, Question, Span
+from tests.oracle.answer import shape_of
+from tests.oracle.asks import Compare, Definition, Field, Put
 from tests.oracle.model import Model
+from tests.oracle.question import By, Question, Span
 
 WIDE = Definition("wide", (Field("id", "int64", key=True), *(Field(f"c{n}", "int64") for n in range(1, 80))))
 
@@ -28,7 +30,7 @@ def test_a_change_of_a_late_column_reaches_every_reader(rows: int, span: Span) -
         Question("wide", Compare("c63", ">", 1), sort=(By("c79"),)),
     )
     viewers = [
-        Viewer(hub.open_session(translate.query(question, WIDE), f"s{number}"), question, WIDE, span)
+        Viewer(hub.open_session(translate.query(question), f"s{number}"), question, shape_of(model, question), span)
         for number, question in enumerate(asked)
     ]
     table_viewer = TableViewer(hub.watch_table("wide", old_values=True), WIDE)
@@ -43,6 +45,6 @@ def test_a_change_of_a_late_column_reaches_every_reader(rows: int, span: Span) -
         table_viewer.compare(model)
         for viewer in viewers:
             viewer.take(hub.version)
-            viewer.compare(model.answer(viewer.question)[0])
+            viewer.compare(*model.answer(viewer.question, viewer.span))
     for viewer in viewers:
         viewer.finish()

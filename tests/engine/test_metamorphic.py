@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 from tesseract_grpc.engine.hub import Hub
 from tests.engine import translate
 from tests.engine.viewer import Viewer
-from tests.oracle.asks import AllOf, AnyOf, Ask, Definition, IsNull, Not, Put, Question, Span
-from tests.oracle.model import Model, Refused
+from tests.oracle.answer import shape_of
+from tests.oracle.asks import AllOf, AnyOf, Ask, Definition, IsNull, Not, Put
+from tests.oracle.model import Model
+from tests.oracle.question import Question, Span
+from tests.oracle.rows import Refused
 from tests.world import domain, questions, writes
 
 seeds = st.integers(0, 2**32 - 1)
@@ -52,14 +55,11 @@ class Subject:
         return made
 
     def watch(self, question: Question, span: Span = WHOLE) -> Viewer:
-        definition = self.model.definitions[question.table]
-        query = translate.query(question, definition)
-        session = self.hub.open_session(query, f"s{len(self.hub.sessions)}")
-        return Viewer(session, question, definition, span)
+        session = self.hub.open_session(translate.query(question), f"s{len(self.hub.sessions)}")
+        return Viewer(session, question, shape_of(self.model, question), span)
 
     def rows(self, question: Question) -> list[str]:
-        definition = self.model.definitions[question.table]
-        return [repr(row) for row in self.hub.query(translate.query(question, definition)).rows.to_rows()]
+        return [repr(row) for row in self.hub.query(translate.query(question)).rows.to_rows()]
 
 
 def question_of(rng: Random, filter: Ask | None) -> Question:

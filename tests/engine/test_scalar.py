@@ -19,8 +19,10 @@ from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.testing import rows_of
 from tests.engine import translate
 from tests.engine.viewer import Viewer
+from tests.oracle.answer import shape_of
 from tests.oracle.asks import AllOf, Compare, Definition, Put
-from tests.oracle.model import Model, Refused
+from tests.oracle.model import Model
+from tests.oracle.rows import Refused
 from tests.world import domain, questions, writes
 
 HIDDEN: dict[str, list[dict[str, Any]]] = {
@@ -64,8 +66,8 @@ class Two:
             question = replace(question, filter=AllOf(parts))
             span = questions.span(self.rng)
             for hub, viewers in zip(self.hubs, self.viewers, strict=True):
-                session = hub.open_session(translate.query(question, definition), f"s{number}")
-                viewers.append(Viewer(session, question, definition, span))
+                session = hub.open_session(translate.query(question), f"s{number}")
+                viewers.append(Viewer(session, question, shape_of(self.model, question), span))
 
     def commit(self, put: Put) -> bool:
         try:

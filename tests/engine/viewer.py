@@ -9,15 +9,17 @@ end state: that a remove says the true reason, and that an old value is the valu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from tesseract_grpc._proto.tesseract.v1 import change_pb2
 from tesseract_grpc.engine.live.changes import Changes
 from tesseract_grpc.testing import Answer, Mirror, Response, check_stream
 from tests import wire
 from tests.engine import translate
-from tests.oracle.asks import Definition, Key, Question, Row, Span
+from tests.oracle.asks import Definition, Field, Key, Row
 from tests.oracle.model import Model
+from tests.oracle.question import Question, Span
+from tests.oracle.relation import Relation, same_key
 
 
 def plain(row: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -29,14 +31,40 @@ def same(mine: list[Row], true: list[Row], what: str) -> None:
     assert [plain(row) for row in mine] == [plain(row) for row in true], f"{what}:\n  {mine}\nand in truth\n  {true}"
 
 
+class Shape(Protocol):
+    """What a question leads to: its columns, and which of them name a row."""
+
+    @property
+    def key(self) -> tuple[str, ...]: ...
+
+    @property
+    def fields(self) -> tuple[Field, ...]: ...
+
+    def field(self, name: str) -> Field: ...
+
+
+def types_of(shape: Shape, watch: Any) -> wire.Types:
+    """The types of the columns of a watch, in its order; they must be those of the truth."""
+    names = [column.name for column in watch.columns]
+    wanted = {field.name for field in shape.fields}
+    assert set(names) == wanted, f"the columns are {names} and not {wanted}"
+    types = {column.name: column.type.name.lower() for column in watch.columns}
+    for name in names:
+        assert types[name] == shape.field(name).type, f"{name} is {types[name]} and not {shape.field(name).type}"
+    keys = {column.name for column in watch.columns if column.primary_key}
+    assert keys == set(shape.key), f"rows are named by {keys} and not {shape.key}"
+    return types
+
+
 class Recording:
     """The stream of one watch as a client would get it, and the mirror after it."""
 
-    def __init__(self, definition: Definition, names: tuple[str, ...], watch: Any) -> None:
-        self.definition = definition
-        self.types: wire.Types = {f.name: f.type for name in names for f in definition.fields if f.name == name}
+    def __init__(self, shape: Shape, watch: Any) -> None:
+        self.types = types_of(shape, watch)
+        self.key_names = shape.key
         self.watch = watch
         self.stalled = False
+        self.generation = 1
         self.stream: list[Response] = []
         self.truth: dict[int, Answer] = {}
         self.mirror = Mirror()
@@ -44,31 +72,38 @@ class Recording:
     def begin(self) -> None:
         snapshot = self.watch.snapshot()
         assert self.watch.cursor == snapshot.version
-        for response in translate.opening(self.types, self.definition.key, snapshot):
+        for response in translate.opening(self.types, self.key_names, snapshot, self.generation):
             self.record(response)
 
     def record(self, response: Response) -> None:
         self.stream.append(response)
         self.mirror.apply(response)
 
-    def take(self, version: int) -> Changes | None:
+    def take(self, version: int) -> list[Changes]:
         """One round of the server's loop: what there is to say, or that there is nothing to say."""
-        changes: Changes = self.watch.take()
+        taken = []
+        more = True
+        while more:
+            changes: Changes = self.watch.take()
+            if changes:
+                assert changes.from_version == self.mirror.version, "a gap between two changes"
+                taken.append(changes)
+                self.tell(changes)
+            more = self.watch.pending or self.watch.cursor < version  # what an edit left comes by itself
         assert self.watch.cursor == version, f"the cursor is at {self.watch.cursor} and the hub at {version}"
-        assert not self.watch.pending, "still pending after take"
-        if changes:
-            assert (changes.from_version, changes.to_version) == (self.mirror.version, version)
-            self.record(translate.changed(self.types, changes))
-            return changes
         if version > self.mirror.version:
-            self.record(translate.said(self.mirror.version, version, progress=change_pb2.Progress()))
-        return None
+            said = translate.said(self.mirror.version, version, self.generation, progress=change_pb2.Progress())
+            self.record(said)
+        return taken
 
-    def key(self, row: Mapping[str, Any]) -> Key:
-        return tuple(row[name] for name in self.definition.key)
+    def tell(self, changes: Changes) -> None:
+        self.record(translate.changed(self.types, changes, self.generation))
 
     def held(self) -> dict[Key, Row]:
         return {self.key(row): row for row in self.mirror.rows}
+
+    def key(self, row: Mapping[str, Any]) -> Key:
+        return tuple(same_key(row[name]) for name in self.key_names)
 
     def finish(self) -> None:
         """All validators over the whole stream."""
@@ -78,61 +113,86 @@ class Recording:
 class Viewer(Recording):
     """A reader of a window of a session."""
 
-    def __init__(self, session: Any, question: Question, definition: Definition, span: Span) -> None:
-        names = tuple(column.name for column in session.columns)
-        wanted = {*definition.key, *(question.columns or (field.name for field in definition.fields))}
-        assert set(names) == wanted, f"the columns are {names} and not {wanted}"
-        super().__init__(definition, names, session.watch(translate.window(span)))
+    def __init__(self, session: Any, question: Question, shape: Shape, span: Span) -> None:
+        super().__init__(shape, session.watch(translate.window(span)))
+        self.generation = session.generation
         self.session = session
         self.question = question
         self.span = span
+        self.edits: list[Shape] = []  # what the session became since its reader was last told
         self.begin()
+
+    def tell(self, changes: Changes) -> None:
+        edit = changes.session_changed
+        if edit is None:
+            super().tell(changes)
+            return
+        self.generation = edit.generation
+        shape, self.edits = self.edits[-1] if edit.reset else self.edits[0], self.edits[1:]
+        self.types, self.key_names = {c.name: shape.field(c.name).type for c in edit.columns}, shape.key
+        if edit.reset:
+            self.edits.clear()
+            self.types = types_of(shape, self.watch)
+            self.record(translate.reset(self.mirror.version, self.generation))
+            self.begin()
+            return
+        versions = changes.from_version, changes.to_version
+        self.record(translate.edited(self.types, self.key_names, versions, self.generation))
+        super().tell(changes)
 
     def catch_up(self, version: int, whole: list[Row], model: Model, simple: bool) -> None:
         """Takes what is pending. `whole` is the true result, `simple` whether every
         value that was written once changed."""
         before, begun = self.held(), self.mirror.version
-        changes = self.take(version)
-        if changes is None:
+        taken = self.take(version)
+        if len(taken) != 1 or taken[0].session_changed is not None:
             return
-        result = {self.key(row) for row in whole}
-        table = model.rows[self.definition.name]
-        for removes in changes.removes:
+        for removes in taken[0].removes:
+            reason = removes.reason.name
             for row in removes.keys.to_rows():
-                key = self.key(row)
-                stayed = key in table and model.born[self.definition.name][key] <= begun
-                true = "DELETED" if not stayed else "WINDOW" if key in result else "FILTERED"
-                if begun < version - 1 and true == "DELETED" and removes.reason.name == "FILTERED":
+                true = self.why(row, whole, model, begun)
+                if true is None or (begun < version - 1 and (true, reason) == ("DELETED", "FILTERED")):
                     continue  # it left the result first, and was deleted later
-                assert removes.reason.name == true, f"{key} was removed as {removes.reason.name}, and is {true}"
+                assert reason == true, f"{row} was removed as {reason}, and is {true}"
         if simple:
-            for updates in changes.updates:
+            for updates in taken[0].updates:
                 for row in updates.rows.to_rows():
                     was = before[self.key(row)]
-                    idle = [n for n in row if n not in self.definition.key and repr(row[n]) == repr(was[n])]
-                    assert not idle, f"{idle} of {self.key(row)} did not change and are sent as changed"
+                    idle = [n for n in row if n not in self.key_names and repr(row[n]) == repr(was[n])]
+                    assert not idle, f"{idle} of {row} did not change and are sent as changed"
 
-    def compare(self, whole: list[Row]) -> None:
+    def why(self, row: Row, whole: list[Row], model: Model, begun: int) -> str | None:
+        """Why a row was removed; None where only a table could tell."""
+        ask = self.question
+        in_result = self.key(row) in {self.key(each) for each in whole}
+        if ask.origin is not None or ask.joins or ask.group is not None:
+            return None
+        key = tuple(row[name] for name in self.key_names)
+        stayed = key in model.rows[ask.table] and model.born[ask.table][key] <= begun
+        return "DELETED" if not stayed else "WINDOW" if in_result else "FILTERED"
+
+    def compare(self, rows: list[Row], total: int) -> None:
         """The law: the mirror is the query evaluated from scratch."""
-        rows = cut(whole, self.span)
-        self.truth[self.mirror.version] = Answer(rows, len(whole))
+        self.truth[self.mirror.version] = Answer(rows, total)
         same(self.mirror.rows, rows, f"the mirror of {self.question} in {self.span}")
-        assert self.mirror.total_count == len(whole), f"total_count {self.mirror.total_count}, in truth {len(whole)}"
+        assert self.mirror.total_count == total, f"total_count {self.mirror.total_count}, in truth {total}"
 
 
 class TableViewer(Recording):
     """A reader of all changes of a table, with old values."""
 
     def __init__(self, watch: Any, definition: Definition) -> None:
-        super().__init__(definition, tuple(field.name for field in definition.fields), watch)
+        super().__init__(Relation(definition.fields, definition.key, []), watch)
+        self.definition = definition
         self.begin()
 
     def catch_up(self, version: int) -> None:
         """Takes what is pending and judges the old values."""
         before = self.held()
-        changes = self.take(version)
-        if changes is None:
-            return
+        for changes in self.take(version):
+            self.judge(changes, before)
+
+    def judge(self, changes: Changes, before: dict[Key, Row]) -> None:
         for removes in changes.removes:
             assert removes.old_rows is not None
             for key_row, old in zip(removes.keys.to_rows(), removes.old_rows.to_rows(), strict=True):
@@ -142,7 +202,7 @@ class TableViewer(Recording):
             assert updates.old_values is not None
             for row, old in zip(updates.rows.to_rows(), updates.old_values.to_rows(), strict=True):
                 was = before[self.key(row)]
-                assert set(old) == set(row) - set(self.definition.key), f"old values {old} of {row}"
+                assert set(old) == set(row) - set(self.key_names), f"old values {old} of {row}"
                 same([old], [{name: was[name] for name in old}], "the old values of an update")
 
     def compare(self, model: Model) -> None:

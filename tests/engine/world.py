@@ -12,11 +12,20 @@ with a seed.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tesseract_grpc.engine.data.errors import AlreadyExists, EngineError, Reason
+from tesseract_grpc.engine.data.errors import (
+    AlreadyExists,
+    EngineError,
+    FeatureNotAvailable,
+    InvalidRequest,
+    OutOfRange,
+    Reason,
+)
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.live.result import Hydration
 from tesseract_grpc.engine.live.session import QueryResult
@@ -25,9 +34,13 @@ from tesseract_grpc.testing import Response
 from tests.engine import translate
 from tests.engine.small import small_thresholds
 from tests.engine.viewer import TableViewer, Viewer, cut, same
-from tests.oracle.asks import Definition, Put, Question, Row, Span
-from tests.oracle.model import Model, Refused
-from tests.world import domain, questions
+from tests.oracle.answer import fixed, is_tree, shape_of, tree_of
+from tests.oracle.asks import Definition, Put, Row
+from tests.oracle.model import Model
+from tests.oracle.question import Open, Question, Span, sessions_in, tables_in
+from tests.oracle.relation import Overflow
+from tests.oracle.rows import Refused
+from tests.world import composed, domain, questions
 from tests.world import writes as random_writes
 
 SESSIONS = 20
@@ -44,6 +57,8 @@ class World:
         self.table_viewers: list[TableViewer] = []
         self.streams: list[list[Response]] = []
         self.touched: list[list[str]] = []
+        self.unavailable: Counter[str] = Counter()
+        self.answers: dict[tuple[Question, Open | None], tuple[list[Row], int]] = {}
         self.names = 0
         self.commits = 0
         self.refused = 0
@@ -73,18 +88,48 @@ class World:
 
     def open_session(self, rng: Random) -> None:
         """A new question, or now and then the question of another session under a new name, and a watch of it."""
-        definition = rng.choice(self.definitions())
-        question = questions.question(rng, definition)
+        question = self.draw(rng)
+        if rng.random() < 0.05:
+            question = composed.with_permanent(rng, self.scope(), question)
         if self.questions and rng.random() < 0.15:
             question = rng.choice(list(self.questions.values()))
         self.names += 1
         name = f"session_{self.names}"
-        definition = self.model.definitions[question.table]
-        query = translate.query(question, definition)
-        session = self.hub.open_session(query, name, hydration=self.hydrated(rng, query))
-        assert self.hub.open_session(query, name) is session
+        query, permanent = translate.query(question), translate.kept(question.permanent)
+        hydration = self.hydrated(rng, query) if question.permanent is None else None
+        if any(session not in self.questions for session in sessions_in(question)):
+            return  # one that it reads has ended while it was hydrated
+        question = fixed(self.model, question)
+        try:
+            session = self.hub.open_session(query, name, permanent=permanent, hydration=hydration)
+        except OutOfRange:
+            assert self.overflows(question), f"{question} is refused"
+            return
+        assert not self.overflows(question), f"{question} is not refused"
+        assert self.hub.open_session(query, name, permanent=permanent) is session
         self.questions[name] = question
         self.open_watch(rng, name)
+
+    def draw(self, rng: Random) -> Question:
+        """A question that the engine has the features for."""
+        while True:
+            question = composed.question(rng, self.scope())
+            try:
+                self.hub.open_session(translate.query(question), "probe", validate_only=True)
+            except (FeatureNotAvailable, InvalidRequest) as refusal:
+                if isinstance(refusal, InvalidRequest) and "there is no aggregate" not in refusal.message:
+                    raise
+                self.unavailable[str(refusal)] += 1
+                continue
+            return question
+
+    def overflows(self, question: Question) -> bool:
+        """Whether a sum in it leaves INT64."""
+        try:
+            self.whole(question)
+        except Overflow:
+            return True
+        return False
 
     def hydrated(self, rng: Random, query: Query) -> Hydration | None:
         """Now and then a hydration that began some commits ago, with its sorting before, between or after them."""
@@ -102,10 +147,20 @@ class World:
     def open_watch(self, rng: Random, name: str | None = None) -> None:
         """Also how a window moves: by another watch of the same session."""
         name = name or rng.choice(list(self.questions))
-        question = self.questions[name]
-        session, definition = self.hub.session(name), self.model.definitions[question.table]
-        self.viewers.append(Viewer(session, question, definition, questions.span(rng)))
+        question, session = self.questions[name], self.hub.session(name)
+        self.viewers.append(Viewer(session, question, shape_of(self.model, question), self.span(rng, question)))
         self.streams.append(self.viewers[-1].stream)
+
+    def span(self, rng: Random, question: Question) -> Span:
+        """A window; of a tree often one with closed nodes."""
+        span = questions.span(rng)
+        if not is_tree(question) or rng.random() < 0.4:
+            return span
+        names = [node.name for node in tree_of(self.model, question) or []]
+        chosen = tuple(dict.fromkeys(rng.sample(names, min(len(names), rng.randint(0, 4)))))
+        half = rng.randint(0, len(chosen))
+        which = Open(rng.choice((None, 0, 1, 2)), chosen[:half], chosen[half:])
+        return replace(span, open=which)
 
     def watch_table(self, definition: Definition) -> None:
         watch = self.hub.watch_table(definition.name, old_values=True)
@@ -137,19 +192,49 @@ class World:
     def refuse_session(self, rng: Random) -> None:
         """A name that is taken by another question."""
         name = rng.choice(list(self.questions))
-        definition = rng.choice(self.definitions())
-        question = questions.question(rng, definition)
+        question, mine = self.draw(rng), self.questions[name]
+        query = translate.query(question)
+        if query == translate.query(mine) or mine.permanent is not None or self.overflows(question):
+            return
+        try:
+            session = self.hub.open_session(query, name)
+        except AlreadyExists as refusal:
+            reason = refusal.reason
+        else:  # two ways to say the same
+            assert session is self.hub.session(name)
+            assert repr(self.whole(question)) == repr(self.whole(mine))
+            return
+        assert reason is Reason.SESSION_EXISTS
+
+    def edit_session(self, rng: Random) -> None:
+        """Another question under the same name: its readers are told the difference, and nobody else anything."""
+        name = rng.choice(list(self.questions))
         mine = self.questions[name]
-        if translate.query(question, definition) != translate.query(mine, self.model.definitions[mine.table]):
-            try:
-                session = self.hub.open_session(translate.query(question, definition), name)
-            except AlreadyExists as refusal:
-                reason = refusal.reason
-            else:  # two ways to say the same
-                assert session is self.hub.session(name)
-                assert self.whole(question) == self.whole(mine)
-                return
-            assert reason is Reason.SESSION_EXISTS
+        another = mine.permanent is None and rng.random() < 0.5
+        question = self.draw(rng) if another else composed.edited(rng, self.scope(), mine)
+        question = fixed(self.model, replace(question, permanent=mine.permanent))
+        session, generation = self.hub.session(name), self.hub.session(name).generation
+        try:
+            assert self.hub.edit_session(name, translate.query(question)) is session
+        except OutOfRange:
+            assert self.overflows(question), f"{question} is refused"
+            assert session.generation == generation
+            return
+        except FeatureNotAvailable:
+            return
+        assert not self.overflows(question), f"{question} is not refused"
+        assert session.generation == generation + 1
+        self.questions[name] = question
+        self.answers.clear()
+        shape = shape_of(self.model, question)
+        for viewer in self.viewers:
+            if viewer.session is session:
+                viewer.question = question
+                viewer.edits.append(shape)
+                if not is_tree(question):
+                    viewer.span = replace(viewer.span, open=None)
+                if not viewer.stalled:
+                    self.catch_up(viewer, simple=False)
 
     def stall(self, rng: Random) -> None:
         """Readers that do not read for a while."""
@@ -166,7 +251,7 @@ class World:
     def wake(self, viewer: Viewer | TableViewer) -> None:
         viewer.stalled = False
         if isinstance(viewer, Viewer):
-            viewer.catch_up(self.hub.version, self.whole(viewer.question), self.model, simple=False)
+            self.catch_up(viewer, simple=False)
         else:
             viewer.catch_up(self.hub.version)
 
@@ -195,7 +280,7 @@ class World:
     def recreate_table(self, rng: Random) -> None:
         definition = rng.choice(self.definitions())
         ended = self.hub.drop_table(definition.name)
-        names = [name for name, question in self.questions.items() if question.table == definition.name]
+        names = [name for name, question in self.questions.items() if definition.name in tables_in(question)]
         assert sorted(session.name for session in ended) == sorted(names)
         assert all(session.ended is Reason.TABLE_DELETED for session in ended)
         self.forget(names)
@@ -210,6 +295,7 @@ class World:
     def commit(self, rng: Random) -> None:
         puts = random_writes.commit(rng, self.definitions(), self.model.wrote, self.keys)
         self.write(puts, validate_only=rng.random() < 0.05)
+        self.fill(rng)
 
     def write(self, puts: Sequence[Put], validate_only: bool = False, new_name: tuple[str, str] = ("", "")) -> int:
         """One commit to the hub and to the model, which must agree on whether it is made and on what it did.
@@ -245,17 +331,25 @@ class World:
         assert result.version == self.hub.version
         assert self.hub.version in (before, before + 1)
         self.commits += 1
+        self.answers.clear()
+        self.end({session.name for session, _ in result.ended})
         simple = len(puts) == 1 and puts[0].kind != "increment"  # no value can have changed and changed back
         self.touched.append([session.name for session in result.touched])
         tables = {new_name[0] if table.name == new_name[1] else table.name for table in result.tables}
         self.deliver({session.name for session in result.touched}, tables, simple)
         return self.hub.version
 
+    def end(self, ended: set[str]) -> None:
+        """The sessions that could not follow are those whose sums have left INT64, and no others."""
+        true = {name for name, question in self.questions.items() if self.overflows(question)}
+        assert ended == true, f"{ended} have ended, in truth {true}"
+        self.forget(sorted(ended))
+
     def deliver(self, touched: set[str], tables: set[str], simple: bool) -> None:
         """What the server does after a commit: wakes the readers of what was touched."""
         for viewer in self.viewers:
             if not viewer.stalled and viewer.session.name in touched:
-                viewer.catch_up(self.hub.version, self.whole(viewer.question), self.model, simple)
+                self.catch_up(viewer, simple)
         for table_viewer in self.table_viewers:
             if not table_viewer.stalled and table_viewer.definition.name in tables:
                 table_viewer.catch_up(self.hub.version)
@@ -264,32 +358,30 @@ class World:
 
     def verify(self, rng: Random) -> None:
         self.hub.check()
-        answers = {name: self.whole(question) for name, question in self.questions.items()}
         for viewer in self.viewers:
             if not viewer.stalled:
-                viewer.compare(answers[viewer.session.name])
+                viewer.compare(*self.answer(viewer.question, viewer.span))
         for table_viewer in self.table_viewers:
             if not table_viewer.stalled:
                 table_viewer.compare(self.model)
         assert set(self.hub.sessions) == set(self.questions)
         for name, question in self.questions.items():
-            self.verify_session(name, question, answers[name], questions.span(rng))
+            self.verify_session(name, question, self.span(rng, question))
         for definition in self.definitions():
             self.verify_rows(definition)
 
-    def verify_session(self, name: str, question: Question, whole: list[Row], span: Span) -> None:
-        session = self.hub.session(name)
-        query = translate.query(question, self.model.definitions[question.table])
-        assert session.total_count == len(whole)
-        asked = {
-            "read": session.read(translate.window(span)),
-            "query": self.hub.query(query, translate.window(span)),
-        }
-        begun = self.hub.begin_query(query, translate.window(span), big=1)
+    def verify_session(self, name: str, question: Question, span: Span) -> None:
+        session, window = self.hub.session(name), translate.window(span)
+        rows, total = self.answer(question, span)
+        assert session.total_count == len(self.whole(question))
+        asked = {"read": session.read(window)}
+        query = translate.query(question, inline=True)
+        asked["query"] = self.hub.query(query, window)
+        begun = self.hub.begin_query(query, window, big=1)
         asked["query in two steps"] = begun if isinstance(begun, QueryResult) else begun()
         for how, result in asked.items():
-            same(result.rows.to_rows(), cut(whole, span), f"the {how} of {question} in {span}")
-            assert (result.total_count, result.version) == (len(whole), self.hub.version)
+            same(result.rows.to_rows(), rows, f"the {how} of {question} in {span}")
+            assert (result.total_count, result.version) == (total, self.hub.version)
 
     def verify_rows(self, definition: Definition) -> None:
         """Rows by key, and the versions that conditions look at."""
@@ -315,8 +407,21 @@ class World:
     def definitions(self) -> list[Definition]:
         return list(self.model.definitions.values())
 
+    def scope(self) -> composed.Scope:
+        return composed.Scope(self.definitions(), self.questions)
+
     def whole(self, question: Question) -> list[Row]:
-        return self.model.answer(question)[0]
+        return self.answer(question, Span())[0]
+
+    def answer(self, question: Question, span: Span) -> tuple[list[Row], int]:
+        """The truth, looked up once a version."""
+        known = self.answers.get((question, span.open))
+        if known is None:
+            known = self.answers[question, span.open] = self.model.answer(question, Span(open=span.open))
+        return cut(known[0], span), known[1]
+
+    def catch_up(self, viewer: Viewer, simple: bool) -> None:
+        viewer.catch_up(self.hub.version, self.whole(viewer.question), self.model, simple)
 
 
 def vars_of(counts: Any) -> dict[str, int]:
@@ -334,6 +439,7 @@ STEPS: dict[Callable[[World, Random], None], float] = {
     World.drain: 2,
     World.set_indexes: 1,
     World.rename_table: 0.5,
+    World.edit_session: 1.5,
 }
 """What a history is made of, and how often. (Recreating a table is rarer, see `play`.)"""
 

@@ -1,4 +1,4 @@
-"""What can be asked of a table, as plain data: filters, sorts, windows, writes, definitions.
+"""What can be said of a table, as plain data: its definition, conditions on rows, writes. Queries are in question.py.
 
 These words belong to the tests. `tests/engine/translate.py` turns them into the engine's, and the socket tests turn
 them into protos, so the oracle and what it judges meet nowhere but in the question.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from tests.oracle.part import Part
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -72,39 +74,26 @@ class IsNull:
     negated: bool = False
 
 
-Ask = AllOf | AnyOf | Not | Compare | In | Between | Like | Regex | IsNull
-
-
 @dataclass(frozen=True)
-class By:
-    """One key of a sort."""
+class Custom:
+    """An expression as a condition."""
 
-    column: str
-    descending: bool = False
-    nulls_first: bool = False
+    expression: Part
 
 
-@dataclass(frozen=True)
-class Question:
-    """A query: which table, which rows, which columns (empty: all), in which order (empty: insertion)."""
-
-    table: str
-    filter: Ask | None = None
-    columns: tuple[str, ...] = ()
-    sort: tuple[By, ...] = ()
+Ask = AllOf | AnyOf | Not | Compare | In | Between | Like | Regex | IsNull | Custom
 
 
-@dataclass(frozen=True)
-class Span:
-    """A window of an answer: the rows [offset, offset + limit)."""
-
-    offset: int = 0
-    limit: int | None = None
+class Moment(int):
+    """A literal that is a time, in microseconds: in a request it must be told from a number."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """A column: types are bool, int64, float64, timestamp (int microseconds), string, json, enum."""
+    """A column: types are bool, int64, float64, timestamp (int microseconds), string, json, enum.
+
+    `computed` makes its value of the others; `default_of` that of an insert that does not mention it.
+    """
 
     name: str
     type: str
@@ -112,6 +101,8 @@ class Field:
     required: bool = False
     default: Any = None
     names: tuple[str, ...] = ()
+    computed: Part | None = None
+    default_of: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +115,9 @@ class Definition:
     @property
     def key(self) -> tuple[str, ...]:
         return tuple(field.name for field in self.fields if field.key)
+
+    def field(self, name: str) -> Field:
+        return next(field for field in self.fields if field.name == name)
 
 
 @dataclass(frozen=True)

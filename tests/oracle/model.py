@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cmp_to_key
-from typing import Any
 
-from tests.oracle.asks import By, Definition, Field, Key, Put, Question, Row, Span
-from tests.oracle.truth import holds, rank
-
-LIMIT = 2**63
-
-
-class Refused(Exception):
-    """The whole commit is refused; the model is as before."""
+from tests.oracle.answer import answer
+from tests.oracle.asks import Definition, Key, Put, Row
+from tests.oracle.question import Question, Span
+from tests.oracle.relation import Relation
+from tests.oracle.rows import Refused, begun, changed, computed
+from tests.oracle.truth import holds
 
 
 class Model:
@@ -25,6 +21,7 @@ class Model:
         self.rows: dict[str, dict[Key, Row]] = {}
         self.wrote: dict[str, dict[Key, int]] = {}
         self.born: dict[str, dict[Key, int]] = {}
+        self.now = 0
 
     def create(self, table: Definition) -> None:
         self.definitions[table.name] = table
@@ -50,7 +47,7 @@ class Model:
         old, old_wrote = dict(rows), dict(wrote)
         given: Sequence[Row] = put.rows
         if put.filter is not None:
-            given = [row for row in rows.values() if holds(put.filter, row, table) is True]
+            given = [row for row in rows.values() if holds(put.filter, row, table.fields, self.now) is True]
         seen = set()
         for new in given:
             key = tuple(new[name] for name in table.key)
@@ -77,7 +74,7 @@ class Model:
                 if put.kind == "insert":
                     raise Refused("the key exists")
                 was = (rows if put.kind == "increment" else old)[key]  # increments add up, else the later row wins
-                rows[key] = changed(table, was, new, put.kind == "increment")
+                rows[key] = changed(table, was, new, put.kind == "increment", self.now)
                 if repr(rows[key]) != repr(was):  # a write that changes nothing leaves the row's version alone
                     wrote[key] = version
                 elif put.kind != "increment":
@@ -85,13 +82,12 @@ class Model:
                 counts["updated"] += 1
             else:
                 rows.pop(key, None)  # of two upserts of one new key, the later stands, in its own place
-                rows[key] = changed(table, {field.name: field.default for field in table.fields}, new, False)
+                rows[key] = changed(table, begun(table, new, self.now), new, False, self.now)
                 wrote[key] = self.born[put.table][key] = version
                 counts["inserted"] += not again
         return counts
 
-    @staticmethod
-    def allowed(put: Put, table: Definition, old: Row | None, wrote: int | None) -> bool:
+    def allowed(self, put: Put, table: Definition, old: Row | None, wrote: int | None) -> bool:
         """Whether the condition lets a row through; raises where it must not."""
         only = put.only
         if only is None:
@@ -99,46 +95,26 @@ class Model:
         good = (
             (only.if_version is None or wrote == only.if_version)
             and (not only.if_absent or old is None)
-            and (only.if_filter is None or (old is not None and holds(only.if_filter, old, table) is True))
+            and (
+                only.if_filter is None
+                or (old is not None and holds(only.if_filter, old, table.fields, self.now) is True)
+            )
         )
         if not good and not only.skip:
             raise Refused("the condition is not met")
         return good
 
+    def table(self, name: str) -> Relation:
+        table = self.definitions[name]
+        return Relation(table.fields, table.key, list(self.rows[name].values()))
+
+    def tick(self, now: int) -> None:
+        """The time is another: what tables compute of it is worked out again."""
+        self.now = now
+        for name, table in self.definitions.items():
+            for key, row in self.rows[name].items():
+                self.rows[name][key] = computed(table, row, now)
+
     def answer(self, ask: Question, span: Span | None = None) -> tuple[list[Row], int]:
         """The rows of the window, in order, and the number of rows of the whole result."""
-        table = self.definitions[ask.table]
-        fields = {field.name: field for field in table.fields}
-        found = [row for row in self.rows[ask.table].values() if ask.filter is None or holds(ask.filter, row, table)]
-        if ask.sort:
-            keys = [*ask.sort, *(By(name) for name in table.key)]
-            found.sort(key=cmp_to_key(lambda a, b: next(filter(None, (order(by, fields, a, b) for by in keys)), 0)))
-        span = span or Span()
-        end = None if span.limit is None else span.offset + span.limit
-        names = {*table.key, *(ask.columns or fields)}
-        return [{name: row[name] for name in row if name in names} for row in found[span.offset : end]], len(found)
-
-
-def order(by: By, fields: dict[str, Field], a: Row, b: Row) -> int:
-    """-1, 0 or 1: nulls last in both directions unless they are to be first."""
-    x, y = a[by.column], b[by.column]
-    if x is None or y is None:
-        return ((x is None) - (y is None)) * (-1 if by.nulls_first else 1)
-    x, y = rank(fields[by.column], x), rank(fields[by.column], y)
-    return ((x > y) - (x < y)) * (-1 if by.descending else 1)
-
-
-def changed(table: Definition, old: Row, new: Row, add: bool) -> Row:
-    """A row after a write of some of its columns."""
-    row = dict(old)
-    for field in table.fields:
-        if field.name not in new or (add and (field.key or new[field.name] is None)):
-            continue
-        value: Any = (row[field.name] or 0) + new[field.name] if add else new[field.name]
-        row[field.name] = value + 0.0 if isinstance(value, float) else value  # -0.0 is stored as 0.0
-        if field.type == "int64" and value is not None and not -LIMIT <= value < LIMIT:
-            raise Refused("outside int64")
-    for field in table.fields:
-        if (field.key or field.required) and row[field.name] is None:
-            raise Refused("null where a value is required")
-    return row
+        return answer(self, ask, span)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from tests.oracle.asks import AllOf, AnyOf, Ask, Between, Compare, Definition, Field, In, IsNull, Like, Not, Regex, Row
+from tests.oracle.asks import AllOf, AnyOf, Ask, Between, Compare, Custom, Field, In, IsNull, Like, Not, Regex, Row
+from tests.oracle.expressions import evaluate, tested
 
 
 def rank(field: Field, value: Any) -> tuple[int, Any]:
@@ -18,22 +20,25 @@ def rank(field: Field, value: Any) -> tuple[int, Any]:
     return (0, value)
 
 
-def holds(ask: Ask, row: Row, table: Definition) -> bool | None:
+def holds(ask: Ask, row: Row, fields: Sequence[Field], now: int) -> bool | None:
     match ask:
         case AllOf(filters):
-            return conjunction([holds(part, row, table) for part in filters])
+            return conjunction([holds(part, row, fields, now) for part in filters])
         case AnyOf(filters):
-            return negation(conjunction([negation(holds(part, row, table)) for part in filters]))
+            return negation(conjunction([negation(holds(part, row, fields, now)) for part in filters]))
         case Not(inner):
-            return negation(holds(inner, row, table))
+            return negation(holds(inner, row, fields, now))
         case IsNull(column, negated):
             return (row[column] is None) != negated
         case Compare(column, operator, None):
             return (row[column] is None) == (operator == "==")
+        case Custom(part):
+            names = {field.name: field.names for field in fields if field.type == "enum"}
+            return tested(part, evaluate(part, row, names, now))
     value = row[ask.column]
     if value is None:
         return None
-    field = next(field for field in table.fields if field.name == ask.column)
+    field = next(field for field in fields if field.name == ask.column)
     match ask:
         case Compare(_, operator, literal):
             mine, other = rank(field, value), rank(field, literal)

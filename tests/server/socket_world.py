@@ -27,8 +27,10 @@ from tesseract_grpc._proto.tesseract.v1 import (
 from tesseract_grpc.client import EventHorizon, Mirror
 from tesseract_grpc.testing import Answer, RecordingWatcher, rows_of, running_server
 from tests.engine.viewer import cut, same
-from tests.oracle.asks import Definition, Put, Question, Row, Span
-from tests.oracle.model import Model, Refused
+from tests.oracle.asks import Definition, Put, Row
+from tests.oracle.model import Model
+from tests.oracle.question import Question, Span
+from tests.oracle.rows import Refused
 from tests.server import wire_asks
 from tests.world import domain, questions
 from tests.world import writes as random_writes

@@ -7,7 +7,7 @@ import math
 from random import Random
 from typing import Any
 
-from tests.oracle.asks import Definition, Field
+from tests.oracle.asks import Definition, Field, Moment
 
 ITEMS = Definition(
     "items",
@@ -78,4 +78,5 @@ def literal(rng: Random, field: Field) -> Any:
         return rng.choice((0.5, -1.0, HUGE, -HUGE - 1))
     if field.type == "float64" and rng.random() < 0.15:
         return rng.choice((0, 1, 2))
-    return value(rng, field, 0.0)
+    drawn = value(rng, field, 0.0)
+    return Moment(drawn) if field.type == "timestamp" else drawn

@@ -1,0 +1,189 @@
+"""Queries, as plain data: where rows come from, and what becomes of them. Conditions and expressions are in asks.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tests.oracle.asks import Ask, Key
+from tests.oracle.part import Part
+
+Mode = Literal["flat", "rollup", "total"]
+
+
+@dataclass(frozen=True)
+class By:
+    """One key of a sort."""
+
+    column: str
+    descending: bool = False
+    nulls_first: bool = False
+
+
+@dataclass(frozen=True)
+class OfTable:
+    table: str
+
+
+@dataclass(frozen=True)
+class OfSession:
+    """What a session shows; `question` is what it asked when it was named here."""
+
+    session: str
+    question: Question
+
+
+@dataclass(frozen=True)
+class OfSub:
+    """A query among `Question.subs`, of this question or of one around it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class OfQuery:
+    question: Question
+
+
+@dataclass(frozen=True)
+class Together:
+    """The rows of several sources; the column `branch` counts the sources."""
+
+    origins: tuple[Origin, ...]
+    branch: str = "branch"
+
+
+Origin = OfTable | OfSession | OfSub | OfQuery | Together
+
+
+@dataclass(frozen=True)
+class Join:
+    """`on` are pairs of a column here and a column there; `columns` pairs of a column there and its name here."""
+
+    origin: Origin
+    on: tuple[tuple[str, str], ...]
+    left: bool = False
+    columns: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
+
+
+Template = tuple[str | Part, ...]
+"""Texts, and expressions between them."""
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A value of the first row of another source with equal columns: a column, an expression or a template."""
+
+    origin: Origin
+    on: tuple[tuple[str, str], ...]
+    value: str | Part | Template
+
+
+@dataclass(frozen=True)
+class Computed:
+    name: str
+    value: Part | Template | Lookup
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """`of` is a column or an expression over the rows; for "expression", one over the group's columns."""
+
+    name: str
+    function: str
+    of: str | Part = ""
+    filter: Ask | None = None
+    percentile: float = 0.5
+    order_by: str = ""
+    weight: str = ""
+    separator: str = ","
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """`pivot` is a column and its values."""
+
+    by: tuple[str, ...]
+    aggregates: tuple[Aggregate, ...] = ()
+    mode: Mode = "flat"
+    leafs: bool = False
+    pivot: tuple[str, tuple[Any, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Windowed:
+    """A window column: a function over the rows of a partition, in an order, up to this one."""
+
+    name: str
+    function: str
+    column: str = ""
+    partition_by: tuple[str, ...] = ()
+    order_by: tuple[By, ...] = ()
+    offset: int = 1
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query: which table or origin, which rows, which columns (empty: all), in which order (empty: its own)."""
+
+    table: str = ""
+    filter: Ask | None = None
+    columns: tuple[str, ...] = ()
+    sort: tuple[By, ...] = ()
+    origin: Origin | None = None
+    joins: tuple[Join, ...] = ()
+    computed: tuple[Computed, ...] = ()
+    group: Grouping | None = None
+    having: Ask | None = None
+    windowed: tuple[Windowed, ...] = ()
+    tree: str = ""
+    subs: tuple[tuple[str, Question], ...] = ()
+    permanent: Ask | None = None
+
+
+def origins_in(ask: Question) -> list[Origin]:
+    """All sources that a question names, at any depth; those of sessions are named and not followed."""
+    direct = [ask.origin, *(join.origin for join in ask.joins)]
+    direct += [column.value.origin for column in ask.computed if isinstance(column.value, Lookup)]
+    found: list[Origin] = [] if ask.origin is not None else [OfTable(ask.table)]
+    waiting = [origin for origin in direct if origin is not None]
+    while waiting:
+        origin = waiting.pop()
+        found.append(origin)
+        if isinstance(origin, Together):
+            waiting += origin.origins
+        elif isinstance(origin, OfQuery):
+            found += origins_in(origin.question)
+    return found + [origin for _, sub in ask.subs for origin in origins_in(sub)]
+
+
+def sessions_in(ask: Question) -> set[str]:
+    return {origin.session for origin in origins_in(ask) if isinstance(origin, OfSession)}
+
+
+def tables_in(ask: Question) -> set[str]:
+    """The tables whose rows an answer may depend on."""
+    found = origins_in(ask)
+    of_sessions = [tables_in(origin.question) for origin in found if isinstance(origin, OfSession)]
+    return {origin.table for origin in found if isinstance(origin, OfTable)}.union(*of_sessions)
+
+
+@dataclass(frozen=True)
+class Open:
+    """Which nodes of a tree are open: down to a depth (None: all), and these, and not those."""
+
+    depth: int | None = None
+    expanded: tuple[Key, ...] = ()
+    collapsed: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True)
+class Span:
+    """A window of an answer: the rows [offset, offset + limit)."""
+
+    offset: int = 0
+    limit: int | None = None
+    open: Open | None = None
