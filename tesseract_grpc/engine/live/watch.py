@@ -56,6 +56,7 @@ class Watch(Reader):
         self.generation = session.generation
         """The definition of the session that the reader knows."""
         self._sent: WindowImage | None = None
+        self._imaged = self._needs_image()
         self._total = -1
         self._edits: list[Changes] = []  # what an edit left to be taken: what was owed before it, and the difference
 
@@ -80,9 +81,11 @@ class Watch(Reader):
 
     def _see(self) -> None:
         """Notes which rows the reader has now, where changes are told from that."""
-        session = self.session
-        whole = self.window.whole and session.result.tree is None
-        self._sent = None if whole else session.image(self.window)
+        self._sent = self.session.image(self.window) if self._imaged else None
+
+    def _needs_image(self) -> bool:
+        """Whether changes are told from what the reader has: in a window, and in a tree."""
+        return not self.window.whole or self.session.result.tree is not None
 
     def settle(self, folds: Folds | None = None) -> None:
         """Folds what is owed into the debt, and reads the keys of the rows that the reader has."""
@@ -111,7 +114,8 @@ class Watch(Reader):
             changes = session.shared_changes(self)
         else:
             changes = Changes(self.cursor, self.line.current, total_count=session.result.total(self.window))
-        self._see()
+        if self._imaged:
+            self._see()
         self._total = changes.total_count
         self.advance()
         return changes
@@ -137,6 +141,7 @@ class Watch(Reader):
         session, since = self.session, self.cursor
         self.table = session.result.table
         self._image = tuple(self.table.schema.key)
+        self._imaged = self._needs_image()
         self._debt = None
         if self.state is WatchState.CATCHING_UP and not self._edits:
             self.advance()
