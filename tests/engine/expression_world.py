@@ -34,6 +34,8 @@ SCHEMA = TableSchema(
         ColumnSchema("t", DataType.TIMESTAMP),
         ColumnSchema("u", DataType.TIMESTAMP),
         ColumnSchema("e", DataType.ENUM, enum_values=NAMES),
+        ColumnSchema("d", DataType.JSON),
+        ColumnSchema("items", DataType.JSON),
     )
 )
 

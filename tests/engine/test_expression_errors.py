@@ -8,7 +8,7 @@ import pytest
 
 from tesseract_grpc.engine.data.errors import EngineError, InvalidRequest, LimitExceeded, Reason
 from tesseract_grpc.engine.query.expression.check import check_expression, check_template
-from tesseract_grpc.engine.query.expression.parse import MAX_DEPTH, MAX_LENGTH, MAX_NODES
+from tesseract_grpc.engine.query.expression.limits import LIMITS, ExpressionLimits
 from tesseract_grpc.engine.query.expression.problem import BadExpression
 from tesseract_grpc.engine.query.filter import AllOf, Custom, check_filter
 from tests.engine.expression_world import SCHEMA
@@ -52,7 +52,23 @@ MISTAKES = [
     ("i.trim()", "1:3", "INT64 has no method 'trim'", "String(x)", "BAD_EXPRESSION"),
     ("s.size", "1:3", "STRING has no member 'size'", "", "BAD_EXPRESSION"),
     ("t.getTime > 1", "1:3", "no member 'getTime'", "call it: .getTime()", "BAD_EXPRESSION"),
-    ("s.split(',')", "1:3", "no method 'split'", 'name.split(",")[0]', "BAD_EXPRESSION"),
+    ("s.split(i)", "1:3", "a text is needed", "String(x)", "WRONG_TYPE"),
+    ("items.filter(1)", "1:14", "'filter' needs a function", "filter(x => x.value > 100)", "WRONG_TYPE"),
+    ("items.reduce(s, 0)", "1:14", "'reduce' needs a function", "reduce((a, b) => a + b, 0)", "WRONG_TYPE"),
+    ("items.map((a, b, c) => a)", "1:11", "at most 2 parameters", "its place", "BAD_EXPRESSION"),
+    ("items.map((a, a) => a)", "1:11", "the same name", "", "BAD_EXPRESSION"),
+    ("items.map(x => y)", "1:16", "there is no column 'y'", "the columns are", "UNKNOWN_COLUMN"),
+    ("items.map(x => x) + x", "1:21", "there is no column 'x'", "", "UNKNOWN_COLUMN"),
+    ("s.includes(x => x)", "1:12", "a function is no value", "items.filter", "BAD_EXPRESSION"),
+    ("s.map(x => x)", "1:3", "STRING has no method 'map'", "", "BAD_EXPRESSION"),
+    ("items.fliter(x => x)", "1:7", "JSON has no method 'fliter'", "did you mean 'filter'?", "BAD_EXPRESSION"),
+    ("d.getTime()", "1:3", "JSON has no method 'getTime'", "new Date(x)", "BAD_EXPRESSION"),
+    ("d[b]", "1:3", "BOOL is no place in a JSON value", "a name is a text", "WRONG_TYPE"),
+    ("d + b", "1:3", "'+' does not work on FLOAT64 and BOOL column 'b'", "Number(x)", "WRONG_TYPE"),
+    ("d > e", "1:3", "an order only among its own names", "String(x)", "WRONG_TYPE"),
+    ("b ? d : i ? s : t", "1:11", "different types: STRING and TIMESTAMP", "String(x)", "WRONG_TYPE"),
+    ("x => 1", "1:3", "'=' cannot stand here", "", "BAD_EXPRESSION"),
+    ("'x'.padEnd(1048577)", "1:5", "the constant text is too long", "1048576", "BAD_EXPRESSION"),
     ("new Thing(1)", "1:1", "'new Thing' does not exist", "new Date(..)", "BAD_EXPRESSION"),
     ("s == 1", "1:3", "STRING column 's' cannot be compared with INT64", "Number(x)", "WRONG_TYPE"),
     ("t > 5", "1:3", "TIMESTAMP column 't' cannot be compared with INT64", "getTime", "WRONG_TYPE"),
@@ -72,7 +88,6 @@ MISTAKES = [
     ("s ~ /a/x", "1:5", "no flag 'x'", "", "BAD_REGEX"),
     ("s.match(/(a)/)[2]", "1:15", "the groups 0 to 1", "", "BAD_EXPRESSION"),
     ("s like 'a%\\\\'", "1:3", "", "", "MALFORMED_FILTER"),
-    ("[1, 2]", "1:1", "a list is no value", "in [1, 2]", "BAD_EXPRESSION"),
     ("/a/", "1:1", "a pattern is no value", "", "BAD_EXPRESSION"),
     ("9223372036854775808", "1:1", "does not fit INT64", "9223372036854775808.0", "INT64_OVERFLOW"),
     ("9223372036854775807 + 1", "1:21", "no value in INT64", "doubles", "INT64_OVERFLOW"),
@@ -129,6 +144,14 @@ def test_templates_are_placed() -> None:
     assert check_template("${s}, ${i}", SCHEMA).type.name == "STRING"
 
 
+def nested_far(levels: int, wide: int) -> str:
+    """Functions within functions, many times."""
+    text = "1"
+    for level in range(levels):
+        text = "+".join(f"items.map(x{level} => {text})" for _ in range(wide if level == levels - 1 else 3))
+    return text
+
+
 HOSTILE = {
     "parentheses": "(" * 10_000 + "1" + ")" * 10_000,
     "short parentheses": "(" * 4_990 + "1" + ")" * 4_990,
@@ -156,6 +179,13 @@ HOSTILE = {
     "numbers": "1 " * 5_000,
     "list": f"i in [{','.join(['1'] * 4_000)}]",
     "patterns": "||".join(["s~/a/"] * 100),
+    "functions": "items.map(x=>" * 700 + "1" + ")" * 700,
+    "functions side by side": nested_far(3, 40),
+    "heads": "(a,a" * 2_400,
+    "long head": "items.map((" + "a," * 4_900 + "a) =>",
+    "heads without arrows": "f(" + "(a,b)" * 1_900,
+    "paths": "d" + ".a" * 4_900,
+    "questions and points": "d" + "?.a" * 3_000,
     "tail": "\\" * 9_999,
 }
 
@@ -174,21 +204,49 @@ def test_hostile_texts_are_refused_quickly(name: str) -> None:
     assert best < (0.02 if "parentheses" in name or "regex" in name else 0.4)
 
 
-def test_growing_texts_are_cut_off() -> None:
-    root = check_expression("'a'" + ".replaceAll('a', 'aaaaaaaaaa')" * 20, SCHEMA).root
-    assert getattr(root, "value", "") is None
+def test_constant_texts_that_grow_are_refused() -> None:
+    grown = "'a'" + ".replaceAll('a', 'aaaaaaaaaa')" * 20
+    doubled = "'" + "a" * 900 + "'" + "".join(".concat('" + "a" * 900 + "')" for _ in range(6))
+    for text in (grown, "'x'.padEnd(1000000) + 'y'.padEnd(1000000)", "'x'.padEnd(1000000)" + ".toUpperCase()" * 50):
+        begun = time.process_time()
+        assert ["too long" in each for each in problems(text)] == [True]
+        assert time.process_time() - begun < 0.1
+    assert check_expression(doubled, SCHEMA).type.name == "STRING"
+
+
+def nested(levels: int) -> str:
+    """Functions within functions."""
+    text = "1"
+    for level in range(levels):
+        text = f"items.map(x{level} => {text})"
+    return text
+
+
+def test_limits_can_be_tightened() -> None:
+    few = ExpressionLimits(max_length=20, max_depth=3, max_nodes=5, max_cost=30)
+    check_expression("i + j", SCHEMA, limits=few)
+    check_template("${i}", SCHEMA, limits=few)
+    for text in ("i".ljust(21), "((((i))))", "i+i+i+i", "items.map(x=>x*2)"):
+        with pytest.raises(LimitExceeded):
+            check_expression(text, SCHEMA, limits=few)
 
 
 def test_limits_are_what_they_say() -> None:
-    check_expression("(" * (MAX_DEPTH - 1) + "i" + ")" * (MAX_DEPTH - 1), SCHEMA)
-    check_expression("-" * (MAX_DEPTH - 1) + "i", SCHEMA)
-    check_expression("||".join(["b"] * (MAX_NODES - 1)), SCHEMA)
-    check_expression("i".ljust(MAX_LENGTH), SCHEMA)
+    check_expression(nested(3), SCHEMA)
+    check_expression("(" * (LIMITS.max_depth - 1) + "i" + ")" * (LIMITS.max_depth - 1), SCHEMA)
+    check_expression("-" * (LIMITS.max_depth - 1) + "i", SCHEMA)
+    check_expression("||".join(["b"] * (LIMITS.max_nodes - 1)), SCHEMA)
+    check_expression("i".ljust(LIMITS.max_length), SCHEMA)
     for text, limit in (
-        ("(" * (MAX_DEPTH + 1) + "i" + ")" * (MAX_DEPTH + 1), "max_expression_depth"),
-        ("-" * MAX_DEPTH + "i", "max_expression_depth"),
-        ("||".join(["b"] * MAX_NODES), "max_expression_nodes"),
-        ("i".ljust(MAX_LENGTH + 1), "max_expression_length"),
+        ("(" * (LIMITS.max_depth + 1) + "i" + ")" * (LIMITS.max_depth + 1), "max_expression_depth"),
+        ("-" * LIMITS.max_depth + "i", "max_expression_depth"),
+        ("||".join(["b"] * LIMITS.max_nodes), "max_expression_nodes"),
+        ("i".ljust(LIMITS.max_length + 1), "max_expression_length"),
+        (nested(5), "max_expression_cost"),
+        (
+            "||".join(["s ~ /" + "(a|b)" * 150 + "/"] * 8 + ["items.some(x => x.map(y => " + "y+" * 300 + "y))"]),
+            "max_expression_cost",
+        ),
     ):
         with pytest.raises(LimitExceeded) as refused:
             check_expression(text, SCHEMA, field="x")

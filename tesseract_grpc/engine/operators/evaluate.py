@@ -3,7 +3,8 @@
 Every part becomes a function from a `Frame` (the rows at hand) to `Cells`. Numbers, times and truth values are worked
 on as arrays; what has no way for arrays, mostly texts, is worked out once for each distinct combination of arguments.
 A part that depends on nothing but one text column is a function of the column's codes: it is worked out once for each
-distinct text there has ever been, and then looked up (`evaluate_codes`).
+distinct text there has ever been, and then looked up (`evaluate_codes`). So is what comes of one JSON column, but not
+what is read of its documents on the way: a document is read once for the rows at hand, and let go.
 
 Operations that need not look at all their arguments (`&&`, `?:`, `??`) may compute them all the same: nothing here
 fails, so nothing has to be avoided.
@@ -25,8 +26,9 @@ from tesseract_grpc.engine.operators.evaluate_cells import Cells, all_valid, con
 from tesseract_grpc.engine.operators.evaluate_codes import CodeResults
 from tesseract_grpc.engine.operators.evaluate_kernels import KERNELS, comparison
 from tesseract_grpc.engine.operators.predicate_leaf import Read
+from tesseract_grpc.engine.query.expression.lambdas import applied
 from tesseract_grpc.engine.query.expression.scalar import specialise
-from tesseract_grpc.engine.query.expression.typed import Call, ColumnRef, Constant, Now, Rank, Type, Typed, walk
+from tesseract_grpc.engine.query.expression.typed import HIGHER, Call, ColumnRef, Constant, Now, Rank, Type, Typed, walk
 
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 _TEXTS = (Type.STRING, Type.ENUM, Type.JSON)
@@ -133,8 +135,10 @@ class _Compiler:
         return found
 
     def by_codes(self, node: Typed) -> Part | None:
-        if not self.coded or not isinstance(node, Call) or node.op in ("is_null", "not_null"):
+        if not self.coded or not isinstance(node, Call) or _is_null_test(node):
             return None
+        if node.type is Type.JSON and node.op != "json_text":
+            return None  # what was read of documents is not kept, only what comes of it
         below = list(walk(node))
         if any(isinstance(each, (Now, Rank)) for each in below):
             return None
@@ -147,7 +151,8 @@ class _Compiler:
         assert dictionary is not None
 
         def judge(codes: AnyArray, valid: BoolArray | None) -> Cells:
-            return plain(Frame(lambda _: (codes, valid), len(codes), None))
+            with np.errstate(all="ignore"):
+                return plain(Frame(lambda _: (codes, valid), len(codes), None))
 
         results = CodeResults(dictionary, judge)
 
@@ -168,6 +173,11 @@ class _Compiler:
                 return lambda frame: _rank(frame, at)
             case Now():
                 return _now
+        assert isinstance(node, Call), "what functions are given is no value of a row"
+        if node.op in HIGHER:
+            operation, below = applied(node)
+            given = [self.part(each) for each in below]
+            return lambda frame: map_distinct(operation, [part(frame) for part in given], node.type, nullable=True)
         parts = [self.part(argument) for argument in node.arguments]
         lazy = logic.OPERATIONS.get(node.op)
         if lazy is not None:
@@ -196,6 +206,10 @@ class _Compiler:
         function, taken = specialise(node)
         wanted = [parts[place] for place in taken]
         return lambda frame: map_distinct(function, [part(frame) for part in wanted], node.type)
+
+
+def _is_null_test(node: Call) -> bool:
+    return node.op in ("is_null", "not_null") and isinstance(node.arguments[0], ColumnRef)
 
 
 def _stored(type: Type) -> np.dtype[Any]:

@@ -2,7 +2,7 @@
 
 `Cells` are an array of values and a mask of which are not null, as in a `Vector`; what is the same for every row is an
 array without dimensions, and NumPy spreads it. The value at a null has no meaning. Texts are codes into `texts`, in
-which a text may stand twice.
+which a text may stand twice. JSON values are codes too, into a list of what was read.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tesseract_grpc.engine.data.vector import STORAGE, AnyArray, BoolArray
+from tesseract_grpc.engine.query.expression.document import held
 from tesseract_grpc.engine.query.expression.typed import Constant, Type
 
 _COMBINED = 1 << 40
@@ -26,7 +27,7 @@ class Cells:
 
     values: AnyArray
     valid: BoolArray | None = None
-    texts: Sequence[str] | None = None
+    texts: Sequence[Any] | None = None
 
     def mask(self) -> BoolArray:
         """Which values are not null, as an array of the shape of the values."""
@@ -35,12 +36,15 @@ class Cells:
 
 def constant(node: Constant) -> Cells:
     """A constant, as an array without dimensions."""
-    dtype = STORAGE[node.type.data_type]
-    if node.value is None:
-        return Cells(np.zeros((), dtype), np.zeros((), np.bool_), [""] if _is_text(node.type) else None)
-    if _is_text(node.type):
-        return Cells(np.zeros((), dtype), None, [str(node.value)])
-    return Cells(np.array(node.value, dtype))
+    return single(node.type, held(node))
+
+
+def single(type: Type, value: Any) -> Cells:
+    """One value for every row, as an array without dimensions."""
+    dtype, valid = STORAGE[type.data_type], None if value is not None else np.zeros((), np.bool_)
+    if _is_text(type):
+        return Cells(np.zeros((), dtype), valid, ["" if value is None else value])
+    return Cells(np.array(0 if value is None else value, dtype), valid)
 
 
 def all_valid(cells: Sequence[Cells]) -> BoolArray | None:
@@ -67,7 +71,7 @@ def pick(where: BoolArray, one: Cells, other: Cells) -> Cells:
     return Cells(codes, valid, [*texts, *more] or [""])
 
 
-def compact(cells: Cells) -> tuple[AnyArray, list[str]]:
+def compact(cells: Cells) -> tuple[AnyArray, list[Any]]:
     """Codes into only the texts that occur, and these. Codes at nulls are 0. O(n + texts), O(n log n) when few."""
     assert cells.texts is not None
     codes, valid, total = cells.values, cells.valid, len(cells.texts)
@@ -89,40 +93,68 @@ def compact(cells: Cells) -> tuple[AnyArray, list[str]]:
     return placed, [cells.texts[code] for code in distinct.tolist()]
 
 
-def map_distinct(function: Callable[..., Any], arguments: Sequence[Cells], type: Type) -> Cells:
-    """A function of Python values, called once for each distinct combination of arguments that are not null."""
-    valid = all_valid(arguments)
+def map_distinct(
+    function: Callable[..., Any], arguments: Sequence[Cells], type: Type, *, nullable: bool = False
+) -> Cells:
+    """A function of Python values, called once for each distinct combination of arguments that are not null.
+
+    With `nullable`, it is called with None where an argument is null.
+    """
+    valid = None if nullable else all_valid(arguments)
     varying = [place for place, each in enumerate(arguments) if each.values.ndim]
     if not varying:
-        values = [each.values.item() if each.texts is None else each.texts[each.values.item()] for each in arguments]
-        return constant(Constant(type, function(*values) if valid is None or bool(valid) else None))
-    shape = np.broadcast_shapes(*(each.values.shape for each in arguments), () if valid is None else valid.shape)
+        values = [_alone(each) for each in arguments]
+        return single(type, function(*values) if valid is None or bool(valid) else None)
+    shapes = [each.values.shape for each in arguments]
+    shape = np.broadcast_shapes(*shapes, () if valid is None else valid.shape)
     rows = None if valid is None else np.flatnonzero(np.broadcast_to(valid, shape))
     columns: list[list[Any]] = [[] for _ in arguments]
-    key, lists = _distinct([_gather(arguments[place], rows) for place in varying])
+    wanted = [arguments[place] for place in varying]
+    if nullable:
+        key, lists = _distinct([_with_null(each) for each in wanted])
+    else:
+        key, lists = _distinct([_coded(_gather(each, rows)) for each in wanted])
     for place, items in zip(varying, lists, strict=True):
         columns[place] = items
     count = len(lists[0])
     for place, each in enumerate(arguments):
         if not each.values.ndim:
-            value = each.values.item() if each.texts is None else each.texts[each.values.item()] if count else None
-            columns[place] = [value] * count
+            columns[place] = [_alone(each) if count else None] * count
     return _spread([function(*row) for row in zip(*columns, strict=True)], key, rows, shape, type)
+
+
+def _alone(cells: Cells) -> Any:
+    """The value of cells without dimensions; None for null."""
+    if cells.valid is not None and not cells.valid:
+        return None
+    return cells.values.item() if cells.texts is None else cells.texts[cells.values.item()]
+
+
+def _coded(cells: Cells) -> tuple[AnyArray, list[Any]]:
+    """Values without nulls as codes into the distinct ones."""
+    if cells.texts is not None:
+        return compact(cells)
+    distinct, inverse = np.unique(cells.values, return_inverse=True)
+    return inverse, distinct.tolist()
+
+
+def _with_null(cells: Cells) -> tuple[AnyArray, list[Any]]:
+    """Values as codes into the distinct ones and null."""
+    if cells.valid is None:
+        return _coded(cells)
+    valid = np.broadcast_to(cells.valid, cells.values.shape)
+    codes, items = _coded(_gather(cells, np.flatnonzero(valid)))
+    placed = np.full(cells.values.shape, len(items), np.int64)
+    placed[valid] = codes
+    return placed, [*items, None]
 
 
 def _gather(cells: Cells, rows: AnyArray | None) -> Cells:
     return cells if rows is None else Cells(cells.values[rows], None, cells.texts)
 
 
-def _distinct(arguments: Sequence[Cells]) -> tuple[AnyArray, list[list[Any]]]:
+def _distinct(coded: Sequence[tuple[AnyArray, list[Any]]]) -> tuple[AnyArray, list[list[Any]]]:
     """For each row the number of its combination, and for each argument its value in each combination."""
-    coded: list[tuple[AnyArray, list[Any]]] = []
-    for each in arguments:
-        if each.texts is not None:
-            coded.append(compact(each))
-        else:
-            distinct, inverse = np.unique(each.values, return_inverse=True)
-            coded.append((inverse, distinct.tolist()))
     if len(coded) == 1:
         return coded[0][0], [coded[0][1]]
     key = coded[0][0].astype(np.int64)
@@ -140,10 +172,10 @@ def _distinct(arguments: Sequence[Cells]) -> tuple[AnyArray, list[list[Any]]]:
 def _spread(results: list[Any], key: AnyArray, rows: AnyArray | None, shape: tuple[int, ...], type: Type) -> Cells:
     """The results, one a combination, given to the rows."""
     present = np.fromiter((result is not None for result in results), np.bool_, len(results))
-    texts: list[str] | None = None
+    texts: list[Any] | None = None
     dtype = STORAGE[type.data_type]
     if _is_text(type):
-        texts = [result or "" for result in results] or [""]
+        texts = ["" if result is None else result for result in results] or [""]
         table = np.arange(len(results), dtype=dtype)
     else:
         table = np.array([0 if result is None else result for result in results], dtype)
@@ -155,4 +187,4 @@ def _spread(results: list[Any], key: AnyArray, rows: AnyArray | None, shape: tup
 
 
 def _is_text(type: Type) -> bool:
-    return type in (Type.STRING, Type.ENUM, Type.JSON)
+    return type.data_type.is_text

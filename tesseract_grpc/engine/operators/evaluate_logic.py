@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
-from tesseract_grpc.engine.operators.evaluate_cells import Cells, pick
+from tesseract_grpc.engine.operators.evaluate_cells import Cells, map_distinct, pick
+from tesseract_grpc.engine.query.expression.scalar import truth
+from tesseract_grpc.engine.query.expression.typed import Type
 
 
 def holds(cells: Cells) -> BoolArray:
@@ -15,7 +17,7 @@ def holds(cells: Cells) -> BoolArray:
     values: AnyArray = cells.values
     result: BoolArray
     if cells.texts is not None:
-        filled = np.fromiter((bool(text) for text in cells.texts), np.bool_, len(cells.texts))
+        filled = np.fromiter(map(truth, cells.texts), np.bool_, len(cells.texts))
         result = filled.take(values, mode="clip") if filled.size else np.zeros(values.shape, np.bool_)
     elif values.dtype == np.float64:
         result = (values != 0) & ~np.isnan(values)
@@ -86,5 +88,6 @@ OPERATIONS: Mapping[str, Callable[..., Cells]] = {
     "choose": lambda condition, then, otherwise: pick(holds(condition), then, otherwise),
     "first_true": first_true,
     "first_false": first_false,
+    "array": lambda *items: map_distinct(lambda *values: list(values), items, Type.JSON, nullable=True),
 }
 """Every operation of `typed.NOT_STRICT`."""

@@ -1,7 +1,7 @@
 """The present, as what asks for it sees it.
 
-The engine has no clock: the owner of a predicate says what time it is, and what was compiled into the predicate reads it
-here.
+The engine has no clock: the owner of a predicate says what time it is, and what was compiled into the predicate reads
+it here.
 """
 
 from __future__ import annotations

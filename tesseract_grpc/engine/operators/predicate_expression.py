@@ -18,7 +18,10 @@ _LEAF = 4.0
 
 
 def compile_condition(condition: Typed, schema: TableSchema, columns: Sequence[Column], present: Present) -> Term:
-    """The term of a checked BOOL expression. One that reads no column (`now() > '2030-01-01'`) counts rows by the first."""
+    """The term of a checked BOOL expression.
+
+    One that reads no column (`now() > '2030-01-01'`) counts rows by the first.
+    """
     evaluator = compile_expression(condition, schema, columns)
     one = compile_one(condition, schema, columns, present)
     read_columns = evaluator.columns or (0,)

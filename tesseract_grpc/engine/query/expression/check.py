@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tesseract_grpc.engine.data.errors import Reason
-from tesseract_grpc.engine.data.schema import TableSchema
+from tesseract_grpc.engine.data.schema import DataType, TableSchema
 from tesseract_grpc.engine.query.expression import fold, syntax
 from tesseract_grpc.engine.query.expression.check_calls import Calls
+from tesseract_grpc.engine.query.expression.check_json import Documents
 from tesseract_grpc.engine.query.expression.check_operators import Operators
+from tesseract_grpc.engine.query.expression.limits import LIMITS, ExpressionLimits
 from tesseract_grpc.engine.query.expression.parse import parse, parse_template
 from tesseract_grpc.engine.query.expression.problem import BadExpression, Problem
+from tesseract_grpc.engine.query.expression.scalar_text import MAX_TEXT
 from tesseract_grpc.engine.query.expression.typed import (
     ColumnRef,
     Constant,
@@ -40,15 +43,25 @@ SPACES = ("Math", "Number", "String", "Boolean", "Date", "row")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An expression that fits a table."""
+    """An expression that fits a table: what `Evaluator` and `compile_one` take is `root`."""
 
     root: Typed
     text: str
+    enum_values: tuple[str, ...] = ()
+    """The names of an ENUM, when the expression is nothing but such a column."""
 
     @property
     def type(self) -> Type:
         """The type of its value; NULL when it is the literal null."""
         return self.root.type
+
+    @property
+    def data_type(self) -> DataType:
+        """The type of a column that holds its values.
+
+        Of ENUM values only a bare column is an ENUM, others are STRING; so is the literal null.
+        """
+        return self.root.type.data_type
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -61,19 +74,26 @@ class Checked:
         return uses_now(self.root)
 
 
-def check_expression(text: str, schema: TableSchema, *, field: str = "expression") -> Checked:
-    """The checked value expression. Raises BadExpression with every mistake, and LimitExceeded."""
-    return _checked(text, schema, field, parse(text, field), Checker.value)
+def check_expression(
+    text: str, schema: TableSchema, *, field: str = "expression", limits: ExpressionLimits = LIMITS
+) -> Checked:
+    """The checked value expression, for columns that are worked out. Raises BadExpression with every mistake, and
+    LimitExceeded."""
+    return _checked(text, schema, field, parse(text, field, limits), Checker.value)
 
 
-def check_template(text: str, schema: TableSchema, *, field: str = "value") -> Checked:
-    """The same for a text that is a template as a whole: `${lastName}, ${firstName}`."""
-    return _checked(text, schema, field, parse_template(text, field), Checker.value)
+def check_template(
+    text: str, schema: TableSchema, *, field: str = "value", limits: ExpressionLimits = LIMITS
+) -> Checked:
+    """The same for a text that is a template as a whole: `${lastName}, ${firstName}`. Its type is STRING."""
+    return _checked(text, schema, field, parse_template(text, field, limits), Checker.value)
 
 
-def check_condition(text: str, schema: TableSchema, *, field: str = "custom") -> Checked:
+def check_condition(
+    text: str, schema: TableSchema, *, field: str = "custom", limits: ExpressionLimits = LIMITS
+) -> Checked:
     """The checked expression as a condition: of type BOOL."""
-    return _checked(text, schema, field, parse(text, field), Checker.condition)
+    return _checked(text, schema, field, parse(text, field, limits), Checker.condition)
 
 
 def _checked(
@@ -83,7 +103,12 @@ def _checked(
     root = ask(checker, tree)
     if checker.problems:
         raise BadExpression(checker.problems, field)
-    return Checked(root, text)
+    root = checker.documents.finished(root)
+    if root.type is not Type.ENUM:
+        return Checked(root, text)
+    if isinstance(root, ColumnRef):
+        return Checked(root, text, schema.column(root.name).enum_values)
+    return Checked(checker.operators.to_text(root), text)
 
 
 class Checker:
@@ -92,8 +117,11 @@ class Checker:
     def __init__(self, schema: TableSchema) -> None:
         self.schema = schema
         self.problems: list[Problem] = []
+        self.folded = 0
+        """How many characters of texts have been looked at and made to simplify constants."""
         self.operators = Operators(self)
         self.calls = Calls(self)
+        self.documents = Documents(self)
 
     def wrong(
         self, node: syntax.Node | Typed, message: str, hint: str = "", reason: Reason = Reason.BAD_EXPRESSION
@@ -118,7 +146,7 @@ class Checker:
             return value
         if value.type is Type.NULL:
             return Constant(Type.BOOL, None, value.line, value.column)
-        if value.type in (Type.JSON, Type.TIMESTAMP):
+        if value.type is Type.TIMESTAMP:
             return self.call(Type.BOOL, "not_null", value, at=value)
         return self.call(Type.BOOL, "truth", value, at=value)
 
@@ -153,7 +181,9 @@ class Checker:
                 return self.calls.construct(node)
             case syntax.Pattern():
                 return self.wrong(node, "a pattern is no value", "write `name ~ /pattern/`, or `/pattern/.test(name)`")
-        return self.wrong(node, "a list is no value", "lists stand after `in`, as in `x in [1, 2]`")
+            case syntax.Array():
+                return self.documents.array(node)
+        return self.wrong(node, "a function is no value", "methods of arrays take them, as in items.filter(x => x > 1)")
 
     def literal(self, node: syntax.Literal, negative: bool = False) -> Typed:
         """A constant; with `negative`, under a minus sign."""
@@ -173,7 +203,10 @@ class Checker:
         return Constant(Type.STRING, value, node.line, node.column)
 
     def name(self, node: syntax.Name) -> Typed:
-        """A column, or a word that is a value."""
+        """A parameter, a column, or a word that is a value."""
+        parameter = self.documents.parameter(node.name)
+        if parameter is not None:
+            return replace(parameter, line=node.line, column=node.column)
         word = WORDS.get(node.name)
         if word is not None:
             return Constant(word.type, word.value, node.line, node.column)
@@ -187,7 +220,8 @@ class Checker:
         """A column by its name."""
         if name not in self.schema:
             return self.unknown(name, at)
-        return ColumnRef(Type(int(self.schema.column(name).type)), name, at.line, at.column)
+        column = ColumnRef(Type(int(self.schema.column(name).type)), name, at.line, at.column)
+        return self.call(Type.JSON, "document", column, at=at) if column.type is Type.JSON else column
 
     def unknown(self, name: str, at: syntax.Node) -> Typed:
         """The mistake of naming what is not there, with the name that comes nearest."""
@@ -201,12 +235,20 @@ class Checker:
         """A call, simplified; INVALID when an argument is, and a mistake when a constant has no INT64 value."""
         if any(argument.type is Type.INVALID for argument in arguments):
             return Constant(Type.INVALID, None, at.line, at.column)
+        if self.folded > MAX_TEXT:
+            return Constant(Type.INVALID, None, at.line, at.column)
         made = fold.call(type, op, arguments, at.line, at.column)
-        if not (isinstance(made, Constant) and made.value is None and op.endswith("_int")):
+        if not isinstance(made, Constant):
             return made
-        if any(isinstance(each, Constant) and each.value is None for each in arguments):
-            return made
-        return self.wrong(at, "the constant has no value in INT64", "write it with a point, as doubles", _OVERFLOW)
+        constants = [each for each in (made, *arguments) if isinstance(each, Constant)]
+        self.folded += sum(len(each.value) for each in constants if isinstance(each.value, str))
+        nothing = made.value is None and all(each.value is not None for each in constants[1:])
+        if self.folded > MAX_TEXT or (nothing and op in _MAKES_TEXT):
+            hint = f"a text has at most {MAX_TEXT} characters, and so have all that an expression makes of constants"
+            return self.wrong(at, "the constant text is too long", hint)
+        if nothing and op.endswith("_int") and op != "json_parse_int":
+            return self.wrong(at, "the constant has no value in INT64", "write it with a point, as doubles", _OVERFLOW)
+        return made
 
     def typed_null(self, value: Typed, type: Type) -> Typed:
         """The literal null as a null of the type that its neighbours have."""
@@ -214,6 +256,9 @@ class Checker:
 
 
 _OVERFLOW = Reason.INT64_OVERFLOW
+_MAKES_TEXT = frozenset(
+    ("concat", "replace", "replace_all", "regex_replace", "pad_start", "pad_end", "json_join", "json_text_of")
+)
 _EXAMPLES = {
     "Math": "Math.round(x)",
     "Number": "Number(x)",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.errors import EngineError, Reason
 from tesseract_grpc.engine.query.expression import fold, syntax
+from tesseract_grpc.engine.query.expression.check_json import ARRAY_METHODS
 from tesseract_grpc.engine.query.expression.literals import duration
 from tesseract_grpc.engine.query.expression.math_arrays import ARRAYS
 from tesseract_grpc.engine.query.expression.scalar_text import compiled, spelled
@@ -41,7 +42,7 @@ class Calls:
 
     def member(self, node: syntax.Member) -> Typed:
         target = node.target
-        if isinstance(target, syntax.Name) and target.name not in self.checker.schema:
+        if isinstance(target, syntax.Name) and self.is_free(target.name):
             if target.name == "row":
                 return self.checker.column(node.name, node)
             value = CONSTANTS.get(f"{target.name}.{node.name}")
@@ -55,34 +56,40 @@ class Calls:
             return value_of
         if node.name == "length" and (value_of.type.is_text or value_of.type is Type.NULL):
             return self.checker.call(Type.INT64, "length", self.checker.operators.to_text(value_of), at=node)
-        hint = f"call it: .{node.name}()" if node.name in _methods(value_of.type) else _near(node.name, ["length"])
         if value_of.type is Type.JSON:
-            hint = "paths into JSON are not available in this version"
+            return self.checker.documents.member(value_of, node)
+        hint = f"call it: .{node.name}()" if node.name in _methods(value_of.type) else _near(node.name, ["length"])
         return self.checker.wrong(node, f"{value_of.type.name} has no member '{node.name[:60]}'", hint)
 
     def index(self, node: syntax.Index) -> Typed:
         """`row["name"]`, `text[place]`, and one item of `split` and `match`."""
         target, checker = node.target, self.checker
-        if isinstance(target, syntax.Name) and target.name == "row":
+        if isinstance(target, syntax.Name) and target.name == "row" and checker.documents.parameter("row") is None:
             if isinstance(node.place, syntax.Literal) and isinstance(node.place.value, str):
                 return checker.column(node.place.value, node.place)
             if "row" not in checker.schema:
                 return checker.wrong(node, "row[..] needs the name of a column in quotes", 'write row["name"]')
         if isinstance(target, syntax.Invoke) and target.target is not None and target.name in ("split", "match"):
-            return self.item(target, node)
+            return self.item(target, target.target, node)
         value = checker.value(target)
+        if value.type is Type.JSON:
+            return checker.documents.index(value, node)
         if value.type.is_text:
             place = self.whole(checker.value(node.place))
             return checker.call(Type.STRING, "char_at", checker.operators.to_text(value), place, at=node)
         if value.type is Type.INVALID:
             return value
-        hint = "paths into JSON are not available in this version" if value.type is Type.JSON else ""
-        return checker.wrong(node, f"{value.type.name} has no items", hint, _WRONG)
+        return checker.wrong(node, f"{value.type.name} has no items", "", _WRONG)
 
-    def item(self, target: syntax.Invoke, node: syntax.Index) -> Typed:
+    def is_free(self, name: str) -> bool:
+        """Whether a name is neither a column nor a parameter."""
+        return name not in self.checker.schema and self.checker.documents.parameter(name) is None
+
+    def item(self, target: syntax.Invoke, of: syntax.Node, node: syntax.Index) -> Typed:
         checker = self.checker
-        assert target.target is not None
-        text = checker.value(target.target)
+        text = checker.value(of)
+        if text.type is Type.JSON:
+            text = checker.documents.text(text)
         if text.type is not Type.INVALID and not text.type.is_text:
             return checker.wrong(target, f"{text.type.name} has no method '{target.name}'", "use String(x)", _WRONG)
         text = checker.operators.to_text(text)
@@ -115,16 +122,14 @@ class Calls:
         target = node.target
         if target is None:
             return self.function(node.name, node)
-        if isinstance(target, syntax.Name) and target.name in _SPACES and target.name not in self.checker.schema:
+        if isinstance(target, syntax.Name) and target.name in _SPACES and self.is_free(target.name):
             return self.function(f"{target.name}.{node.name}", node)
         if isinstance(target, syntax.Pattern):
             return self.test(target, node)
-        if isinstance(target, syntax.Array):
-            if node.name == "includes" and len(node.arguments) == 1:
-                subject = self.checker.value(node.arguments[0])
-                items = [self.checker.value(item) for item in target.items]
-                return self.checker.operators.one_of(subject, items, node)
-            return self.checker.wrong(node, f"a list has no method '{node.name[:60]}'", "it has `includes`")
+        if isinstance(target, syntax.Array) and node.name == "includes" and len(node.arguments) == 1:
+            subject = self.checker.value(node.arguments[0])
+            items = [self.checker.value(item) for item in target.items]
+            return self.checker.operators.one_of(subject, items, node)
         return self.method(node, target)
 
     def construct(self, node: syntax.Construct) -> Typed:
@@ -148,6 +153,8 @@ class Calls:
             if isinstance(value, Constant):
                 return checker.operators.as_times(value, Constant(Type.TIMESTAMP, 0))
             return checker.call(Type.TIMESTAMP, "parse_time", checker.operators.to_text(value), at=node)
+        if value.type is Type.JSON:
+            return checker.call(Type.TIMESTAMP, "json_moment", value, at=node)
         return checker.wrong(node, f"{value.type.name} is no time", "", _WRONG)
 
     def function(self, name: str, node: syntax.Invoke) -> Typed:
@@ -229,12 +236,14 @@ class Calls:
             case Type.TIMESTAMP:
                 return checker.call(Type.INT64, "epoch_millis", value, at=node)
             case Type.JSON:
-                return checker.wrong(node, "a JSON value is no number", "use Number(String(x))", _WRONG)
+                return checker.call(Type.FLOAT64, "json_to_number", value, at=node)
         return checker.call(Type.FLOAT64, "parse_number", checker.operators.to_text(value), at=node)
 
     def parsed_float(self, value: Typed, node: syntax.Node) -> Typed:
         if value.type.is_number or value.type is Type.NULL:
             return self.checker.operators.to_float(value)
+        if value.type is Type.JSON:
+            return self.checker.call(Type.FLOAT64, "json_parse_float", value, at=node)
         return self.checker.call(Type.FLOAT64, "parse_float", self.text(value, node), at=node)
 
     def parsed_int(self, given: list[Typed], node: syntax.Node) -> Typed:
@@ -248,6 +257,8 @@ class Calls:
             return checker.typed_null(value, Type.INT64)
         if value.type is Type.FLOAT64:
             return self.whole(value)
+        if value.type is Type.JSON:
+            return checker.call(Type.INT64, "json_parse_int", value, *radix, at=node)
         return checker.call(Type.INT64, "parse_int", self.text(value, node), *radix, at=node)
 
     def bucket(self, given: list[Typed], node: syntax.Node) -> Typed:
@@ -273,10 +284,19 @@ class Calls:
             return value
         if node.name == "toString" and not node.arguments:
             return checker.operators.to_text(value)
+        if value.type is Type.JSON:
+            if node.name in ARRAY_METHODS:
+                return checker.documents.method(value, node)
+            if node.name in TEXT_METHODS or node.name in ("split", "match"):
+                value = checker.documents.text(value)
+            elif node.name in NUMBER_METHODS:
+                value = checker.documents.number(value)
         if value.type.is_text and node.name in ("replace", "replaceAll", "match"):
             pattern = node.arguments[0] if node.arguments else None
             if isinstance(pattern, syntax.Pattern):
                 return self.with_pattern(checker.operators.to_text(value), pattern, node)
+        if value.type.is_text and node.name == "split":
+            return self.split(checker.operators.to_text(value), node)
         signature = _methods(value.type).get(node.name)
         if signature is None:
             return self.no_method(node, value)
@@ -299,13 +319,18 @@ class Calls:
 
     def no_method(self, node: syntax.Invoke, value: Typed) -> Typed:
         hint = _near(node.name, _methods(value.type))
-        if node.name == "split":
-            hint = 'take one item, as in name.split(",")[0]'
-        elif value.type is Type.JSON:
-            hint = "paths into JSON are not available in this version; String(x) is its text"
+        if value.type is Type.JSON and node.name in TIME_METHODS:
+            hint = "make it a time with new Date(x)"
         elif not hint and node.name in TEXT_METHODS:
             hint = "it is a method of texts: use String(x)"
         return self.checker.wrong(node, f"{value.type.name} has no method '{node.name[:60]}'", hint)
+
+    def split(self, text: Typed, node: syntax.Invoke) -> Typed:
+        """`text.split(",")`, as an array."""
+        if not self.counted("split", node, 1, 1):
+            return Constant(Type.INVALID, None, node.line, node.column)
+        separator = self.text(self.checker.value(node.arguments[0]), node)
+        return self.checker.call(Type.JSON, "split", text, separator, at=node)
 
     def with_pattern(self, text: Typed, pattern: syntax.Pattern, node: syntax.Invoke) -> Typed:
         """`text.match(/../)`, `text.replace(/../, "..")`."""
@@ -354,10 +379,14 @@ class Calls:
     def numeric(self, value: Typed, node: syntax.Node) -> Typed:
         if value.type.is_number or value.type in (Type.NULL, Type.INVALID):
             return value
+        if value.type is Type.JSON:
+            return self.checker.documents.number(value)
         return self.checker.wrong(node, f"{value.type.name} is no number", "convert it with Number(x)", _WRONG)
 
     def whole(self, value: Typed) -> Typed:
         """A place or a count as INT64; a double loses its fraction."""
+        if value.type is Type.JSON:
+            value = self.checker.documents.number(value)
         if value.type is Type.FLOAT64:
             return self.checker.call(Type.INT64, "to_int", value, at=value)
         if value.type in (Type.INT64, Type.NULL, Type.INVALID):
@@ -367,6 +396,8 @@ class Calls:
     def text(self, value: Typed, node: syntax.Node) -> Typed:
         if value.type.is_text or value.type in (Type.NULL, Type.INVALID):
             return self.checker.operators.to_text(value)
+        if value.type is Type.JSON:
+            return self.checker.documents.text(value)
         return self.checker.wrong(node, f"a text is needed, and this is {value.type.name}", "use String(x)", _WRONG)
 
     def counted(self, name: str, node: syntax.Invoke, least: int, most: int) -> bool:
@@ -379,6 +410,9 @@ class Calls:
         return False
 
 
+_JSON_METHODS = dict.fromkeys(ARRAY_METHODS, Signature("", Type.JSON)) | TEXT_METHODS
+
+
 def _text(value: str) -> Constant:
     return Constant(Type.STRING, value)
 
@@ -388,7 +422,7 @@ def _methods(type: Type) -> dict[str, Signature]:
         return TEXT_METHODS
     if type is Type.TIMESTAMP:
         return TIME_METHODS
-    return NUMBER_METHODS if type.is_number else {}
+    return NUMBER_METHODS if type.is_number else _JSON_METHODS if type is Type.JSON else {}
 
 
 def _near(name: str, names: Iterable[str]) -> str:

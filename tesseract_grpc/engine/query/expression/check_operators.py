@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.timestamps import parse_timestamp
 from tesseract_grpc.engine.query.expression import syntax
-from tesseract_grpc.engine.query.expression.scalar import sort_key
+from tesseract_grpc.engine.query.expression.ordering import sort_key
 from tesseract_grpc.engine.query.expression.typed import Call, ColumnRef, Constant, Rank, Type, Typed, columns_of
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 COMPARISONS = {"==": "eq", "===": "eq", "!=": "ne", "!==": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _SAME = ("eq", "ne")
-_MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+_MIRRORS = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+_MIRRORED = _MIRRORS | {f"json_{op}": f"json_{mirror}" for op, mirror in _MIRRORS.items()}
 _ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "**": "pow"}
 _WRONG = Reason.WRONG_TYPE
 
@@ -43,6 +44,8 @@ class Operators:
             return Constant(Type.NULL, None, node.line, node.column)
         if value.type is Type.INVALID:
             return value
+        if value.type is Type.JSON:
+            value = checker.documents.number(value)
         if not value.type.is_number:
             return checker.wrong(node, f"a {value.type.name} has no negative", _number_hint(value), _WRONG)
         return checker.call(value.type, "neg_int" if value.type is Type.INT64 else "neg", value, at=node)
@@ -64,6 +67,8 @@ class Operators:
         types = (left.type, right.type)
         if node.op == "+" and (left.type.is_text or right.type.is_text):
             return self.concat([left, right], node)
+        if Type.JSON in types:
+            return checker.documents.arithmetic(node, left, right)
         if Type.TIMESTAMP in types and node.op in ("+", "-"):
             return self.time_arithmetic(node, left, right)
         if not all(type.is_number or type is Type.NULL for type in types):
@@ -118,6 +123,8 @@ class Operators:
                 return checker.call(Type.STRING, "number_text", value, at=value)
             case Type.TIMESTAMP:
                 return checker.call(Type.STRING, "iso_text", value, at=value)
+            case Type.JSON:
+                return checker.call(Type.STRING, "json_text_of", value, at=value)
         return checker.call(Type.STRING, "same_text", value, at=value)
 
     def template(self, node: syntax.Template) -> Typed:
@@ -138,8 +145,7 @@ class Operators:
             other = right if left.type is Type.NULL else left
             return checker.call(Type.BOOL, "is_null" if op == "eq" else "not_null", other, at=at)
         if Type.JSON in (left.type, right.type):
-            hint = "compare String(x) to compare JSON as text"
-            return checker.wrong(at, "a JSON value can be compared only with null", hint, _WRONG)
+            return checker.documents.compare(op, left, right, at)
         left, right = self.as_times(left, right), self.as_times(right, left)
         if Type.ENUM in (left.type, right.type):
             return self.compare_enum(op, left, right, at)
@@ -216,6 +222,9 @@ class Operators:
         if node.op == "??":
             unified = self.unify(values, node, "'??'")
             return checker.call(unified[0].type, "coalesce", *unified, at=node)
+        if Type.JSON in types and len(types) > 1 and Type.BOOL not in types and one_kind(types - {Type.JSON}):
+            values = checker.documents.unified(values, types)
+            types = {value.type for value in values} - {Type.NULL}
         same = len(types) < 2 or all(type.is_number for type in types) or all(type.is_text for type in types)
         if not same or types <= {Type.BOOL}:
             return checker.call(Type.BOOL, "and" if node.op == "&&" else "or", *map(checker.truth, values), at=node)
@@ -243,6 +252,8 @@ class Operators:
             return [self.to_float(value) for value in values]
         if all(type.is_text for type in types):
             return [self.to_text(value) for value in values]
+        if Type.JSON in types and one_kind(types - {Type.JSON}):
+            return self.unify(self.checker.documents.unified(values, types), at, what)
         if types == {Type.TIMESTAMP, Type.STRING}:
             times = [self.as_times(v, Constant(Type.TIMESTAMP, 0)) for v in values]
             if {value.type for value in times} <= {Type.TIMESTAMP, Type.NULL}:
@@ -271,16 +282,20 @@ class Operators:
 
     def listed(self, tests: list[Typed], at: syntax.Node) -> list[Typed]:
         """Tests of equality, with those of one value against constants of one type made one test."""
-        groups: dict[tuple[Typed, Type], list[Typed]] = {}
+        groups: dict[tuple[Typed, str, Type], list[Typed]] = {}
         others: list[Typed] = []
         for test in tests:
             match test:
                 case Call(op="eq", arguments=(subject, Constant(value=value) as constant)) if value is not None:
-                    groups.setdefault((subject, constant.type), []).append(constant)
+                    groups.setdefault((subject, "one_of", constant.type), []).append(constant)
+                case Call(op="json_eq", arguments=(subject, Constant(type=type, value=value) as constant)) if (
+                    value is not None and type is not Type.JSON
+                ):
+                    groups.setdefault((subject, "json_one_of", type), []).append(constant)
                 case _:
                     others.append(test)
-        for (subject, _), constants in groups.items():
-            op = "one_of" if len(set(constants)) > 1 else "eq"
+        for (subject, many, _), constants in groups.items():
+            op = many if len(set(constants)) > 1 else many.replace("one_of", "eq")
             items = sorted(set(constants), key=lambda each: sort_key(each.value) if isinstance(each, Constant) else ())
             others.append(self.checker.call(Type.BOOL, op, subject, *items, at=at))
         return others
@@ -296,6 +311,8 @@ class Operators:
         """`like` and `~`: contains, case-insensitive; a SQL pattern with a `%`; a regular expression in slashes."""
         checker = self.checker
         negated = node.op in ("!~", "notlike")
+        if left.type is Type.JSON:
+            left = checker.documents.text(left)
         if left.type not in (Type.STRING, Type.ENUM, Type.NULL, Type.INVALID):
             return checker.wrong(
                 node, f"'{node.op}' works on texts, and this is {_named(left)}", "use String(x)", _WRONG
@@ -313,6 +330,11 @@ class Operators:
                 return checker.wrong(node.right, f"'{node.op}' needs a constant text", hint, _WRONG)
             found = checker.calls.prepared(Type.BOOL, "like", (text, right), node)
         return checker.call(Type.BOOL, "not", found, at=node) if negated else found
+
+
+def one_kind(types: set[Type]) -> bool:
+    """Whether values of these types can become values of one type."""
+    return len(types) == 1 or all(each.is_number for each in types) or all(each.is_text for each in types)
 
 
 def _as_exact(value: Typed, type: Type) -> Typed:
@@ -340,8 +362,6 @@ def _number_hint(value: Typed) -> str:
             return "convert it with Number(x)"
         case Type.TIMESTAMP:
             return "use x.getTime() for its milliseconds"
-        case Type.JSON:
-            return "a JSON column knows only null tests and String(x)"
     return ""
 
 

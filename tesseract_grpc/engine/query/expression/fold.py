@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tesseract_grpc.engine.query.expression.document import constant_of, held
 from tesseract_grpc.engine.query.expression.scalar import specialise, truth
 from tesseract_grpc.engine.query.expression.typed import (
     FALSE,
+    HIGHER,
     NOT_STRICT,
     TRUE,
     Call,
@@ -20,7 +22,8 @@ from tesseract_grpc.engine.query.expression.typed import (
     Value,
 )
 
-_FLIPPED = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
+_OPPOSITES = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
+_FLIPPED = _OPPOSITES | {f"json_{op}": f"json_{other}" for op, other in _OPPOSITES.items()}
 _FLIPPED_NULL = {"is_null": "not_null", "not_null": "is_null"}
 
 
@@ -33,8 +36,9 @@ def call(type: Type, op: str, arguments: Sequence[Typed], line: int = 0, column:
         return _negated(args[0], line, column)
     made = Call(type, op, args, line, column)
     if all(isinstance(argument, Constant) for argument in args):
-        return Constant(type, apply(made, [a.value for a in args if isinstance(a, Constant)]), line, column)
-    if op not in NOT_STRICT and any(isinstance(a, Constant) and a.value is None for a in args):
+        value = apply(made, [held(a) for a in args if isinstance(a, Constant)])
+        return constant_of(type, value, line, column)
+    if op not in NOT_STRICT and op not in HIGHER and any(isinstance(a, Constant) and a.value is None for a in args):
         return Constant(type, None, line, column)
     if op == "choose" and isinstance(args[0], Constant):
         return args[1] if args[0].value else args[2]
@@ -43,19 +47,17 @@ def call(type: Type, op: str, arguments: Sequence[Typed], line: int = 0, column:
     return made
 
 
-def apply(made: Call, values: Sequence[Value]) -> Value:
+def apply(made: Call, values: Sequence[Any]) -> Any:
     """The value of a call whose arguments have these values."""
     if made.op not in NOT_STRICT:
         if any(value is None for value in values):
             return None
         function, taken = specialise(made)
-        result: Value = function(*[values[place] for place in taken])
-        return result
-    lazy: Value = LAZY[made.op](*[_held(value) for value in values])
-    return lazy
+        return function(*[values[place] for place in taken])
+    return LAZY[made.op](*[_given(value) for value in values])
 
 
-def _held(value: Value) -> Any:
+def _given(value: Any) -> Any:
     return lambda: value
 
 
@@ -110,6 +112,7 @@ LAZY: dict[str, Any] = {
     "choose": lambda condition, then, otherwise: then() if condition() else otherwise(),
     "first_true": _first(True),
     "first_false": _first(False),
+    "array": lambda *parts: [part() for part in parts],
 }
 """The operations that are not strict, as functions of functions: an argument that does not matter is not computed."""
 

@@ -1,8 +1,8 @@
 """Text to syntax tree, by the grammar beside this file.
 
 The parser is LALR(1): it keeps its own stack, so no text can exhaust Python's. What walks the tree afterwards does
-recurse, so the tree's depth is limited here, and measured without recursion. Brackets are counted before anything else,
-in one pass, so that thousands of nested parentheses are refused at once.
+recurse, so the tree's depth is limited (`limits.py`). Brackets are counted before anything else, so that thousands of
+nested parentheses are refused at once.
 
 A template's holes are parsed by the same parser on the same line and column that they have in the whole text.
 """
@@ -16,22 +16,13 @@ from typing import Any
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken, VisitError
 
-from tesseract_grpc.engine.data.errors import LimitExceeded, Reason
 from tesseract_grpc.engine.query.expression import literals, syntax
+from tesseract_grpc.engine.query.expression.limits import LIMITS, ExpressionLimits, check_text, check_tree
 from tesseract_grpc.engine.query.expression.problem import BadExpression, Problem
 from tesseract_grpc.engine.query.expression.syntax_error import explain
 
-MAX_LENGTH = 10_000
-"""The most characters of an expression."""
 
-MAX_DEPTH = 64
-"""The most levels of an expression, of its brackets and of its tree. A chain of `&&` or of `||` is one level."""
-
-MAX_NODES = 2_000
-"""The most nodes of an expression."""
-
-
-def parse(text: str, field: str = "") -> syntax.Node:
+def parse(text: str, field: str = "", limits: ExpressionLimits = LIMITS) -> syntax.Node:
     """The syntax tree of an expression. O(n).
 
     Raises BadExpression where the text does not follow the grammar, and LimitExceeded.
@@ -39,27 +30,23 @@ def parse(text: str, field: str = "") -> syntax.Node:
     >>> parse("1 + x").op
     '+'
     """
-    if len(text) > MAX_LENGTH:
-        raise _limit("max_expression_length", MAX_LENGTH, "characters", field)
-    if _nesting(text) > MAX_DEPTH:
-        raise _limit("max_expression_depth", MAX_DEPTH, "levels", field)
+    check_text(text, field, limits)
     try:
         tree = _parse(text)
     except BadExpression as error:
         raise BadExpression(error.problems, field) from None
-    _measure(tree, field)
+    check_tree(tree, field, limits)
     return tree
 
 
-def parse_template(text: str, field: str = "") -> syntax.Node:
+def parse_template(text: str, field: str = "", limits: ExpressionLimits = LIMITS) -> syntax.Node:
     """The syntax tree of a text that is a template as a whole: `${lastName}, ${firstName}`."""
-    if len(text) > MAX_LENGTH:
-        raise _limit("max_expression_length", MAX_LENGTH, "characters", field)
+    check_text(text, field, limits, template=True)
     try:
         tree = _template(text, 1, 1)
     except BadExpression as error:
         raise BadExpression(error.problems, field) from None
-    _measure(tree, field)
+    check_tree(tree, field, limits)
     return tree
 
 
@@ -88,51 +75,6 @@ def _grammar() -> Lark:
         lexer="contextual",
         maybe_placeholders=False,
         transformer=_Builder(),
-    )
-
-
-def _nesting(text: str) -> int:
-    """The deepest nesting of brackets, quoted texts left out. O(n)."""
-    deepest = depth = 0
-    quote = ""
-    skip = False
-    for character in text:
-        if skip:
-            skip = False
-        elif character == "\\":
-            skip = True
-        elif quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'`":
-            quote = character
-        elif character in "([":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in ")]":
-            depth -= 1
-    return deepest
-
-
-def _measure(root: syntax.Node, field: str) -> None:
-    """Refuses a tree that is too large or too deep for what walks it."""
-    count, level = 0, [root]
-    depth = 0
-    while level:
-        depth += 1
-        count += len(level)
-        if depth > MAX_DEPTH:
-            raise _limit("max_expression_depth", MAX_DEPTH, "levels", field)
-        if count > MAX_NODES:
-            raise _limit("max_expression_nodes", MAX_NODES, "nodes", field)
-        level = [below for node in level for below in syntax.children(node)]
-
-
-def _limit(name: str, most: int, what: str, field: str) -> LimitExceeded:
-    return LimitExceeded(
-        Reason.LIMIT_EXCEEDED,
-        f"an expression may have at most {most} {what}",
-        field=field,
-        metadata={"limit": name, "maximum": str(most)},
     )
 
 
@@ -206,6 +148,10 @@ class _Builder(Transformer[Token, Any]):
 
     def arguments(self, *items: syntax.Node) -> tuple[syntax.Node, ...]:
         return items
+
+    def arrow(self, head: Token, body: syntax.Node) -> syntax.Node:
+        names = head.removesuffix("=>").strip().strip("()").strip()
+        return syntax.Function(*_at(head), tuple(name.strip() for name in names.split(",")) if names else (), body)
 
     def function(self, name: Token, given: tuple[syntax.Node, ...] = ()) -> syntax.Node:
         return syntax.Invoke(*_at(name), None, str(name), given)

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tesseract_grpc.engine.data.schema import INT64_MAX, INT64_MIN
-from tesseract_grpc.engine.query.expression import scalar_text, scalar_time
+from tesseract_grpc.engine.query.expression import scalar_json, scalar_text, scalar_time
 from tesseract_grpc.engine.query.expression.math_arrays import ARRAYS, on_one
+from tesseract_grpc.engine.query.expression.ordering import sort_key
 from tesseract_grpc.engine.query.expression.typed import Call, Constant, Value
 
 Scalar = Callable[..., Any]
@@ -25,11 +26,6 @@ Scalar = Callable[..., Any]
 def whole(value: int) -> int | None:
     """The number, or null when INT64 cannot hold it."""
     return value if INT64_MIN <= value <= INT64_MAX else None
-
-
-def sort_key(value: Any) -> tuple[bool, Any]:
-    """Values of one type in order: NaN above every number and equal to itself."""
-    return (True, 0) if value != value else (False, value)
 
 
 def divide(left: float, right: float) -> float:
@@ -70,6 +66,7 @@ SCALARS: Mapping[str, Scalar] = {
     **{name: on_one(function) for name, function in ARRAYS.items()},
     **scalar_text.SCALARS,
     **scalar_time.SCALARS,
+    **scalar_json.SCALARS,
     "eq": lambda a, b: sort_key(a) == sort_key(b),
     "ne": lambda a, b: sort_key(a) != sort_key(b),
     "lt": lambda a, b: sort_key(a) < sort_key(b),
@@ -123,9 +120,13 @@ def _one_of(*items: Value) -> Scalar:
     return lambda value: value in listed or (nan and value != value)
 
 
-_MAKERS: Mapping[str, Callable[..., Scalar]] = {**scalar_text.MAKERS, "one_of": _one_of}
+_MAKERS: Mapping[str, Callable[..., Scalar]] = {
+    **scalar_text.MAKERS,
+    **scalar_json.MAKERS,
+    "one_of": _one_of,
+}
 
 
-def truth(value: Value) -> bool:
-    """Whether a value counts as true in a condition: null, false, 0, NaN and '' do not."""
-    return bool(value) and value == value
+def truth(value: Any) -> bool:
+    """Whether a value counts as true in a condition: null, false, 0, NaN and '' do not; arrays and objects do."""
+    return (bool(value) and value == value) or isinstance(value, list | dict)

@@ -162,6 +162,16 @@ class Construct:
     arguments: tuple[Node, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Function:
+    """`(parameters) => body`."""
+
+    line: int
+    column: int
+    parameters: tuple[str, ...]
+    body: Node
+
+
 Node: TypeAlias = (
     Literal
     | Pattern
@@ -178,6 +188,7 @@ Node: TypeAlias = (
     | Index
     | Invoke
     | Construct
+    | Function
 )
 
 
@@ -198,6 +209,8 @@ def children(node: Node) -> tuple[Node, ...]:
             return (target, lower, upper)
         case Member(target=target):
             return (target,)
+        case Function(body=body):
+            return (body,)
         case Index(target=target, place=place):
             return (target, place)
         case Invoke(target=receiver, arguments=arguments):

@@ -1,10 +1,15 @@
 """A checked expression: every node has a type, every conversion is written out, and constants are folded.
 
-A tree of four leaves (a constant, a column, an enum column's rank, the present) and one inner node, the `Call` of an
-operation by name. Where a node stands in the text does not count when trees are compared, so two expressions that say
-the same are equal, and sessions that use them share one plan.
+A tree of five leaves (a constant, a column, an enum column's rank, the present, a parameter) and two inner nodes: the
+`Call` of an operation by name, and the `Lambda` that some operations take. Where a node stands in the text does not
+count when trees are compared, so two expressions that say the same are equal, and sessions that use them share one
+plan.
 
-Most operations are *strict*: null when an argument is null. `NOT_STRICT` lists the others.
+Most operations are *strict*: null when an argument is null. `NOT_STRICT` lists the others, and `HIGHER` those that take
+a function.
+
+A value of type JSON is a document or a part of one, as Python has it after reading (`document.py`); only the column
+itself, and what the operation `json_text` makes of a value, is the document's text.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from typing import TypeAlias
 from tesseract_grpc.engine.data.schema import DataType
 
 Value: TypeAlias = bool | int | float | str | None
-"""A value as Python has it; a TIMESTAMP is whole microseconds since 1970 UTC."""
+"""A value as Python has it; a TIMESTAMP is whole microseconds since 1970 UTC, a constant of type JSON is its text."""
 
 
 class Type(IntEnum):
@@ -46,8 +51,8 @@ class Type(IntEnum):
 
     @property
     def data_type(self) -> DataType:
-        """The type of a column that would hold it; the null literal takes BOOL."""
-        return DataType(self.value) if self > 0 else DataType.BOOL
+        """The type of a column that would hold it; the null literal takes STRING."""
+        return DataType(self.value) if self > 0 else DataType.STRING
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,34 @@ class Now:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """What a function is given. Numbers count from 0, from the outermost function inwards."""
+
+    number: int
+    line: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False)
+
+    @property
+    def type(self) -> Type:
+        return Type.JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Lambda:
+    """A function that an operation calls: the number of its first parameter, how many it has, and what it gives."""
+
+    first: int
+    count: int
+    body: Typed
+    line: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False)
+
+    @property
+    def type(self) -> Type:
+        return self.body.type
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """An operation on arguments."""
 
@@ -110,13 +143,20 @@ class Call:
     column: int = field(default=0, compare=False)
 
 
-Typed: TypeAlias = Constant | ColumnRef | Rank | Now | Call
+Typed: TypeAlias = Constant | ColumnRef | Rank | Now | Parameter | Lambda | Call
 
 TRUE = Constant(Type.BOOL, True)
 FALSE = Constant(Type.BOOL, False)
 
-NOT_STRICT = frozenset(("and", "or", "truth", "is_null", "not_null", "coalesce", "choose", "first_true", "first_false"))
+NOT_STRICT = frozenset(
+    ("and", "or", "truth", "is_null", "not_null", "coalesce", "choose", "first_true", "first_false", "array")
+)
 """The operations that can have a value though an argument is null."""
+
+HIGHER = frozenset(
+    ("json_filter", "json_map", "json_find", "json_find_index", "json_some", "json_every", "json_reduce")
+)
+"""The operations that take a function. They are null when their first argument is no array; the others may be null."""
 
 
 def walk(node: Typed) -> Iterator[Typed]:
@@ -125,6 +165,8 @@ def walk(node: Typed) -> Iterator[Typed]:
     if isinstance(node, Call):
         for argument in node.arguments:
             yield from walk(argument)
+    elif isinstance(node, Lambda):
+        yield from walk(node.body)
 
 
 def columns_of(node: Typed) -> tuple[str, ...]:
@@ -148,4 +190,8 @@ def spelling(node: Typed) -> str:
             return f"rank[{node.name!r}]"
         case Now():
             return "now"
+        case Parameter():
+            return f"${node.number}"
+        case Lambda():
+            return f"{node.first}+{node.count}=>{spelling(node.body)}"
     return f"{node.op}({','.join(map(spelling, node.arguments))}):{node.type.name}"
