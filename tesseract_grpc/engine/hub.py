@@ -50,6 +50,7 @@ from tesseract_grpc.engine.operators.stored_columns import StoredColumns, resolv
 from tesseract_grpc.engine.query.filter import Filter, check_filter
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 from tesseract_grpc.engine.query.query import Limits as QueryLimits
+from tesseract_grpc.engine.query.rename import renamed
 
 BIG = 50_000
 """From so many rows on, sorting takes long enough to be worth a worker thread."""
@@ -168,8 +169,7 @@ class Hub:
         self._sources[new] = self._sources.pop(old)
         table.name = new
         for session in self._sessions.values():
-            if session.query.table == old:
-                session.query = replace(session.query, table=new)
+            session.query = renamed(session.query, old, new)
         return table
 
     def set_indexes(self, name: str, indexes: Sequence[IndexSchema], *, validate_only: bool = False) -> Table:
