@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, Reason
+from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
+from tesseract_grpc.engine.live.resolve_lookups import lookup_columns
 from tesseract_grpc.engine.live.stage import Stage
 from tesseract_grpc.engine.operators.compute import ComputeOperator, Formula, extended_schema
 from tesseract_grpc.engine.query.computed import ComputedColumn
@@ -27,21 +28,45 @@ if TYPE_CHECKING:
 
 def computed_columns(planner: Planner, stage: Stage, columns: Sequence[ComputedColumn], field: str) -> Stage:
     """The rows with these columns. Raises InvalidRequest, BadExpression, FeatureNotAvailable."""
+    shown = stage.shown + tuple(column.name for column in columns)
+    uses = [(column.name, _uses(column, f"{field}[{index}]")) for index, column in enumerate(columns)]
+    rest = computed_order(uses, stage.schema.positions, field)
+    while rest:
+        missing = {columns[index].name for index in rest}
+        now = [index for index in rest if columns[index].lookup is not None and not missing & set(uses[index][1])]
+        if now:
+            lookups = [(columns[index], f"{field}[{index}]") for index in now]
+            stage = lookup_columns(planner, stage, lookups, _looked_up)
+        else:
+            for index in rest:
+                if columns[index].lookup is None and not missing & set(uses[index][1]):
+                    now.append(index)
+                    missing.discard(columns[index].name)
+            stage = _formulas(planner, stage, [(columns[index], f"{field}[{index}]") for index in now])
+        rest = [index for index in rest if index not in now]
+    return replace(stage, shown=shown)
+
+
+def _formulas(planner: Planner, stage: Stage, columns: Sequence[tuple[ComputedColumn, str]]) -> Stage:
+    """The rows with columns that expressions and templates give, each of which may use the ones before it."""
     formulas: list[Formula] = []
     schema = stage.schema
-    uses = [(column.name, _uses(column, f"{field}[{index}]")) for index, column in enumerate(columns)]
-    for index in computed_order(uses, stage.schema.positions, field):
-        column, where = columns[index], f"{field}[{index}]"
-        if column.lookup is not None:
-            raise FeatureNotAvailable(
-                Reason.FEATURE_NOT_AVAILABLE, "lookups are not available in this version", field=where
-            )
-        formula = formula_of(column, schema, where)
-        stage.see([name for name in columns_of(formula.root) if name in stage.schema], where)
+    for column, field in columns:
+        formula = formula_of(column, schema, field)
+        stage.see([name for name in columns_of(formula.root) if name in stage.schema], field)
         formulas.append(formula)
         schema = extended_schema(schema, [formula.column])
-    shown = stage.shown + tuple(column.name for column in columns)
-    return replace(compute(planner, stage, formulas), shown=shown)
+    return compute(planner, stage, formulas)
+
+
+def _looked_up(planner: Planner, right: Stage, column: ComputedColumn, field: str) -> tuple[Stage, str]:
+    """A source with the expression or template that a lookup takes from it, and the name of that column."""
+    assert column.lookup is not None
+    name = column.name
+    while name in right.schema:
+        name += "'"
+    value = ComputedColumn(name, column.lookup.expression, column.lookup.template)
+    return _formulas(planner, right, [(value, field)]), name
 
 
 def _uses(column: ComputedColumn, field: str) -> frozenset[str]:

@@ -13,6 +13,7 @@ from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.schema import TableSchema
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.query.filter import AllOf, Filter
+from tesseract_grpc.engine.query.filter_parts import columns_named, conjuncts
 from tesseract_grpc.engine.query.query import Limits, plan_filter
 
 
@@ -23,6 +24,7 @@ class Stage:
     source: Source
     where: Filter | None = None  # checked and in normal form
     shown: tuple[str, ...] = ()  # the columns that the rest of the query can see, in order
+    known: frozenset[Filter] = frozenset()  # conditions, as asked, that all rows satisfy: they were asked on the way
 
     @classmethod
     def of(cls, source: Source) -> Stage:
@@ -39,6 +41,12 @@ class Stage:
         checked = plan_filter(where, self.schema, limits, field)
         if checked is None:
             return self
+        self.see(columns_named(checked), field)
+        if self.known:
+            rest = tuple(part for part in conjuncts(where) if part not in self.known)
+            checked = plan_filter(AllOf(rest), self.schema, limits, field)
+            if checked is None:
+                return self
         if self.where is None:
             return replace(self, where=checked)
         return replace(self, where=plan_filter(AllOf((self.where, checked)), self.schema, Limits(1_000, 10**9), field))
