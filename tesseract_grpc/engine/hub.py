@@ -30,6 +30,7 @@ from tesseract_grpc.engine.data.errors import (
     Reason,
     RowProblem,
 )
+from tesseract_grpc.engine.data.extended_table import root
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.row_write import NotPlain, write_row
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema, check_name, missing_table, project
@@ -407,15 +408,23 @@ class Hub:
     def begin_session(self, query: Query, big: int = BIG, *, permanent: Filter | None = None) -> Hydration | None:
         """Begins to hydrate a session of `big` or more rows, so that its sorting can run in a worker thread.
 
-        Call `hydration.sorting.run()` anywhere, then `open_session(.., hydration=..)`. None when the session is better
-        opened at once. Raises NotFound, InvalidRequest.
+        Call `hydration.sorting.run()` anywhere, then `open_session(.., hydration=..)`, and `hydration.release()` in any
+        case. None when the session is better opened at once. Raises NotFound, InvalidRequest, OutOfRange.
         """
         resolved = self._resolve(query, permanent)
         table, plan = resolved.table, resolved.plan
-        if table.row_count < big or plan.tree is not None or plan.fingerprint in resolved.source.results:
+        if root(table).row_count < big or plan.tree is not None or plan.fingerprint in resolved.source.results:
             return None
+        fresh = resolved.source.owner is not None and not resolved.source.owner.attached
+        self.counters.rows_examined += resolved.hydrate(self.version)
+        resolved.keep()
+        release = resolved.source.hold()
         hydration = Result(table, plan, self._line, self.limits.result_history).prepare()
-        return hydration if len(hydration.sorting.slots) >= big else None
+        if len(hydration.sorting.slots) < big and not fresh:
+            release()
+            return None
+        hydration.release = release  # what was just derived is not derived again, however few rows there are
+        return hydration
 
     def open_session(
         self,
@@ -450,6 +459,8 @@ class Hub:
         if not validate_only:
             result.sessions[name] = session
             self._sessions[name] = session
+        if hydration is not None:
+            hydration.release()
         return session
 
     def _result(self, resolved: Resolved, hydration: Hydration | None = None, *, validate_only: bool = False) -> Result:

@@ -12,7 +12,8 @@ from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchem
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub, Limits
 from tesseract_grpc.engine.live.session import QueryResult
-from tesseract_grpc.engine.query.filter import Compare, CompareOp
+from tesseract_grpc.engine.query.computed import ComputedColumn
+from tesseract_grpc.engine.query.filter import Compare, CompareOp, Custom
 from tesseract_grpc.engine.query.query import Query, Window
 from tesseract_grpc.engine.query.sort_key import SortKey
 
@@ -87,6 +88,35 @@ def test_a_hydration_of_a_table_that_was_replaced_is_not_used() -> None:
     session = hub.open_session(QUERIES[0], "s", hydration=hydration)
     assert session.total_count == 0
     hub.check()
+
+
+COMPUTED = Query("t", Custom("double > 4"), computed=(ComputedColumn("double", expression="size * 2"),))
+
+
+def test_what_a_session_reads_is_maintained_while_it_is_sorted_elsewhere() -> None:
+    hub = _hub()
+    hydration = hub.begin_session(COMPUTED, big=1)
+    assert hydration is not None
+    examined = hub.counters.rows_examined
+    _disturb(hub)
+    hydration.sorting.run()
+    session = hub.open_session(COMPUTED, "s", hydration=hydration)
+    assert hub.counters.rows_examined - examined <= hub.table("t").row_count, "the column was worked out again"
+    hub.check()
+    assert session.read().rows.to_rows() == hub.query(COMPUTED).rows.to_rows()
+    hub.close_session("s")
+    hub.check()
+    assert not hub.timely and hub.explain(COMPUTED).inputs[0].inputs[0].commits == 0, "something was left behind"
+
+
+def test_a_hydration_that_is_given_up_leaves_nothing_behind() -> None:
+    hub = _hub()
+    hydration = hub.begin_session(COMPUTED, big=1)
+    assert hydration is not None
+    for _ in range(2):
+        hydration.release()
+    _disturb(hub)
+    assert hub.check() == 2, "a table and its routing are all that there is"
 
 
 @pytest.mark.parametrize("query", QUERIES[:2])

@@ -81,3 +81,10 @@ class ExtendedTable(Relation):
         super().check()
         assert self.sequence is self.base.sequence and self.row_version is self.base.row_version
         assert not (self.alive & ~self.base.alive[: len(self.alive)]).any(), "a row is there that is not there below"
+
+
+def root(table: Relation) -> Relation:
+    """The relation whose slots a relation shares, in the end."""
+    while isinstance(table, ExtendedTable):
+        table = table.base
+    return table

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import RemoveReason, Slots, changed_values, column_bit, stored_at
-from tesseract_grpc.engine.data.extended_table import ExtendedTable
+from tesseract_grpc.engine.data.extended_table import root
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import Batch, BoolArray, Vector
 from tesseract_grpc.engine.live.changes import Changes, Inserts, Moves, SessionSchema
@@ -71,16 +71,9 @@ def difference(before: View, after: View, version: int, schema: SessionSchema) -
     return changes
 
 
-def _root(table: Relation) -> Relation:
-    """The relation whose slots a relation shares."""
-    while isinstance(table, ExtendedTable):
-        table = table.base
-    return table
-
-
 def _same_slots(before: View, after: View) -> NDArray[np.int32]:
     """Where the rows of a view are in the relation of another; -1 where they are not."""
-    if _root(before.table) is _root(after.table):
+    if root(before.table) is root(after.table):
         return before.slots
     keys = before.table.batch(before.slots, before.table.schema.key)
     columns = {

@@ -6,7 +6,7 @@ History is kept only while somebody watches.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,11 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Hydration:
-    """A result on its way: its rows were found at `version`, and are being sorted, perhaps in a worker thread."""
+    """A result on its way: its rows were found at `version`, and are being sorted, perhaps in a worker thread.
+
+    What it reads stays maintained until it is released.
+    """
 
     result: Result
     sorting: Sorting
     version: int
+    release: Callable[[], None] = lambda: None
+    """Gives it up, or does nothing when a session has taken it. May be called at any time, and again."""
 
 
 class Result:
@@ -47,7 +52,8 @@ class Result:
         self.line = line
         self.left = False  # whether it is no longer maintained
         self.tree = None if plan.tree is None else TreeOrder(table, plan.sort, plan.tree)
-        self.order: OrderOperator | TreeOrder = self.tree or OrderOperator(table, plan.sort)
+        # Not `or`: a tree without rows is false.
+        self.order: OrderOperator | TreeOrder = OrderOperator(table, plan.sort) if self.tree is None else self.tree
         self.filter = routed_filter(table, plan.filter, self.order.words.positions)
         self.filter.set_now(line.now)
         self.route = self.filter.key

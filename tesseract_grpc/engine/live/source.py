@@ -8,7 +8,7 @@ derived, and a change flows down in one direction.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.delta import Delta, RowChange
@@ -54,6 +54,18 @@ class Source:
         """Ends the node that derives the relation, when nobody follows it any more."""
         if self.owner is not None and not self.used:
             self.owner.detach()
+
+    def hold(self) -> Callable[[], None]:
+        """Keeps the relation maintained until the function that is returned is called; it may be called again."""
+        self.holds += 1
+        held = [self]
+
+        def release() -> None:
+            if held:
+                held.pop().holds -= 1
+                self.let_go()
+
+        return release
 
     def follow(self, follower: Follower) -> None:
         """A follower joins: it hears of commits, and of time where it matters."""

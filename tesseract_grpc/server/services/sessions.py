@@ -43,7 +43,11 @@ class Sessions:
             call.require(Role.WRITE)
         host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
         hydration = await self._hydrate(host, request)
-        return host.memory.once(request, lambda: self._create(host, request, hydration), dry=request.validate_only)
+        try:
+            return host.memory.once(request, lambda: self._create(host, request, hydration), dry=request.validate_only)
+        finally:
+            if hydration is not None:
+                hydration.release()
 
     async def _hydrate(self, host: Host, request: pb.CreateSessionRequest) -> Hydration | None:
         """Sorts the rows of a large new session in a worker thread, so that commits and other calls go on meanwhile.
@@ -57,7 +61,11 @@ class Sessions:
         with fields_under("session"):
             hydration = host.hub.begin_session(query, permanent=permanent)
         if hydration is not None:
-            await asyncio.to_thread(hydration.sorting.run)
+            try:
+                await asyncio.to_thread(hydration.sorting.run)
+            except BaseException:
+                hydration.release()
+                raise
         return hydration
 
     def _create(
