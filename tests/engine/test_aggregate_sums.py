@@ -15,19 +15,30 @@ from hypothesis import strategies as st
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.errors import OutOfRange, Reason
 from tesseract_grpc.engine.data.schema import INT64_MAX, INT64_MIN, ColumnSchema, DataType
-from tesseract_grpc.engine.operators.aggregate.contract import AggregateFunction, AggregateState, make_state
 from tesseract_grpc.engine.operators.aggregate.exact_sums import ExactSums, largest_of
+from tesseract_grpc.engine.operators.aggregate.make import make_state
 from tesseract_grpc.engine.operators.aggregate.rounding import quotient, rounded_sum, two_product, two_sum
+from tesseract_grpc.engine.operators.aggregate.state import ColumnState
+from tesseract_grpc.engine.query.grouping import Aggregate
 from tests.engine.aggregate_oracle import spread, to_float
+from tests.engine.aggregate_world import Relation
 
 GROUP = np.zeros(1, np.int64)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 MODERATE = st.floats(-(2.0**400), 2.0**400).filter(lambda x: x == 0.0 or abs(x) > 2.0**-400)
 
 
-def state_of(function: str, values: list[float] | list[int], kind: DataType = DataType.FLOAT64) -> AggregateState:
+def empty(function: str, kind: DataType) -> ColumnState:
+    """A state of no group."""
+    relation = Relation(np.empty(0, np.int64))
+    state = make_state(Aggregate("y", function, "amount"), [Column(ColumnSchema("amount", kind))], relation)
+    assert isinstance(state, ColumnState)
+    return state
+
+
+def state_of(function: str, values: list[float] | list[int], kind: DataType = DataType.FLOAT64) -> ColumnState:
     """A state of one group with these values."""
-    state = make_state(AggregateFunction(function), Column(ColumnSchema("amount", kind)))
+    state = empty(function, kind)
     state.reserve(1)
     state.add(np.zeros(len(values), np.int64), stored(values, kind))
     return state
@@ -37,7 +48,7 @@ def stored(values: list[float] | list[int], kind: DataType = DataType.FLOAT64) -
     return np.array(values, np.float64 if kind is DataType.FLOAT64 else np.int64), None
 
 
-def only(state: AggregateState) -> float:
+def only(state: ColumnState) -> float:
     """The result of the one group."""
     values, valid = state.result(GROUP)
     assert valid is None
@@ -126,7 +137,7 @@ def test_integer_sums_may_leave_the_range_on_the_way(values: list[int]) -> None:
 def test_narrow_integers_carry_into_the_high_word() -> None:
     count = 1 << 20
     values = np.full(count, 2**31 - 1)
-    state = make_state(AggregateFunction.SUM, Column(ColumnSchema("amount", DataType.INT64)))
+    state = empty("sum", DataType.INT64)
     state.reserve(1)
     for _ in range(3):
         state.add(np.zeros(count, np.int64), (values, None))

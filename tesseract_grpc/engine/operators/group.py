@@ -36,19 +36,16 @@ from tesseract_grpc.engine.data.errors import InvalidRequest, OutOfRange, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch
-from tesseract_grpc.engine.operators.aggregate.contract import (
-    AggregateFunction,
-    AggregateState,
-    make_state,
-    result_type,
-)
+from tesseract_grpc.engine.operators.aggregate.contract import AggregateState
 from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
+from tesseract_grpc.engine.operators.aggregate.make import aggregate_column, inputs_of, make_state
 from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
 from tesseract_grpc.engine.operators.group_keys import GroupKeys
-from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
+from tesseract_grpc.engine.query.grouping import Grouping
 
 Numbers = NDArray[np.int64]
 Rows = NDArray[np.intp]
+Positions = tuple[int, ...]
 _NO_ROW = -1
 
 
@@ -63,26 +60,16 @@ def group_schema(grouping: Grouping, schema: TableSchema) -> TableSchema:
             )
         columns.append(replace(column, primary_key=True, required=False, default=None, derived=True))
     for index, aggregate in enumerate(grouping.aggregates):
-        columns.append(_aggregate_column(aggregate, schema, f"query.group.aggregates[{index}]"))
+        columns.append(aggregate_column(aggregate, schema, f"query.group.aggregates[{index}]"))
     if not grouping.by:
         # One group of all rows: a constant names it.
         columns.insert(0, ColumnSchema("group", DataType.BOOL, primary_key=True, derived=True))
     return TableSchema(tuple(columns))
 
 
-def _aggregate_column(aggregate: Aggregate, schema: TableSchema, field: str) -> ColumnSchema:
-    column = schema.column(aggregate.column, field=f"{field}.column") if aggregate.column else None
-    try:
-        function = AggregateFunction(aggregate.function)
-    except ValueError:
-        raise InvalidRequest(
-            Reason.MALFORMED_REQUEST,
-            f"there is no aggregate '{aggregate.function[:60]}'; there are {', '.join(AggregateFunction)}",
-            field=f"{field}.function",
-        ) from None
-    kind = result_type(function, column)
-    values = column.enum_values if column is not None and kind is DataType.ENUM else ()
-    return ColumnSchema(aggregate.name, kind, enum_values=values, derived=True)
+def columns_read(grouping: Grouping) -> frozenset[str]:
+    """The columns that the groups are made of: those that group, and the inputs of the aggregates."""
+    return frozenset(grouping.by).union(*map(inputs_of, grouping.aggregates))
 
 
 class GroupOperator:
@@ -98,15 +85,15 @@ class GroupOperator:
         self.source = table
         self.by = tuple(table.schema.position(column) for column in grouping.by)
         self.arguments = tuple(
-            table.schema.position(aggregate.column) if aggregate.column else None for aggregate in grouping.aggregates
+            tuple(table.schema.position(name) for name in inputs_of(aggregate)) for aggregate in grouping.aggregates
         )
         self.states: list[AggregateState] = [
-            make_state(AggregateFunction(aggregate.function), None if position is None else table.columns[position])
-            for aggregate, position in zip(grouping.aggregates, self.arguments, strict=True)
+            make_state(aggregate, [table.columns[position] for position in read], table)
+            for aggregate, read in zip(grouping.aggregates, self.arguments, strict=True)
         ]
-        self._by_input: dict[int | None, list[AggregateState]] = {}
+        self._by_inputs: dict[Positions, list[AggregateState]] = {}
         for state, read in zip(self.states, self.arguments, strict=True):
-            self._by_input.setdefault(read, []).append(state)
+            self._by_inputs.setdefault(read, []).append(state)
         self.keys = GroupKeys([table.columns[position] for position in self.by])
         self.table = DerivedTable(name, schema, version, history, self._number_of)
         self._first_value = max(1, len(self.by))  # the position of the first aggregate in the derived table
@@ -118,16 +105,15 @@ class GroupOperator:
     @property
     def reads(self) -> frozenset[int]:
         """The columns of the source whose old values are needed."""
-        return frozenset(self.by) | {position for position in self.arguments if position is not None}
+        return frozenset(self.by).union(*self.arguments)
 
     def _share_texts(self) -> None:
-        """Texts of the result are codes into the dictionaries of the source."""
+        """Texts of the result are codes into the dictionaries of the source, or of a state that makes texts."""
         for index, position in enumerate(self.by):
             self.table.columns[index].dictionary = self.source.columns[position].dictionary
-        for index, read in enumerate(self.arguments):
-            column = self.table.columns[self._first_value + index]
-            if column.dictionary is not None and read is not None:
-                column.dictionary = self.source.columns[read].dictionary
+        for index, state in enumerate(self.states, self._first_value):
+            if state.dictionary is not None:
+                self.table.columns[index].dictionary = state.dictionary
 
     def _number_of(self, keys: Batch) -> Numbers:
         names = [self.source.columns[position].schema.name for position in self.by]
@@ -151,11 +137,12 @@ class GroupOperator:
         self._make_room()
         self._group_of[rows] = numbers
         self._members += np.bincount(numbers, minlength=len(self._members))
-        grouped = Grouped(numbers)
-        for position, states in self._by_input.items():
-            stored = (numbers, None) if position is None else stored_at(columns[position], rows)
+        grouped = Grouped(numbers, slots)
+        values = {position: stored_at(columns[position], rows) for position in frozenset().union(*self.arguments)}
+        for read, states in self._by_inputs.items():
+            inputs = [values[position] for position in read]
             for state in states:
-                state.add(numbers, stored, grouped)
+                state.enter(grouped, inputs)
         self._put_out(
             Transaction(self.table, version, _NoSelector(), CommitLimits()), np.arange(self.keys.count), version
         )
@@ -203,16 +190,18 @@ class GroupOperator:
         np.add.at(self._members, went, -1)
         np.add.at(self._members, was, -1)
         touched = [came, went]
-        for position, states in self._by_input.items():
-            rows = self._concerned(change, position)
+        for read, states in self._by_inputs.items():
+            rows = self._concerned(change, read)
             if not len(rows) and not len(came) and not len(went):
                 continue
-            leaving, entering = Grouped(np.concatenate((went, was[rows]))), Grouped(np.concatenate((came, now[rows])))
+            slots = updated[rows]
+            leaving = Grouped(np.concatenate((went, was[rows])), np.concatenate((removed, slots)))
+            entering = Grouped(np.concatenate((came, now[rows])), np.concatenate((inserted, slots)))
             touched += (was[rows], now[rows])
-            old, new = self._values(change, position, rows)
+            old, new = self._values(change, read, rows)
             for state in states:
-                state.remove(leaving.groups, old, leaving)
-                state.add(entering.groups, new, entering)
+                state.leave(leaving, old)
+                state.enter(entering, new)
         if now is not was:
             touched += (was, now)
         transaction = Transaction(self.table, version, _NoSelector(), CommitLimits())
@@ -228,13 +217,15 @@ class GroupOperator:
 
     def _apply_one(self, change: RowChange) -> RowChange | None:
         number = self._group_of.item(change.slot)
-        for position, states in self._by_input.items():
-            if position is None or position not in change.before:
+        slot, before, columns = change.slot, change.before, self.source.columns
+        for read, states in self._by_inputs.items():
+            if not any(position in before for position in read):
                 continue
-            old, new = change.before[position], self.source.columns[position].stored(change.slot)
+            new = [columns[position].stored(slot) for position in read]
+            old = [before.get(position, value) for position, value in zip(read, new, strict=True)]
             for state in states:
-                state.remove_one(number, old)
-                state.add_one(number, new)
+                state.leave_one(number, slot, old)
+                state.enter_one(number, slot, new)
                 self._rebuild(state)
         return self._put_out_one(number, change.version)
 
@@ -261,20 +252,20 @@ class GroupOperator:
         change.words = {}
         return change
 
-    def _values(self, change: Delta, position: int | None, rows: Rows) -> tuple[Stored, Stored]:
-        """The values of a column that leave groups and that enter them: removed or inserted rows, then updated ones."""
-        if position is None:
-            count = len(change.removed) + len(rows)
-            return (np.zeros(count, np.bool_), None), (np.zeros(len(change.inserted) + len(rows), np.bool_), None)
-        column = self.source.columns[position]
-        before = take_stored(change.old_updated(self.source, position), rows)
-        old = join_stored(change.old_removed(self.source, position), before)
-        new = join_stored(stored_at(column, change.inserted), stored_at(column, change.updated[rows]))
+    def _values(self, change: Delta, read: Positions, rows: Rows) -> tuple[list[Stored], list[Stored]]:
+        """The values of inputs that leave groups and that enter them: removed or inserted rows, then updated ones."""
+        old: list[Stored] = []
+        new: list[Stored] = []
+        for position in read:
+            column = self.source.columns[position]
+            before = take_stored(change.old_updated(self.source, position), rows)
+            old.append(join_stored(change.old_removed(self.source, position), before))
+            new.append(join_stored(stored_at(column, change.inserted), stored_at(column, change.updated[rows])))
         return old, new
 
-    def _concerned(self, change: Delta, position: int | None) -> Rows:
-        """Which updated rows an aggregate over a column has to hear of: its value changed, or the group did."""
-        mask = self._by_mask if position is None else self._by_mask | np.uint64(column_bit(position))
+    def _concerned(self, change: Delta, read: Positions) -> Rows:
+        """Which updated rows an aggregate over columns has to hear of: a value changed, or the group did."""
+        mask = self._by_mask | np.uint64(sum({column_bit(position) for position in read}))
         return (change.changed & mask).nonzero()[0]
 
     def _put_out(self, transaction: Transaction, touched: Numbers, version: int) -> None:
@@ -309,8 +300,6 @@ class GroupOperator:
         stale = state.stale()
         if not len(stale):
             return
-        position = self.arguments[self.states.index(state)]
-        assert position is not None, "an aggregate without a column never needs its rows"
         held = self._group_of[: self.source.high_water]
         if len(stale) == 1:
             slots = (held == stale[0]).nonzero()[0]
@@ -318,7 +307,11 @@ class GroupOperator:
             wanted = np.zeros(self.keys.count + 1, np.bool_)  # the last one is for slots without a group, which hold -1
             wanted[stale] = True
             slots = wanted[held].nonzero()[0]
-        state.rebuild(stale, held[slots].astype(np.int64), stored_at(self.source.columns[position], slots))
+        inputs = [stored_at(self.source.columns[position], slots) for position in self._read_by(state)]
+        state.rebuild(stale, Grouped(held[slots].astype(np.int64), slots.astype(np.int32)), inputs)
+
+    def _read_by(self, state: AggregateState) -> Positions:
+        return self.arguments[self.states.index(state)]
 
     @contextmanager
     def _naming(self) -> Iterator[None]:

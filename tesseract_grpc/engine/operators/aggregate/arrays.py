@@ -1,4 +1,4 @@
-"""Arrays with one entry a group, which grow as groups come."""
+"""Arrays with one entry a group, which grow as groups come, and rows of unequal length in one array."""
 
 from __future__ import annotations
 
@@ -33,3 +33,28 @@ def run_totals(values: Int64Array, first: Int64Array) -> Int64Array:
 def capacity_for(known: int, groups: int) -> int:
     """How large to make arrays that hold `known` groups so that growing one by one costs O(1) a group."""
     return max(groups, known + (known >> 1), 16)
+
+
+def ragged(starts: AnyArray, lengths: AnyArray) -> Int64Array:
+    """The places `start .. start + length` of each pair, one after the other.
+
+    >>> ragged(np.array([7, 0]), np.array([2, 3])).tolist()
+    [7, 8, 0, 1, 2]
+    """
+    ends = lengths.cumsum(dtype=np.int64)
+    if not len(ends):
+        return np.empty(0, np.int64)
+    places: Int64Array = np.arange(int(ends[-1]))
+    places += (starts - ends + lengths).repeat(lengths)
+    return places
+
+
+def powers_of_two(sizes: AnyArray) -> Int64Array:
+    """The least powers of two that are at least these sizes, which are positive.
+
+    >>> powers_of_two(np.array([1, 2, 3, 64, 65])).tolist()
+    [1, 2, 4, 64, 128]
+    """
+    exponents = np.frexp(sizes - 0.5)[1]
+    powers: Int64Array = np.left_shift(1, exponents, dtype=np.int64)
+    return powers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tesseract_grpc.engine.data.delta import Stored
@@ -12,9 +14,10 @@ from tesseract_grpc.engine.operators.aggregate.state import ColumnState, Present
 
 
 class RowCount:
-    """The number of rows. It reads no column: of `stored` it uses nothing."""
+    """The number of rows. It reads no column."""
 
     type = DataType.INT64
+    dictionary = None
 
     def __init__(self) -> None:
         self.counts: Int64Array = np.zeros(0, np.int64)
@@ -24,19 +27,19 @@ class RowCount:
         if groups > len(self.counts):
             self.counts = grown(self.counts, capacity_for(len(self.counts), groups))
 
-    def add(self, groups: Groups, stored: Stored | None = None, grouped: Grouped | None = None) -> None:
+    def enter(self, rows: Grouped, inputs: Sequence[Stored] = ()) -> None:
         """Takes in rows. O(rows)."""
-        (Grouped(groups) if grouped is None else grouped).count_into(self.counts, 1)
+        rows.count_into(self.counts, 1)
 
-    def remove(self, groups: Groups, stored: Stored | None = None, grouped: Grouped | None = None) -> None:
+    def leave(self, rows: Grouped, inputs: Sequence[Stored] = ()) -> None:
         """Takes out rows. O(rows)."""
-        (Grouped(groups) if grouped is None else grouped).count_into(self.counts, -1)
+        rows.count_into(self.counts, -1)
 
-    def add_one(self, group: int, value: Scalar = None) -> None:
+    def enter_one(self, group: int, slot: int, values: Sequence[Scalar] = ()) -> None:
         """Takes in one row. O(1)."""
         self.counts[group] += 1
 
-    def remove_one(self, group: int, value: Scalar = None) -> None:
+    def leave_one(self, group: int, slot: int, values: Sequence[Scalar] = ()) -> None:
         """Takes out one row. O(1)."""
         self.counts[group] -= 1
 
@@ -52,10 +55,10 @@ class RowCount:
         """No group ever is."""
         return NO_GROUPS
 
-    def rebuild(self, groups: Groups, row_groups: Groups, stored: Stored | None = None) -> None:
+    def rebuild(self, groups: Groups, rows: Grouped, inputs: Sequence[Stored] = ()) -> None:
         """Counts again. O(rows)."""
         self.clear(groups)
-        self.add(row_groups, stored)
+        self.enter(rows)
 
     def result(self, groups: Groups) -> Stored:
         """The counts; never null."""
@@ -65,9 +68,9 @@ class RowCount:
         """The memory held, in bytes."""
         return self.counts.nbytes
 
-    def check(self, groups: Groups, row_groups: Groups, stored: Stored | None = None) -> None:
+    def check(self, groups: Groups, rows: Grouped, inputs: Sequence[Stored] = ()) -> None:
         """Proves the counts."""
-        true = np.bincount(row_groups, minlength=len(self.counts))[groups]
+        true = np.bincount(rows.groups, minlength=len(self.counts))[groups]
         assert self.counts[groups].tolist() == true.tolist(), "groups count wrong"
 
 
