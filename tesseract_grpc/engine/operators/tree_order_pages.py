@@ -87,7 +87,8 @@ class TreePages:
         if not names:
             return NO_SLOTS
         slots = self._table.find(self._lineage.nodes(names))
-        there: BoolArray = (slots >= 0) & (self._shape.parent[slots] != ABSENT)
+        parent = self._shape.parent  # it has no room yet for rows that have not concerned the tree
+        there: BoolArray = (slots >= 0) & (slots < len(parent)) & (parent.take(slots, mode="clip") != ABSENT)
         return slots[there]
 
     def _topmost(self, expansion: Expansion) -> list[int]:
