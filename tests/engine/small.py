@@ -20,6 +20,8 @@ THRESHOLDS: dict[str, dict[str, int]] = {
     "operators.aggregate.exact_sums": {"_MOST_ROWS": 8},
     "operators.aggregate.grouped": {"_MANY": 2},
     "operators.aggregate.state": {"BLOCK": 3},
+    "operators.aggregate.value_counts": {"_PIECE": 3},
+    "operators.aggregate.weighted": {"BLOCK": 3},
     "operators.order": {"_SEARCH_LIMIT": 1},
     "operators.predicate": {"BLOCK": 3, "SPARSE": 2},
     "operators.predicate_leaf": {"FEW": 1},

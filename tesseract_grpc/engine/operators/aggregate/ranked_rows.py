@@ -235,7 +235,7 @@ class RankedRows:
         begin = counts.cumsum() - counts
         target = begin + ranks
         place = np.searchsorted(ends, target, "right")
-        within = target - (ends[place] - live[place])
+        within: Int64Array = target - (ends[place] - live[place])
         low, high = self._in_leaves(ids[place], within)
         behind = (within + 1 == live[place]) & (ranks + 1 < counts)
         if behind.any():
