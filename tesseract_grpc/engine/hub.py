@@ -13,7 +13,7 @@ Definitions (tables, indexes, names) are commits too: each takes a version.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,9 @@ from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.live.checked_write import checked_write
 from tesseract_grpc.engine.live.counters import Counters
+from tesseract_grpc.engine.live.derived import DerivedTables, derive
 from tesseract_grpc.engine.live.explain import PlanStep, explain
 from tesseract_grpc.engine.live.resolve import Planner, Resolved
 from tesseract_grpc.engine.live.result import Hydration, Result
@@ -48,7 +50,7 @@ from tesseract_grpc.engine.live.table_watch import TableWatch
 from tesseract_grpc.engine.live.wave import Wave
 from tesseract_grpc.engine.operators.select import BigSelection, TableSelector, select
 from tesseract_grpc.engine.operators.stored_columns import StoredColumns, resolve_schema
-from tesseract_grpc.engine.query.filter import Filter, check_filter
+from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 from tesseract_grpc.engine.query.query import Limits as QueryLimits
 from tesseract_grpc.engine.query.rename import renamed
@@ -103,6 +105,7 @@ class Hub:
         self._sessions: dict[str, Session] = {}
         self._sources: dict[str, Source] = {}
         self._wave = Wave()
+        self._derived = DerivedTables()
 
     @property
     def version(self) -> int:
@@ -125,13 +128,7 @@ class Hub:
         self, name: str, schema: TableSchema, indexes: Sequence[IndexSchema] = (), *, validate_only: bool = False
     ) -> Table:
         """Creates a table. Raises AlreadyExists, InvalidRequest, LimitExceeded."""
-        check_name(name, "table", "table_id")
-        if name in self._tables:
-            raise AlreadyExists(Reason.TABLE_EXISTS, f"a table '{name}' exists", field="table_id")
-        if len(self._tables) >= self.limits.max_tables:
-            raise _limit("max_tables", self.limits.max_tables, "tables in this hub")
-        if len(schema.columns) > self.limits.max_columns:
-            raise _limit("max_columns", self.limits.max_columns, "columns in a table")
+        self._check_new_table(name, len(schema.columns))
         schema = resolve_schema(schema)
         resolved = _resolve_indexes(indexes, schema)
         table = Table(name, schema, self.version + 1, self.limits.history)
@@ -146,10 +143,50 @@ class Hub:
         self._sources[name] = Source(table, self.counters, self._wave)
         return table
 
-    def drop_table(self, name: str) -> tuple[Session, ...]:
-        """Drops a table and its rows; returns the sessions on it, which ended. Raises NotFound."""
-        self.table(name)
+    def _check_new_table(self, name: str, columns: int) -> None:
+        check_name(name, "table", "table_id")
+        if name in self._tables:
+            raise AlreadyExists(Reason.TABLE_EXISTS, f"a table '{name}' exists", field="table_id")
+        if len(self._tables) >= self.limits.max_tables:
+            raise _limit("max_tables", self.limits.max_tables, "tables in this hub")
+        if columns > self.limits.max_columns:
+            raise _limit("max_columns", self.limits.max_columns, "columns in a table")
+
+    def create_derived_table(self, name: str, query: Query, *, validate_only: bool = False) -> Table:
+        """Creates a table whose rows are those of a query, kept up to date. O(n) to evaluate the query.
+
+        It can be read, watched and queried as any table, and not be written. Raises AlreadyExists, NotFound,
+        InvalidRequest, LimitExceeded, OutOfRange.
+        """
+        self._check_new_table(name, 0)
+        planner = Planner(self._sources, self._sessions, self.limits.query, self._line, self.limits.history)
+        derived = derive(planner, name, query)
+        self._check_new_table(name, len(derived.table.columns))
+        if validate_only:
+            return derived.table
+        self.counters.rows_examined += self._derived.add(name, derived, self.version + 1)
         self._line.current += 1
+        self._tables[name] = derived.table
+        self._sources[name] = derived.source
+        return derived.table
+
+    @property
+    def derived_tables(self) -> Mapping[str, Query]:
+        """The queries of the derived tables, by name."""
+        return self._derived.queries
+
+    def drop_table(self, name: str) -> tuple[Session, ...]:
+        """Drops a table and its rows; returns the sessions on it, which ended.
+
+        Raises NotFound, and PreconditionFailed when derived tables read it.
+        """
+        self.table(name)
+        self._derived.refuse_drop(name, self._sources[name])
+        self._line.current += 1
+        return self._forget_table(name)
+
+    def _forget_table(self, name: str) -> tuple[Session, ...]:
+        """A table is no more; ends the sessions and readers on it."""
         source = self._sources.pop(name)
         ended = tuple(source.sessions())
         for session in ended:
@@ -157,6 +194,8 @@ class Hub:
         for watch in tuple(source.watches):
             watch.end(Reason.TABLE_DELETED)
         del self._tables[name]
+        if name in self._derived.by_name:
+            self._derived.remove(name)
         return ended
 
     def rename_table(self, old: str, new: str) -> Table:
@@ -171,6 +210,8 @@ class Hub:
         table.name = new
         for session in self._sessions.values():
             session.query = renamed(session.query, old, new)
+            session.resolved.query = renamed(session.resolved.query, old, new)
+        self._derived.rename(old, new)
         return table
 
     def set_indexes(self, name: str, indexes: Sequence[IndexSchema], *, validate_only: bool = False) -> Table:
@@ -272,6 +313,8 @@ class Hub:
     def _commit_row(self, write: Write, version: int) -> CommitResult | None:
         """The commit of one plain row; None when the batch path must decide."""
         table = self.table(write.table)
+        if write.table in self._derived.by_name:
+            return None  # it is refused there
         written = write_row(table, write, version)
         if isinstance(written, NotPlain):
             return None
@@ -305,6 +348,8 @@ class Hub:
             for session in node.source.sessions():
                 self._end_session(session, error.reason)
                 ended.append((session, error))
+            for name in self._derived.reading(node.source):
+                self._forget_table(name)  # it can follow no more
         self._wave.failed.clear()
         return tuple(ended)
 
@@ -319,12 +364,13 @@ class Hub:
 
     def _apply(self, transactions: dict[str, Transaction], version: int, number: int, write: Write) -> WriteCounts:
         table = self.table(write.table)
+        self._derived.refuse_write(table.name, f"operations[{number}].table")
         transaction = transactions.get(table.name)
         if transaction is None:
             transaction = Transaction(table, version, TableSelector(table, self._line.now), self.limits.commit)
             transactions[table.name] = transaction
         try:
-            return transaction.apply(self._checked(table, write))
+            return transaction.apply(checked_write(table, write, self.limits.query))
         except RowsRefused as refused:
             problems = [
                 RowProblem(number, row, refused.column, refused.reason, refused.message) for row in refused.rows[:100]
@@ -334,31 +380,6 @@ class Hub:
             raise InvalidRequest(
                 error.reason, error.message, field=f"operations[{number}].{error.field}", hint=error.hint
             ) from None
-
-    def _checked(self, table: Table, write: Write) -> Write:
-        """The write with its filters checked and in normal form."""
-        limits = self.limits.query
-        depth, nodes = limits.max_filter_depth, limits.max_filter_nodes
-        if write.filter is not None:
-            checked = check_filter(
-                write.filter,  # type: ignore[arg-type]  # writes carry filters opaquely
-                table.schema,
-                field="delete.filter",
-                max_depth=depth,
-                max_nodes=nodes,
-            )
-            write = replace(write, filter=checked)
-        condition = write.condition
-        if condition is not None and condition.if_filter is not None:
-            checked = check_filter(
-                condition.if_filter,  # type: ignore[arg-type]  # as above
-                table.schema,
-                field="condition.if_filter",
-                max_depth=depth,
-                max_nodes=nodes,
-            )
-            write = replace(write, condition=replace(condition, if_filter=checked))
-        return write
 
     # Reading
 

@@ -14,23 +14,29 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
-from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, Reason
+from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, NotFound, Reason
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import missing_table
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.node import Make, Node
 from tesseract_grpc.engine.live.resolve_computed import computed_columns
+from tesseract_grpc.engine.live.resolve_groups import grouped
+from tesseract_grpc.engine.live.resolve_relations import group_conditions, narrowed, origin, read
 from tesseract_grpc.engine.live.resolve_window import window_columns
+from tesseract_grpc.engine.live.scope import Scope
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.stage import Stage
 from tesseract_grpc.engine.live.tree_plan import tree_of
 from tesseract_grpc.engine.operators.filter import routed_filter
-from tesseract_grpc.engine.operators.group import GroupOperator, group_schema
-from tesseract_grpc.engine.query.filter import Filter
-from tesseract_grpc.engine.query.grouping import Grouping, GroupMode
+from tesseract_grpc.engine.operators.group import GroupOperator, columns_read, group_schema
+from tesseract_grpc.engine.query.closed import closed
+from tesseract_grpc.engine.query.filter import AllOf, Filter
+from tesseract_grpc.engine.query.filter_parts import movable
+from tesseract_grpc.engine.query.grouping import Grouping
 from tesseract_grpc.engine.query.query import Limits, Plan, Query, plan_rows
 from tesseract_grpc.engine.query.sort_key import SortKey
+from tesseract_grpc.engine.query.source import RowSource
 
 
 @dataclass(slots=True)
@@ -72,6 +78,7 @@ class Planner:
         self.limits = limits
         self.line = line
         self.history = history
+        self.scope = Scope(Query())
         self._made: dict[tuple[Source, Hashable], Node] = {}
 
     def resolve(self, query: Query, permanent: Filter | None = None) -> Resolved:
@@ -79,6 +86,8 @@ class Planner:
 
         Raises NotFound, InvalidRequest, LimitExceeded.
         """
+        query = closed(query, self._definition)
+        self.scope = Scope(query)
         stage = self.rows(query, permanent)
         table = stage.source.table
         sort = query.sort
@@ -94,13 +103,14 @@ class Planner:
 
     def rows(self, query: Query, permanent: Filter | None = None) -> Stage:
         """The rows of a query, before they are put in order and shown."""
-        stage = self.origin(query)
+        stage = origin(self, query, [*movable(permanent), *movable(query.filter)])
         if query.computed:
             stage = computed_columns(self, stage, query.computed, "query.computed")
         stage = stage.filtered(permanent, self.limits, "permanent_filter")
         stage = stage.filtered(query.filter, self.limits, "query.filter")
         if query.group is not None:
-            stage = self.grouped(stage, query.group)
+            stage, known = narrowed(self, stage, group_conditions(query, query.having))
+            stage = replace(grouped(self, stage, query.group), known=known)
             stage = stage.filtered(query.having, self.limits, "query.having")
         elif query.having is not None:
             raise InvalidRequest(
@@ -110,11 +120,20 @@ class Planner:
             stage = window_columns(self, stage, query.window_columns, "query.window_columns")
         return stage
 
-    def origin(self, query: Query) -> Stage:
-        """Where the rows of a query come from, and what is joined to them."""
-        if query.source is not None or query.joins:
-            raise _not_there("relations", "query.source")
-        return self.table(query.table, "query.table")
+    def _definition(self, name: str, field: str) -> Query:
+        """What a session shows, as a query that stands on its own. Raises NotFound."""
+        session = self.sessions.get(name)
+        if session is None:
+            raise NotFound(Reason.UNKNOWN_SESSION, f"there is no session '{name[:140]}'", field=field)
+        query = session.resolved.query
+        if session.permanent is None:
+            return query
+        filters = (session.permanent,) if query.filter is None else (session.permanent, query.filter)
+        return replace(query, filter=AllOf(filters))
+
+    def read(self, source: RowSource, field: str) -> Stage:
+        """The rows of a source."""
+        return read(self, source, field)
 
     def table(self, name: str, field: str) -> Stage:
         """The rows of a table of the hub. Raises NotFound."""
@@ -123,24 +142,15 @@ class Planner:
             raise missing_table(name)
         return Stage.of(source)
 
-    def grouped(self, stage: Stage, grouping: Grouping) -> Stage:
-        """The groups of rows."""
-        if grouping.mode is not GroupMode.FLAT or grouping.include_leafs or grouping.split_by is not None:
-            raise _not_there("rollup", "query.group")
-        for index, aggregate in enumerate(grouping.aggregates):
-            if aggregate.expression or aggregate.filter is not None:
-                raise _not_there("aggregate_expressions", f"query.group.aggregates[{index}]")
-        return self.group(stage, grouping)
-
     def group(self, stage: Stage, grouping: Grouping) -> Stage:
         """The groups on one level, of columns. Raises InvalidRequest."""
         base = stage.source.table
         group_schema(grouping, base.schema)  # what is wrong with the grouping is said first
-        names = {*grouping.by, *(aggregate.column for aggregate in grouping.aggregates)}
-        stage.see([name for name in names if name and not base.schema.column(name).hidden], "query.group")
+        names = columns_read(grouping)
+        stage.see([name for name in names if not base.schema.column(name).hidden], "query.group")
 
         def make() -> GroupOperator:
-            positions = [base.schema.position(name) for name in names if name]
+            positions = [base.schema.position(name) for name in names]
             source = routed_filter(base, stage.where, frozenset(positions))
             name = f"{base.name} by {', '.join(grouping.by)}"
             return GroupOperator(name, source, grouping, self.line.current, self.history)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tesseract_grpc.engine.data.errors import LimitExceeded, Reason
 from tesseract_grpc.engine.query.query import Query
-from tesseract_grpc.engine.query.source import QuerySource, RowSource, SessionSource, TableSource, Union
+from tesseract_grpc.engine.query.source import QuerySource, RowSource, SessionSource, Union
 
 MAX_QUERIES = 1_000
 """The most queries that one may be made of, with those of the sessions that it reads."""
@@ -28,8 +28,7 @@ Definition = Callable[[str, str], Query]
 class _Walk:
     """One walk through a query and what it reads."""
 
-    definition: Definition | None  # None: sessions stay as they are named
-    table: Callable[[str], str]
+    definition: Definition
     queries: int = 0
 
     def query(self, query: Query, field: str, depth: int) -> Query:
@@ -62,15 +61,12 @@ class _Walk:
         inner = tuple(
             (name, self.query(each, f"{field}.sub_sessions[{name}]", depth + 1)) for name, each in query.sub_sessions
         )
-        table = self.table(query.table) if query.table else ""
-        return replace(query, table=table, source=source, joins=joins, computed=computed, sub_sessions=inner)
+        return replace(query, source=source, joins=joins, computed=computed, sub_sessions=inner)
 
     def source(self, source: RowSource, field: str, depth: int) -> RowSource:
-        if isinstance(source, TableSource):
-            return TableSource(self.table(source.table))
         if isinstance(source, QuerySource):
             return QuerySource(self.query(source.query, f"{field}.query", depth + 1))
-        if isinstance(source, SessionSource) and self.definition is not None:
+        if isinstance(source, SessionSource):
             path = f"{field}.session"
             return QuerySource(self.query(self.definition(source.session, path), path, depth + 1))
         if isinstance(source, Union):
@@ -86,9 +82,4 @@ def closed(query: Query, definition: Definition) -> Query:
     """The query with sessions replaced by their definitions. Raises what `definition` raises, and LimitExceeded."""
     if query.source is None and not query.joins and not query.computed and not query.sub_sessions:
         return query
-    return _Walk(definition, lambda name: name).query(query, "query", 1)
-
-
-def with_renamed_table(query: Query, old: str, new: str) -> Query:
-    """The same query where a table has another name."""
-    return _Walk(None, lambda name: new if name == old else name).query(query, "query", 1)
+    return _Walk(definition).query(query, "query", 1)
