@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Slots, Stored
-from tesseract_grpc.engine.data.key_index import KeyIndex
+from tesseract_grpc.engine.data.key_index import KeyIndex, Words
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray, Batch
@@ -60,6 +60,13 @@ class DerivedTable(Table):
     def key_words_at(self, slots: AnyArray) -> list[NDArray[np.int64]]:
         """The numbers of rows."""
         return [self._numbers.values[slots]]
+
+    def located(self, values: Mapping[int, Stored], words: Words) -> Slots:
+        """The same, given the stored values of key columns by position. Rows have other names inside."""
+        columns = [self.columns[position] for position in self.schema.key]
+        stored = [values[position] for position in self.schema.key]
+        vectors = {c.schema.name: c.vector(*each) for c, each in zip(columns, stored, strict=True)}
+        return self.find(Batch(len(stored[0][0]), vectors))
 
     def find(self, keys: Batch) -> Slots:
         """The slots of the rows that clients name so, -1 where there is none."""

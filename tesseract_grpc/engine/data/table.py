@@ -22,7 +22,7 @@ from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Slots, Stored
 from tesseract_grpc.engine.data.formulas import Formulas
 from tesseract_grpc.engine.data.index import SecondaryIndex
-from tesseract_grpc.engine.data.key_index import KeyIndex, key_words
+from tesseract_grpc.engine.data.key_index import KeyIndex, Words, key_words
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema
 from tesseract_grpc.engine.data.vector import AnyArray, Batch
@@ -137,6 +137,11 @@ class Table(Relation):
     def find(self, keys: Batch) -> Slots:
         """The slots of the rows with these keys, whose texts are codes of the key columns; -1 where there is none."""
         return self.keys.find([key_words(c, keys.columns[c.schema.name].values) for c in self.key_columns])
+
+    def located(self, values: Mapping[int, Stored], words: Words) -> Slots:
+        """The same, given the stored values of key columns by position, and their words."""
+        del values  # the words say it all
+        return self.keys.find(words)
 
     # Indexes and upkeep
 

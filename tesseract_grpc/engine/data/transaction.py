@@ -145,7 +145,7 @@ class Transaction:
                 Reason.MISSING_KEY, f"the rows lack the key column '{missing[0]}'", field=f"rows.columns[{missing[0]}]"
             )
         words = [key_words(self.table.columns[p], values[p][0]) for p in schema.key]
-        return _Rows(values, words, self.table.keys.find(words))
+        return _Rows(values, words, self.table.located(values, words))
 
     def _coerced(self, position: int, column: ColumnSchema, vector: Vector, *, intern: bool, increment: bool) -> Stored:
         # New keys come only with inserts and upserts; other columns may bring new texts with any write.
@@ -161,7 +161,7 @@ class Transaction:
             valid = None
         if valid is not None and not column.nullable and not increment | column.primary_key:
             self._refuse(~valid, column.name, Reason.NULL_NOT_ALLOWED, f"column '{column.name}' cannot be null")
-        if valid is not None and column.primary_key:
+        if valid is not None and column.primary_key and not column.derived:
             self._refuse(~valid, column.name, Reason.NULL_KEY, f"the key column '{column.name}' is null")
         return values, valid
 
