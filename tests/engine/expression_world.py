@@ -1,11 +1,13 @@
 """Random expressions and a naive evaluator of them, which shares nothing with the engine.
 
 An expression is drawn as a nested tuple `(operator, operands...)` of a known type. `text` writes it down, and `truth`
-computes it for one row, as the documents say, with None for null.
+computes it for one row, as the documents say, with None for null. What methods of arrays take is a tree too:
+`("fn", kind, how many parameters, body)`.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,6 +17,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
+from tests.engine import expression_json as js
+from tests.engine.expression_json import NotKnown as NotKnown
 
 Tree = tuple[Any, ...]
 Row = dict[str, Any]
@@ -53,6 +57,7 @@ VALUES: dict[str, list[Any]] = {
     "bool": [None, True, False],
     "time": [None, 0, -1, 1_500_001, 1_709_210_096_123_456, -62_135_596_800_000_000, 253_402_300_799_999_999],
     "enum": [None, *NAMES],
+    "json": js.DOCUMENTS,
 }
 """Values at the edges of each kind, for tests that go through all combinations."""
 
@@ -60,6 +65,7 @@ ROWS = st.fixed_dictionaries(
     {"i": INTS, "j": INTS, "f": FLOATS, "g": FLOATS, "s": TEXTS, "odd name": TEXTS}
     | {"b": st.sampled_from([None, True, False]), "c": st.sampled_from([None, True, False])}
     | {"t": TIMES, "u": TIMES, "e": st.sampled_from([None, *NAMES])}
+    | {"d": st.sampled_from(js.DOCUMENTS), "items": st.sampled_from(js.DOCUMENTS)}
 )
 
 LEAVES: dict[str, list[Tree]] = {
@@ -69,7 +75,10 @@ LEAVES: dict[str, list[Tree]] = {
     "bool": [("col", "b"), ("col", "c"), ("lit", True), ("lit", False)],
     "time": [("col", "t"), ("col", "u")],
     "enum": [("col", "e")],
+    "json": [("col", "d"), ("col", "items"), ("path", ("col", "d")), ("path", ("col", "items"))],
 }
+FUNCTIONS = {"cond": ("bool", "json", "text"), "mapper": ("json", "float", "text", "bool", "int"), "reducer": ("json",)}
+"""The kinds of functions, and what they may give."""
 CALLS: dict[str, list[tuple[str, ...]]] = {
     "int": [
         ("+", "int", "int"), ("-", "int", "int"), ("*", "int", "int"), ("%", "int", "int"), ("neg", "int"),
@@ -77,6 +86,8 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
         ("indexOf", "text", "text"), ("getTime", "time"), ("getFullYear", "time"), ("getMonth", "time"),
         ("getDate", "time"), ("getDay", "time"), ("getHours", "time"), ("Number", "bool"),
         ("??", "int", "int"), ("||", "int", "int"), ("&&", "int", "int"), ("?:", "bool", "int", "int"),
+        ("length", "json"), ("indexOf", "json", "json"), ("indexOf", "json", "int"), ("findIndex", "json", "cond"),
+        ("parseInt", "json"),
     ],
     "float": [
         ("+", "float", "int"), ("-", "float", "float"), ("*", "int", "float"), ("/", "int", "int"),
@@ -84,12 +95,17 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
         ("Math.ceil", "float"), ("Math.trunc", "float"), ("Math.sqrt", "float"), ("Math.sign", "float"),
         ("Math.min", "float", "float"), ("parseFloat", "text"), ("Number", "text"),
         ("??", "float", "float"), ("||", "float", "int"), ("?:", "int", "float", "float"), ("-", "time", "time"),
+        ("+", "json", "float"), ("*", "json", "json"), ("-", "int", "json"), ("/", "json", "int"), ("neg", "json"),
+        ("Number", "json"), ("??", "json", "float"), ("||", "json", "int"), ("?:", "bool", "json", "float"),
+        ("Math.floor", "json"),
     ],
     "text": [
         ("+", "text", "text"), ("+", "text", "int"), ("+", "bool", "text"), ("toLowerCase", "text"),
         ("toUpperCase", "text"), ("charAt", "text", "int"), ("substring", "text", "int", "int"),
         ("slice", "text", "int"), ("trim", "text"), ("replace", "text", "text", "text"), ("String", "enum"),
         ("??", "text", "text"), ("||", "text", "text"), ("?:", "text", "text", "text"), ("split0", "text", "text"),
+        ("+", "json", "text"), ("String", "json"), ("join", "json"), ("toUpperCase", "json"), ("trim", "json"),
+        ("??", "json", "text"), ("||", "json", "text"), ("?:", "json", "json", "text"), ("template", "json", "int"),
     ],
     "bool": [
         *((op, kind, kind) for op in ("==", "!=", "<", "<=", ">", ">=") for kind in ("int", "float", "text", "time")),
@@ -98,23 +114,42 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
         ("!", "text"), ("!", "float"), ("&&", "bool", "bool"), ("||", "bool", "bool"), ("&&", "bool", "text"),
         ("||", "int", "text"), ("?:", "bool", "bool", "bool"), ("in", "int", "int", "int"),
         ("notin", "text", "text", "text"), ("between", "float", "int", "float"), ("includes", "text", "text"),
+        *((op, "json", kind) for op in ("==", "<", "!=") for kind in ("int", "float", "text", "bool", "json", "time")),
+        (">", "int", "json"), ("==", "json", "enum"), ("isnull", "json"), ("notnull", "json"), ("!", "json"),
+        ("&&", "json", "bool"), ("||", "bool", "json"), ("some", "json", "cond"), ("every", "json", "cond"),
+        ("includes", "json", "json"), ("includes", "json", "text"), ("includes", "json", "float"),
+        ("in", "json", "text", "text"), ("notin", "json", "int", "float"), ("between", "json", "int", "json"),
+        ("~", "json"), ("startsWith", "json", "text"), ("Boolean", "json"), ("?:", "json", "json", "bool"),
         ("startsWith", "text", "text"), ("isNaN", "float"), ("~", "text"), ("!~", "text"), ("Boolean", "text"),
     ],
     "time": [("bucket", "time"), ("+1h", "time"), ("??", "time", "time"), ("?:", "bool", "time", "time")],
     "enum": [],
+    "json": [
+        ("path", "json"), ("at", "json", "int"), ("slice", "json", "int"), ("split", "text", "text"),
+        ("+", "json", "json"), ("array", "int", "text"), ("array", "json", "float"), ("array", "bool", "time"),
+        ("map", "json", "mapper"), ("filter", "json", "cond"), ("find", "json", "cond"),
+        ("reduce", "json", "reducer"), ("reduce", "json", "reducer", "int"), ("reduce", "json", "reducer", "text"),
+        ("??", "json", "json"), ("||", "json", "json"), ("&&", "json", "json"), ("?:", "json", "json", "json"),
+    ],
 }  # fmt: skip
 
 
 @st.composite
-def trees(draw: st.DrawFn, kind: str, depth: int = 3) -> Tree:
-    """A random expression of a kind."""
+def trees(draw: st.DrawFn, kind: str, depth: int = 3, around: int = 0) -> Tree:
+    """A random expression of a kind, inside of functions with so many parameters."""
+    if kind in FUNCTIONS:
+        count = 2 + draw(st.booleans()) if kind == "reducer" else draw(st.integers(0, 2))
+        body = draw(trees(draw(st.sampled_from(FUNCTIONS[kind])), max(depth, 1), around + count))
+        return ("fn", kind, around, count, body)
+    if kind == "json" and around and draw(st.integers(0, 1)):
+        return ("par", draw(st.integers(0, around - 1)))
     if depth == 0 or not CALLS[kind] or draw(st.integers(0, 3)) == 0:
         return draw(st.sampled_from(LEAVES[kind]))
     name, *kinds = draw(st.sampled_from(CALLS[kind]))
-    return (name, *(draw(trees(each, depth - 1)) for each in kinds))
+    return (name, *(draw(trees(each, depth - 1, around)) for each in kinds))
 
 
-KINDS = st.sampled_from(["int", "float", "text", "bool", "time"])
+KINDS = st.sampled_from(["int", "float", "text", "bool", "time", "json"])
 
 
 def text(tree: Tree) -> str:
@@ -127,8 +162,23 @@ def text(tree: Tree) -> str:
         if isinstance(value, str):
             return "'" + value + "'"
         return str(value).lower() if isinstance(value, bool) else f"({value!r})"
-    parts = [f"({text(part)})" for part in rest]
+    if op == "par":
+        return f"p{rest[0]}"
+    if op == "fn":
+        _, around, count, body = rest
+        return f"({', '.join(f'p{around + place}' for place in range(count))}) => {text(body)}"
+    parts = [f"({text(part)})" if part[0] != "fn" else text(part) for part in rest]
     match op:
+        case "path":
+            return f"{parts[0]}.a"
+        case "at":
+            return f"{parts[0]}[{parts[1]}]"
+        case "array":
+            return f"[{', '.join(parts)}]"
+        case "join":
+            return f"{parts[0]}.join('-')"
+        case "template":
+            return f"`${{{parts[0]}}}:${{{parts[1]}}}`"
         case "neg":
             return f"-{parts[0]}"
         case "!":
@@ -153,7 +203,7 @@ def text(tree: Tree) -> str:
             return f"{parts[0]}.length"
         case "split0":
             return f"{parts[0]}.split({parts[1]})[0]"
-    if op[0].isalpha() and op[0].islower() and op not in ("parseFloat", "isNaN"):
+    if op[0].isalpha() and op[0].islower() and op not in ("parseFloat", "parseInt", "isNaN"):
         return f"{parts[0]}.{op}({', '.join(parts[1:])})"
     if op[0].isalpha():
         return f"{op}({', '.join(parts)})"
@@ -184,15 +234,24 @@ COMPARE = {
 }  # fmt: skip
 
 
-def truth(tree: Tree, row: Row) -> Any:
-    """The value of an expression for a row, as the documents say."""
+def truth(tree: Tree, row: Row, given: tuple[Any, ...] = ()) -> Any:
+    """The value of an expression for a row, as the documents say; `given` are the parameters around it."""
     op, *rest = tree
     if op == "col":
-        return row[rest[0]]
+        value = row[rest[0]]
+        return json.loads(value) if rest[0] in ("d", "items") and value is not None else value
     if op == "lit":
         return rest[0]
+    if op == "par":
+        return given[rest[0]]
     kinds = [kind_of(part) for part in rest]
-    values = [truth(part, row) for part in rest]
+    if set(kinds) & set(FUNCTIONS):
+        return _higher(op, rest, row, given)
+    values = [truth(part, row, given) for part in rest]
+    if op == "array":
+        return [_in_json(value, each) for value, each in zip(values, kinds, strict=True)]
+    if "json" in kinds:
+        values, kinds = _converted(op, values, kinds)
     first = values[0]
     match op:
         case "isnull":
@@ -200,30 +259,109 @@ def truth(tree: Tree, row: Row) -> Any:
         case "notnull":
             return first is not None
         case "?:":
-            return _unified(values[1] if holds(first) else values[2], kinds[1:])
+            return _unified(values[1] if condition(rest[0], row, given) is True else values[2], kinds[1:])
         case "??":
             return _unified(values[0] if first is not None else values[1], kinds)
         case "&&" | "||":
             return _logical(op, values, kinds)
         case "!":
-            known = first if kinds[0] == "bool" else holds(first)
+            known = condition(rest[0], row, given)
             return None if known is None else not known
         case "Boolean":
             return holds(first)
         case "in" | "notin":
-            found = _any([None if None in (first, item) else order(first, item) == 0 for item in values[1:]])
+            found = _any([_compared("==", first, item, kinds[0]) for item in values[1:]])
             return found if op == "in" or found is None else not found
         case "between":
-            sides = [None if None in (first, bound) else order(first, bound) * way >= 0
-                     for bound, way in ((values[1], 1), (values[2], -1))]  # fmt: skip
+            sides = [_compared(way, first, bound, kinds[0]) for bound, way in ((values[1], ">="), (values[2], "<="))]
             return False if False in sides else None if None in sides else True
+        case "template":
+            return ":".join("" if value is None else js.text_of(value) for value in values)
     if any(value is None for value in values):
         return None
+    if op in COMPARE and "json" in kinds:
+        return js.compare(op, first, values[1], order)
+    if "json" in kinds or op == "split":
+        return js.operation(op, values, kinds)
     if op in COMPARE:
         if kinds[0] == "enum":
             values = [NAMES.index(value) for value in values]
         return COMPARE[op](order(*values))
     return _strict(op, values, kinds)
+
+
+def condition(tree: Tree, row: Row, given: tuple[Any, ...] = ()) -> bool | None:
+    """Whether an expression holds: the operands of `&&`, `||` and `!` are conditions themselves."""
+    op, *rest = tree
+    if op in ("&&", "||"):
+        parts = [condition(part, row, given) for part in rest]
+        return _any(parts) if op == "||" else False if False in parts else None if None in parts else True
+    found, kind = truth(tree, row, given), kind_of(tree)
+    known: bool | None = found if kind == "bool" else found is not None if kind == "time" else holds(found)
+    return known
+
+
+def _compared(op: str, left: Any, right: Any, kind: str) -> bool | None:
+    if left is None or right is None:
+        return None
+    return js.compare(op, left, right, order) if kind == "json" else COMPARE[op](order(left, right))
+
+
+def _higher(op: str, rest: list[Any], row: Row, given: tuple[Any, ...]) -> Any:
+    """The methods that take a function."""
+    array, (_, kind, _, count, body) = truth(rest[0], row, given), rest[1]
+
+    def call(*values: Any) -> Any:
+        around = (*given, *values[:count])
+        if kind == "cond":
+            return condition(body, row, around)
+        return _in_json(truth(body, row, around), kind_of(body))
+
+    if not isinstance(array, list):
+        return None
+    if op == "reduce":
+        result = [_in_json(truth(part, row, given), kind_of(part)) for part in rest[2:]] or array[:1]
+        for place in range(0 if rest[2:] else 1, len(array)):
+            result = [call(result[0], array[place], place)]
+        return result[0] if result else None
+    results = [call(item, place) for place, item in enumerate(array)]
+    kept = [place for place, keep in enumerate(results) if keep is True]
+    return {
+        "map": results, "filter": [array[place] for place in kept], "find": array[kept[0]] if kept else None,
+        "findIndex": kept[0] if kept else -1, "some": bool(kept), "every": len(kept) == len(array),
+    }[op]  # fmt: skip
+
+
+def _in_json(value: Any, kind: str) -> Any:
+    if kind != "time" or value is None:
+        return value
+    if not -62_135_596_800_000_000 <= value <= 253_402_300_799_999_999:
+        return None
+    when = datetime(1970, 1, 1) + timedelta(microseconds=value)
+    return when.isoformat(timespec="microseconds" if value % 1000 else "milliseconds") + "Z"
+
+
+CHOICES = ("??", "||", "&&", "?:")
+
+
+def _converted(op: str, values: list[Any], kinds: list[str]) -> tuple[list[Any], list[str]]:
+    """JSON values where other kinds are needed, and what the kinds are then."""
+    start = 1 if op == "?:" else 0
+    others = set(kinds[start:]) - {"json"}
+    wanted = ""
+    if op in CHOICES and others and (op in ("?:", "??") or others != {"bool"}):
+        wanted = "float" if others & {"int", "float"} else others.pop()
+    elif op in ("*", "-", "/", "neg", "Math.floor") or (op == "+" and others & {"int", "float"}):
+        wanted = "float"
+    elif op in ("toUpperCase", "trim", "startsWith", "~"):
+        wanted = "text"
+    elif op in COMPARE and "time" in others:
+        wanted = "time"
+    if not wanted:
+        return values, kinds
+    turned = [place >= start and kind == "json" for place, kind in enumerate(kinds)]
+    changed = [js.as_kind(value, wanted) if turn else value for value, turn in zip(values, turned, strict=True)]
+    return changed, [wanted if turn else kind for kind, turn in zip(kinds, turned, strict=True)]
 
 
 def _any(tests: list[bool | None]) -> bool | None:
@@ -317,10 +455,6 @@ def _text(op: str, values: list[Any]) -> Any:
     }[op]()  # fmt: skip
 
 
-class NotKnown(Exception):
-    """The naive evaluator has no answer of its own."""
-
-
 def _time(op: str, first: int, second: int | None) -> Any:
     if op == "-":
         distance = fits(first - (second or 0))
@@ -341,9 +475,11 @@ def kind_of(tree: Tree) -> str:
     op, *rest = tree
     if op == "col":
         return {"i": "int", "j": "int", "f": "float", "g": "float", "b": "bool", "c": "bool", "t": "time", "u": "time",
-                "e": "enum"}.get(rest[0], "text")  # fmt: skip
+                "e": "enum", "d": "json", "items": "json"}.get(rest[0], "text")  # fmt: skip
     if op == "lit":
         return {bool: "bool", int: "int", float: "float", str: "text"}[type(rest[0])]
+    if op in ("par", "fn"):
+        return "json" if op == "par" else str(rest[0])
     kinds = tuple(kind_of(part) for part in rest)
     exact = [kind for kind, calls in CALLS.items() if (op, *kinds) in calls]
     if len(exact) == 1:

@@ -80,7 +80,7 @@ def _whole_characters(value: Document) -> Document:
 
 
 def document_text(value: Document) -> str | None:
-    """A document as JSON without spaces, its numbers as JavaScript writes them; what is no number is null.
+    """A document as JSON without spaces; what is no number is null.
 
     Null when it is too long or too deep.
 
@@ -110,7 +110,7 @@ class _Writer:
         if isinstance(value, bool):
             return self.add("true" if value else "false")
         if isinstance(value, int | float):
-            return self.add(number_text(value) if value - value == 0 else "null")
+            return self.add(_number(value))
         if level >= MAX_WRITTEN_LEVELS:
             return False
         if isinstance(value, list):
@@ -123,6 +123,13 @@ class _Writer:
             if not (self.add(head) and self.write(item, level + 1)):
                 return False
         return self.add("}" if value else "{}")
+
+
+def _number(value: float) -> str:
+    """A number such that reading it gives the same number."""
+    if value - value != 0:
+        return "null"
+    return str(int(value)) if abs(value) < 1e21 and value == int(value) else number_text(value)
 
 
 def text_of(value: Document) -> str | None:
