@@ -120,8 +120,12 @@ class Session:
 
     def read(self, window: Window = WHOLE) -> QueryResult:
         """The rows of a window now. O(window). Raises InvalidRequest."""
+        self.result.check_window(window)
+        return self._read(window)
+
+    def _read(self, window: Window) -> QueryResult:
+        """The same for a window that was checked; after an edit it may name nodes of what is no tree any more."""
         result = self.result
-        result.check_window(window)
         rows = read_rows(result.table, result.page(window), self.positions)
         return QueryResult(self.columns, rows, result.total(window), result.line.current)
 
@@ -152,7 +156,7 @@ class Session:
         version = self.result.line.current
         snapshot = self._snapshots.get(window)
         if snapshot is None or snapshot.version != version:
-            found = self.read(window)
+            found = self._read(window)
             snapshot = Snapshot(version, found.rows, found.total_count)
             self._snapshots[window] = snapshot
         return snapshot
