@@ -15,10 +15,10 @@ ARGS ?=
 WORKERS ?= 2
 
 .PHONY: help demo serve test check check-lint check-format check-types check-protos check-generated check-breaking \
-	fix proto fuzz bench venv clean mutants
+	fix proto fuzz bench deephaven venv clean mutants
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 demo: $(STAMP) ## Load real flights into a server and watch live queries over them (under 90 s)
 	$(BIN)/tesseract-grpc demo $(ARGS)
@@ -68,6 +68,9 @@ mutants: $(STAMP) ## Plant bugs in the engine and count which the tests catch
 
 bench: $(BENCH_STAMP) ## Measure against the peers, in the same run
 	$(BIN)/python -m benchmarks $(ARGS)
+
+deephaven: $(BENCH_STAMP) ## Install the optional peer of the benchmark (900 MB; needs Java 17)
+	$(BIN)/python -m pip install --quiet --editable '.[bench,deephaven]'
 
 venv: $(STAMP) ## Create or update .venv
 

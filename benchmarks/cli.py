@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from benchmarks.field import missing
 from benchmarks.registry import WORKLOADS
 from benchmarks.report import print_details, print_report
 from benchmarks.results import merge, read_results, write_results
@@ -57,8 +58,11 @@ def main(
     path = output or (RESULTS if scale == 1.0 else None)
     outcomes: list[Outcome] = []
     failures: list[str] = []
+    left_out: dict[str, str] = {}
     for workload in _chosen(only, peers_only):
-        names = _contestants(workload, ours_only, peers_only, _peers(workload, peers, slow))
+        wanted = _contestants(workload, ours_only, peers_only, _peers(workload, peers, slow))
+        left_out |= {name: why for name in wanted if (why := missing(name))}
+        names = [name for name in wanted if name not in left_out]
         if names:
             try:
                 outcome = run_workload(workload, names, settings, runs, lambda line: console.print(line, style="dim"))
@@ -70,6 +74,8 @@ def main(
                 write_results(path, merge(read_results(path), outcome))
     print_details(console, outcomes)
     print_report(console, outcomes)
+    for name, why in left_out.items():
+        console.print(f"{name} DID NOT RUN: {why}", style="bold red", highlight=False, markup=False)
     if failures:
         raise click.ClickException("\n".join(failures))
 

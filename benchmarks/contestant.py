@@ -19,6 +19,8 @@ class Contestant(ABC):
     """One engine with one table of trades."""
 
     name: ClassVar[str]
+    warm_ups: ClassVar[int] = 1
+    """Queries or commits before the timed ones: the first pays for set-up. More for what is compiled while it runs."""
 
     def __init__(self, cores: int) -> None:
         """Make an empty table; `cores` is how many threads the contestant may use."""

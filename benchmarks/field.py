@@ -1,15 +1,36 @@
 """The field of contestants, by name.
 
 A contestant's library is imported when it is opened, so that the process of one contestant never pays for another's
-memory or threads.
+memory or threads. A peer whose library is not installed is left out, and whoever runs the benchmark is told.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
+
 from benchmarks.contestant import Aggregates, Contestant, Groups, Live, LiveGroups, Selects
 from benchmarks.workload import OURS
 
-PEERS = ("perspective", "duckdb", "polars")
+PEERS = ("perspective", "deephaven", "duckdb", "polars")
+LIVE_PEERS = ("perspective", "deephaven")
+_PACKAGES = {
+    "perspective": ("perspective", "bench"),
+    "deephaven": ("deephaven_server", "deephaven"),
+    "duckdb": ("duckdb", "bench"),
+    "polars": ("polars", "bench"),
+}
+"""What is imported, and the extra that installs it."""
+
+
+def missing(name: str) -> str:
+    """Return what this machine lacks to run a contestant, in words; empty when it lacks nothing."""
+    package, extra = _PACKAGES.get(name, ("", ""))
+    if package and importlib.util.find_spec(package) is None:
+        return f"{package} is not installed (pip install -e '.[{extra}]')"
+    if name == "deephaven" and shutil.which("java") is None:
+        return "there is no Java (version 17 or newer, for example apt-get install openjdk-17-jre-headless)"
+    return ""
 
 
 def open_contestant(name: str, cores: int) -> Contestant:
@@ -66,6 +87,10 @@ def _class(name: str) -> type[Contestant]:
         from benchmarks.peers.perspective import Perspective
 
         return Perspective
+    if name == "deephaven":
+        from benchmarks.peers.deephaven import Deephaven
+
+        return Deephaven
     if name == "duckdb":
         from benchmarks.peers.duckdb import DuckDB
 

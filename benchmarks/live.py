@@ -67,8 +67,8 @@ def _drive(contestant: Live, settings: Settings, batches: int, batch: int) -> tu
     Every round has updates of its own: the same ones again would change nothing.
     """
     rows = contestant.row_count()
-    for updates in make_updates(rows, 1, batch, settings.seed):
-        contestant.update(contestant.prepare_update(updates))  # the first of a process pays for set-up
+    for updates in make_updates(rows, contestant.warm_ups, batch, settings.seed):
+        contestant.update(contestant.prepare_update(updates))
     contestant.observed = 0
     # What is loaded and open stays: as in any long-lived service, the collector need not walk it again and again.
     gc.collect()

@@ -5,21 +5,23 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks import cli, runner
-from benchmarks.field import PEERS, open_selects
+from benchmarks.field import PEERS, missing, open_selects
 from benchmarks.load import fill
+from benchmarks.ours import Ours
 from benchmarks.registry import METRICS, WORKLOADS
 from benchmarks.results import merge, read_results
 from benchmarks.trades import make_trades, make_updates, session_symbols
 from benchmarks.workload import OURS, Better, Figure, Settings
 
 TINY = Settings(scale=0.004, seconds=0.5)
-INSTALLED = [name for name in PEERS if importlib.util.find_spec(name)]  # perspective comes with the extra `bench`
+INSTALLED = [name for name in PEERS if not missing(name)]  # perspective comes with the extra `bench`
 KNOWN_NAMES = (
     *("W1", "W1_bytes", "W2", "W3", "W4_1", "W4_10", "W4_50", "W4_50_group", "W5", "W6_0", "W6_100", "W7", "W8"),
     *("wire_write_bulk", "wire_write_unary", "wire_watch_1", "wire_watch_100", "wire_watch_1000"),
@@ -51,7 +53,7 @@ def test_results_have_the_names_that_readers_know() -> None:
     assert set(KNOWN_NAMES) <= set(METRICS)
 
 
-@pytest.mark.parametrize("name", [OURS, *INSTALLED])
+@pytest.mark.parametrize("name", [OURS, *(name for name in INSTALLED if name != "deephaven")])  # a JVM is no guest here
 def test_contestants_find_the_same_rows(name: str) -> None:
     trades = make_trades(5_000, seed=7)
     wanted = set(session_symbols(3))
@@ -122,6 +124,32 @@ def test_command_writes_results_and_prints_ratios(tmp_path: Path) -> None:
     assert entry["unit"] == "ms"
     assert entry["peer"] == "duckdb"
     assert entry["ratio"] > 0
+
+
+def test_a_peer_that_is_not_installed_is_left_out_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "missing", lambda name: "there is no Java" if name == "deephaven" else "")
+    arguments = ["--only", "W2", "--peers", "duckdb,deephaven", "--runs", "1", "--scale", "0.004"]
+    ended = CliRunner().invoke(cli.main, arguments, catch_exceptions=False)
+    assert ended.exit_code == 0
+    assert "deephaven DID NOT RUN: there is no Java" in ended.output
+    assert "× duckdb" in ended.output
+
+
+def test_a_package_that_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert missing(OURS) == missing("duckdb") == ""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert "'.[bench]'" in missing("perspective")
+    assert "'.[deephaven]'" in missing("deephaven")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert "Java" in missing("deephaven")
+    assert missing("perspective") == ""
+
+
+def test_an_answer_that_is_wrong_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ours, "count_products", lambda *_: 17)
+    with pytest.raises(AssertionError, match="answers 17 instead of"):
+        WORKLOADS["W7"].run(OURS, TINY)
 
 
 def test_command_refuses_unknown_workloads() -> None:
