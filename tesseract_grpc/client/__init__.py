@@ -36,6 +36,7 @@ from .core.errors import (
 from .core.events import Change, Delta, Edited, Event, Gap, Progress, Snapshot
 from .core.expressions import ExpressionCheck, ExpressionProblem
 from .core.info import HubInfo, Limits, ServerInfo, TableInfo
+from .core.plans import Plan, PlanStep
 from .core.rows import Row, Rows
 from .core.writes import Condition, IngestResult, WriteBatch, WriteCounts, WriteResult
 from .sync.hub import EventHorizon
@@ -72,6 +73,8 @@ __all__ = [
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
+    "Plan",
+    "PlanStep",
     "PreconditionFailed",
     "Progress",
     "Retry",

@@ -136,8 +136,8 @@ class Host:
 
 
 async def keep_ticking(hosts: Iterable[Host], interval: float) -> None:
-    """Moves the clocks of hubs every `interval` seconds, until cancelled. Where nothing depends on time it costs next to
-    nothing."""
+    """Moves the clocks of hubs every `interval` seconds, until cancelled. Where nothing depends on time it costs next
+    to nothing."""
     everyone = tuple(hosts)
     while True:
         await asyncio.sleep(interval)

@@ -11,10 +11,12 @@ from google.protobuf.json_format import MessageToDict
 from tesseract_grpc._proto.tesseract.v1 import query_pb2, value_pb2
 from tesseract_grpc.client import Condition, InvalidRequest, WriteBatch
 from tesseract_grpc.client.core.arguments import duration_of
-from tesseract_grpc.client.core.filters import filter_of, sort_of
+from tesseract_grpc.client.core.filters import filter_of
 from tesseract_grpc.client.core.literals import python_of, value_of
-from tesseract_grpc.client.core.reads import query_of, watch_window_of, window_of
+from tesseract_grpc.client.core.queries import query_of
 from tesseract_grpc.client.core.schema import Schema, columns_of
+from tesseract_grpc.client.core.sorts import sort_of
+from tesseract_grpc.client.core.windows import watch_window_of, window_of
 from tesseract_grpc.client.core.writes import encode_writes
 
 
@@ -300,10 +302,10 @@ def test_durations() -> None:
 
 
 def test_queries_name_their_table_in_full() -> None:
-    query = query_of("main", "users", [AGE], ["id"], ["id"])
+    query = query_of("main", {"table": "users", "filter": [AGE], "columns": ["id"], "sort": ["id"]})
     assert query.table == "hubs/main/tables/users"
     with pytest.raises(InvalidRequest):
-        query_of("main", "users", None, "id")
+        query_of("main", {"table": "users", "columns": "id"})
 
 
 USERS = Schema.of(*columns_of([{"name": "id", "type": "int64", "primary_key": True}, {"name": "n", "type": "number"}]))

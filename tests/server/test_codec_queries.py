@@ -52,6 +52,9 @@ class Names:
     def session(self, name: str, field: str) -> str:
         return name.removeprefix("hubs/h/sessions/")
 
+    def key_of(self, source: RowSource) -> str:
+        return "id" if source == TableSource("t") else ""
+
     def of_table(self, id: str) -> str:
         return f"hubs/h/tables/{id}"
 
@@ -214,6 +217,16 @@ def test_what_is_not_said_has_the_default_of_the_proto() -> None:
     assert decode_query(
         query(source=twin.query.Source(union=twin.query.Union(sources=[table()]))), Names(), LIMITS
     ) == (Query(source=Union((TableSource("t"),), "branch")))
+
+
+def test_a_lookup_is_by_the_key_of_its_source_unless_it_says_otherwise() -> None:
+    lookup = twin.query.Lookup(source=table(), on=[twin.query.JoinKey(left="a")], column="b")
+    found = decode_query(computed(lookup=lookup), Names(), LIMITS).computed[0].lookup
+    assert found == Lookup(TableSource("t"), (JoinKey("a", "id"),), "b")
+    lookup.source.table = "u"  # has two
+    with pytest.raises(Refusal) as refused:
+        decode_query(computed(lookup=lookup), Names(), LIMITS)
+    assert refused.value.field == "query.computed[0].lookup.on[0].right"
 
 
 def test_a_window_says_which_nodes_are_open() -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
-from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, schema_pb2, session_service_pb2, table_service_pb2
+from tesseract_grpc._proto.tesseract.v1 import (
+    hub_service_pb2,
+    query_pb2,
+    schema_pb2,
+    session_service_pb2,
+    table_service_pb2,
+)
 
 from ..core.arguments import duration_of
 from ..core.connection import MAX_MESSAGE_BYTES, Connection, Retry, Tls
-from ..core.filters import FilterLike, SortLike
-from ..core.groupings import AggregatesLike, grouping_of
+from ..core.filters import FilterLike, filter_of
 from ..core.info import HubInfo, ServerInfo
 from ..core.names import hub_name, session_name, table_name
-from ..core.reads import query_of
+from ..core.plans import Plan, plan_of
+from ..core.queries import QueryParts, SourceLike, query_of, source_of
 from ..core.request_id import new_request_id
 from ..core.schema import ColumnDict, columns_of
 from ..core.writes import TableLike, WriteBatch, WriteResult
@@ -93,6 +99,30 @@ class AsyncEventHorizon:
         )
         return AsyncTesseract(self._rpc, (await self._rpc.call(self._rpc.tables.CreateTable, request)).table)
 
+    async def create_tesseract_from_session(
+        self, id: str, session: SourceLike, *, description: str = ""
+    ) -> AsyncTesseract:
+        """Creates a derived table: the rows that a session shows, kept up to date. It cannot be written; deleting the
+        session does not disturb it. In the place of a session a query may be given, as a dict."""
+        query = query_pb2.Query(source=source_of(self._hub, session))
+        return await self._create_derived(id, query, description)
+
+    async def create_union(
+        self, id: str, sources: Sequence[Any], *, branch_column: str = "branch", description: str = ""
+    ) -> AsyncTesseract:
+        """Creates a derived table with the rows of several sources, none left out; `branch_column` says which."""
+        union = {"union": {"sources": sources, "branch_column": branch_column}}
+        return await self._create_derived(id, query_pb2.Query(source=source_of(self._hub, union)), description)
+
+    async def _create_derived(self, id: str, query: query_pb2.Query, description: str) -> AsyncTesseract:
+        request = table_service_pb2.CreateTableRequest(
+            parent=hub_name(self._hub),
+            table_id=id,
+            table=schema_pb2.Table(query=query, description=description),
+            request_id=new_request_id(),
+        )
+        return AsyncTesseract(self._rpc, (await self._rpc.call(self._rpc.tables.CreateTable, request)).table)
+
     async def get_tesseract(self, id: str) -> AsyncTesseract:
         """The table with this id."""
         request = table_service_pb2.GetTableRequest(name=table_name(self._hub, id))
@@ -137,24 +167,23 @@ class AsyncEventHorizon:
         self,
         id: str | None = None,
         *,
-        table: TableLike,
-        filter: FilterLike | None = None,
-        columns: Sequence[str] | None = None,
-        sort: SortLike | None = None,
-        group_by: str | Sequence[str] | None = None,
-        aggregates: AggregatesLike | None = None,
-        having: FilterLike | None = None,
+        table: TableLike | None = None,
+        source: SourceLike | None = None,
+        permanent_filter: FilterLike | None = None,
         idle_timeout: float | None = None,
         description: str = "",
+        **parts: Unpack[QueryParts],
     ) -> AsyncSession:
         """Creates a live query. With an id, it lives until it is removed, and creating it again with the same query
         returns it; without one, it ends `idle_timeout` seconds after its last watcher.
 
-        With `group_by` or `aggregates` its rows are groups: `filter` chooses the rows that are grouped; `columns`,
-        `having` and `sort` speak of the groups. `aggregates` is {name: "count" or (function, column)}."""
-        grouping = grouping_of(group_by, aggregates)
+        Its rows come from a `table` or a `source`. Then, in this order: joins, computed, filter, group_by and
+        aggregates, having, window_columns, columns and sort; tree and sub_sessions. docs/API.md describes each of them.
+        The `permanent_filter` holds beside the filter, whatever the session is edited to."""
+        query = query_of(self._hub, {"table": table, "source": source, **parts})
         definition = session_service_pb2.Session(
-            query=query_of(self._hub, table, filter, columns, sort, grouping, having),
+            query=query,
+            permanent_filter=filter_of(permanent_filter, "permanent_filter"),
             idle_timeout=duration_of(idle_timeout, "idle_timeout"),
             description=description,
         )
@@ -162,6 +191,14 @@ class AsyncEventHorizon:
             parent=hub_name(self._hub), session_id=id or "", session=definition, request_id=new_request_id()
         )
         return AsyncSession(self._rpc, (await self._rpc.call(self._rpc.sessions.CreateSession, request)).session)
+
+    async def explain(
+        self, *, table: TableLike | None = None, source: SourceLike | None = None, **parts: Unpack[QueryParts]
+    ) -> Plan:
+        """How a session of this query would be evaluated and maintained. The query is evaluated to tell."""
+        query = query_of(self._hub, {"table": table, "source": source, **parts})
+        request = session_service_pb2.ExplainSessionRequest(query=query, parent=hub_name(self._hub))
+        return plan_of(await self._rpc.call(self._rpc.sessions.ExplainSession, request))
 
     async def get_session(self, id: str) -> AsyncSession:
         """The session with this id."""

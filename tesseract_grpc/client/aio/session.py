@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Unpack, overload
 
-from tesseract_grpc._proto.tesseract.v1 import session_service_pb2
+from google.protobuf.field_mask_pb2 import FieldMask
 
+from tesseract_grpc._proto.tesseract.v1 import query_pb2, session_service_pb2, table_service_pb2
+
+from ..core.aggregates import AggregatesLike
 from ..core.arguments import duration_of
 from ..core.errors import TesseractError
+from ..core.filters import FilterLike
+from ..core.groupings import GroupByLike
 from ..core.names import hub_name, id_of
-from ..core.reads import PAGE_ROWS, Pages, watch_window_of, window_of
-from ..core.rows import Rows
+from ..core.plans import Plan, plan_of
+from ..core.queries import GroupParts, QueryParts, SourceLike, edit_of, query_of
+from ..core.reads import PAGE_ROWS, Pages
+from ..core.request_id import new_request_id
+from ..core.rows import Row, Rows
 from ..core.schema import Schema
+from ..core.sorts import SortLike
+from ..core.trees import by_level, tree_of
+from ..core.windows import Nodes, WindowLike, watch_window_of, window_of
+from ..core.writes import TableLike
 from .handlers import Handler
 from .mirror import AsyncMirror
 from .rpc import AsyncRpc
@@ -21,6 +33,9 @@ from .watch import AsyncWatch
 
 class AsyncSession:
     """A live query of a hub. Made by `create_session` and `get_session`."""
+
+    source_kind: Literal["session"] = "session"
+    """What it is where a query asks for a source."""
 
     def __init__(self, rpc: AsyncRpc, session: session_service_pb2.Session) -> None:
         self._rpc = rpc
@@ -39,7 +54,7 @@ class AsyncSession:
 
     @property
     def table(self) -> str:
-        """The id of the table that it reads."""
+        """The id of the table that it reads; empty when it reads another source."""
         return id_of(self._session.query.table)
 
     @property
@@ -55,11 +70,55 @@ class AsyncSession:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, table={self.table!r})"
 
-    async def get_data(self, start: int = 0, limit: int | None = None, *, min_version: int = 0) -> Rows:
-        """The rows of the result from `start` on, at most `limit`, all of one version."""
-        window = window_of(start, limit)
+    @overload
+    async def get_data(
+        self,
+        start: int = ...,
+        limit: int | None = ...,
+        *,
+        depth: int | None = ...,
+        expand: Nodes = ...,
+        collapse: Nodes = ...,
+        return_tree: Literal[False] = ...,
+        min_version: int = ...,
+    ) -> Rows: ...
+
+    @overload
+    async def get_data(
+        self,
+        start: int = ...,
+        limit: int | None = ...,
+        *,
+        depth: int | None = ...,
+        expand: Nodes = ...,
+        collapse: Nodes = ...,
+        return_tree: Literal[True],
+        min_version: int = ...,
+    ) -> list[Row]: ...
+
+    async def get_data(
+        self,
+        start: int = 0,
+        limit: int | None = None,
+        *,
+        depth: int | None = None,
+        expand: Nodes = None,
+        collapse: Nodes = None,
+        return_tree: bool = False,
+        min_version: int = 0,
+    ) -> Rows | list[Row]:
+        """The rows of the result from `start` on, at most `limit`, all of one version.
+
+        Of a rollup or a tree, nodes down to `depth` are open (None: all) and those of `expand`, but not those of
+        `collapse`; a node is the values of its grouping columns, or its key. With `return_tree` the rows are nested
+        dicts: each has those below it under "children"."""
+        window = window_of(start, limit, depth, expand, collapse)
+        rows = await self._read(window, min_version)
+        return tree_of(rows, self._session.query, self.key) if return_tree else rows
+
+    async def _read(self, window: query_pb2.Window, min_version: int) -> Rows:
         pages = Pages()
-        if limit is not None and limit <= PAGE_ROWS:
+        if window.HasField("limit") and window.limit <= PAGE_ROWS:
             request = session_service_pb2.QuerySessionRequest(
                 name=self._session.name, window=window, min_version=min_version
             )
@@ -72,26 +131,94 @@ class AsyncSession:
             pages.take(page)
         return pages.rows()
 
+    async def group_data(
+        self,
+        group_by: GroupByLike | None = None,
+        aggregates: AggregatesLike | None = None,
+        *,
+        include_leafs: bool = False,
+    ) -> list[Row]:
+        """The rows of the session as a tree of groups, nested under "children"; without `group_by` those of the
+        session's own grouping. It is a read: for groups that follow, create a session with `group_by`."""
+        if group_by is None:
+            grouped = self._session.query.group.mode == query_pb2.GROUP_MODE_ROLLUP
+            return await self.get_data(return_tree=True) if grouped else (await self.get_data()).to_list()
+        words = {"source": self, "group_by": group_by, "aggregates": aggregates, "mode": "rollup"}
+        query = query_of(self._rpc.connection.hub, {**words, "include_leafs": include_leafs})
+        request = table_service_pb2.QueryStreamRequest(parent=hub_name(self._rpc.connection.hub), query=query)
+        pages = Pages()
+        async for page in self._rpc.stream(self._rpc.tables.QueryStream, request):
+            pages.take(page)
+        return by_level(pages.rows())
+
+    # --- edits
+
+    async def update(
+        self,
+        *,
+        table: TableLike | None = None,
+        source: SourceLike | None = None,
+        description: str | None = None,
+        **parts: Unpack[QueryParts],
+    ) -> int:
+        """Edits the session in place: what is given takes the place of what was there, and None clears it. Everybody
+        who watches is told the difference. Returns the version at which it takes effect."""
+        said = {word: value for word, value in (("table", table), ("source", source)) if value is not None}
+        query, paths = edit_of(self._rpc.connection.hub, self._session.query, {**said, **parts})
+        session = session_service_pb2.Session(name=self._session.name, query=query)
+        if description is not None:
+            session.description = description
+            paths.append("description")
+        request = session_service_pb2.UpdateSessionRequest(
+            session=session, update_mask=FieldMask(paths=paths), request_id=new_request_id()
+        )
+        response = await self._rpc.call(self._rpc.sessions.UpdateSession, request)
+        self._session = response.session
+        return response.version
+
+    async def update_filter(self, filter: FilterLike | None) -> int:
+        """Gives the session another filter; a permanent filter holds beside it. Returns the version."""
+        return await self.update(filter=filter)
+
+    async def update_sort(self, sort: SortLike | None) -> int:
+        """Gives the session another order. Returns the version."""
+        return await self.update(sort=sort)
+
+    async def update_columns(self, columns: Sequence[str | Mapping[str, Any]] | None) -> int:
+        """Shows other columns; those that the list computes come to those that there are. Returns the version."""
+        return await self.update(columns=columns)
+
+    async def update_group(self, group_by: GroupByLike | None, **parts: Unpack[GroupParts]) -> int:
+        """Groups the rows differently, or not any more (None). Returns the version."""
+        return await self.update(group_by=group_by, **parts)
+
+    async def explain(self) -> Plan:
+        """How the session is evaluated and maintained; print it."""
+        request = session_service_pb2.ExplainSessionRequest(name=self._session.name)
+        return plan_of(await self._rpc.call(self._rpc.sessions.ExplainSession, request))
+
+    # --- watching
+
     async def total_count(self, *, min_version: int = 0) -> int:
         """The number of rows of the result."""
         return (await self.get_data(limit=0, min_version=min_version)).total_count
 
     def watch(
         self,
-        window: tuple[int, int | None] | None = None,
+        window: WindowLike | None = None,
         *,
         progress: bool = False,
         min_interval: float = 0.0,
         min_version: int = 0,
     ) -> AsyncWatch:
-        """Iterates over a Snapshot and then a Delta for every consistent point, for ever. `window` is (start, limit);
-        without it, the whole result. With `progress`, also over the news that nothing happened. It reconnects by
-        itself; what was missed in between comes as a new Snapshot."""
+        """Iterates over a Snapshot and then a Delta for every consistent point, for ever. `window` is (start, limit),
+        or a dict of start, limit, depth, expand and collapse; without it, the whole result. With `progress`, also over
+        the news that nothing happened. It reconnects by itself; what was missed in between comes as a new Snapshot."""
         return self._watch(window, progress=progress, dicts=False, min_interval=min_interval, min_version=min_version)
 
     def _watch(
         self,
-        window: tuple[int, int | None] | None,
+        window: WindowLike | None,
         *,
         progress: bool,
         dicts: bool,
@@ -112,7 +239,7 @@ class AsyncSession:
 
         return AsyncWatch(self._rpc, self._session.name, start, progress=progress, dicts=dicts, revive=self._revive)
 
-    def mirror(self, window: tuple[int, int | None] | None = None, *, min_interval: float = 0.0) -> AsyncMirror:
+    def mirror(self, window: WindowLike | None = None, *, min_interval: float = 0.0) -> AsyncMirror:
         """The rows of a window, kept current in the background. It starts at once; its `with` block begins when
         the first snapshot is there, and closes it."""
         watch = self._watch(window, progress=True, dicts=True, min_interval=min_interval, min_version=0)
@@ -151,6 +278,8 @@ class AsyncSession:
         if not self._session.anonymous or error.reason != "UNKNOWN_SESSION":
             return False
         definition = session_service_pb2.Session(query=self._session.query, description=self._session.description)
+        if self._session.HasField("permanent_filter"):
+            definition.permanent_filter.CopyFrom(self._session.permanent_filter)
         if self._session.HasField("idle_timeout"):
             definition.idle_timeout.CopyFrom(self._session.idle_timeout)
         request = session_service_pb2.CreateSessionRequest(

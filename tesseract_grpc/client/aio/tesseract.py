@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Unpack
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -13,14 +13,16 @@ from ..core.arguments import duration_of
 from ..core.batch import encode
 from ..core.errors import invalid
 from ..core.expressions import ExpressionCheck, expression_check
-from ..core.filters import FilterLike, SortLike
-from ..core.groupings import AggregatesLike, grouping_of
+from ..core.filters import FilterLike
 from ..core.info import TableInfo
 from ..core.names import hub_name, id_of
-from ..core.reads import PAGE_ROWS, Pages, query_of, rows_by_key, window_of
+from ..core.queries import MoreParts, query_of
+from ..core.reads import PAGE_ROWS, Pages, rows_by_key
 from ..core.rows import Row, Rows
 from ..core.schema import Schema, index_of
+from ..core.sorts import SortLike
 from ..core.tabulate import RowsLike, block_of_keys
+from ..core.windows import Nodes, window_of
 from ..core.writes import Condition, IngestResult, WriteBatch, WriteResult
 from .handlers import Handler
 from .ingest import DEFAULT_BATCH_ROWS, DEFAULT_IN_FLIGHT, AsyncIngest, IngestKind
@@ -32,6 +34,9 @@ from .write import write
 
 class AsyncTesseract:
     """A table of a hub. Made by `create_tesseract` and `get_tesseract`; keeps the table's columns, not its rows."""
+
+    source_kind: Literal["table"] = "table"
+    """What it is where a query asks for a source."""
 
     def __init__(self, rpc: AsyncRpc, table: schema_pb2.Table) -> None:
         self._rpc = rpc
@@ -161,19 +166,22 @@ class AsyncTesseract:
     async def query(
         self,
         filter: FilterLike | None = None,
-        columns: Sequence[str] | None = None,
+        columns: Sequence[str | Mapping[str, Any]] | None = None,
         sort: SortLike | None = None,
         start: int = 0,
         limit: int | None = None,
         *,
-        group_by: str | Sequence[str] | None = None,
-        aggregates: AggregatesLike | None = None,
-        having: FilterLike | None = None,
+        depth: int | None = None,
+        expand: Nodes = None,
+        collapse: Nodes = None,
         min_version: int = 0,
+        **parts: Unpack[MoreParts],
     ) -> Rows:
-        """The rows that a query has now, all of one version. Grouping is as in `create_session`."""
-        query = query_of(self._hub, self, filter, columns, sort, grouping_of(group_by, aggregates), having)
-        window = window_of(start, limit)
+        """The rows that a query has now, all of one version. The parts of a query are as in `create_session`; of a
+        tree, `depth`, `expand` and `collapse` say which nodes are open."""
+        said = {"table": self, "filter": filter, "columns": columns, "sort": sort, **parts}
+        query = query_of(self._hub, said)
+        window = window_of(start, limit, depth, expand, collapse)
         pages = Pages()
         if limit is not None and limit <= PAGE_ROWS:
             request = table_service_pb2.QueryRequest(

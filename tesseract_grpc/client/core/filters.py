@@ -1,6 +1,6 @@
-"""Filters and sorts as users write them: lists of dicts.
+"""Filters as users write them: lists of dicts.
 
-    [{"field": "age", "comparison": ">=", "value": 18}, {"any": [{...}, {...}]}, {"not": {...}},
+    [{"field": "age", "comparison": ">=", "value": 18}, {"or": [{...}, {...}]}, {"not": {...}},
      {"type": "custom", "value": 'name ~ "ad"'}]
 
 A list means "all of these". A comparison that is not said is "==". Every word has its aliases in one table; what the
@@ -22,9 +22,6 @@ from .literals import value_of
 FilterLike: TypeAlias = "Mapping[str, Any] | Sequence[Mapping[str, Any] | str] | str"
 """A filter: a list of conditions (all of them), one condition, or the text of an expression."""
 
-SortLike: TypeAlias = "Sequence[Mapping[str, Any] | str] | Mapping[str, Any] | str"
-"""A sort: a list of `{"field", "direction", "nulls"}`, or of names of columns."""
-
 _SPECIAL = re.compile(r"[%_\\]")
 """What a SQL pattern does not take as it is."""
 
@@ -36,6 +33,7 @@ _COMPARISONS: dict[str, query_pb2.ComparisonOperator.ValueType] = {
     "!=": query_pb2.COMPARISON_OPERATOR_NOT_EQUAL,
     "!==": query_pb2.COMPARISON_OPERATOR_NOT_EQUAL,
     "<>": query_pb2.COMPARISON_OPERATOR_NOT_EQUAL,
+    "neq": query_pb2.COMPARISON_OPERATOR_NOT_EQUAL,
     "ne": query_pb2.COMPARISON_OPERATOR_NOT_EQUAL,
     "<": query_pb2.COMPARISON_OPERATOR_LESS,
     "lt": query_pb2.COMPARISON_OPERATOR_LESS,
@@ -77,14 +75,17 @@ def _malformed(message: str, field: str) -> InvalidRequest:
 
 def _condition(given: Mapping[str, Any], field: str) -> query_pb2.Filter:
     words = set(given)
-    if words == {"all"}:
-        return query_pb2.Filter(all_of=_list(given["all"], f"{field}.all"))
-    if words == {"any"}:
-        return query_pb2.Filter(any_of=_list(given["any"], f"{field}.any"))
+    for word in ("all", "and"):
+        if words == {word}:
+            return query_pb2.Filter(all_of=_list(given[word], f"{field}.{word}"))
+    for word in ("any", "or"):
+        if words == {word}:
+            return query_pb2.Filter(any_of=_list(given[word], f"{field}.{word}"))
     if words == {"not"}:
         return query_pb2.Filter(negate=_node(given["not"], f"{field}.not"))
-    if given.get("type") == "custom":
-        _only(words, {"type", "value"}, field)
+    custom = [word for word in ("type", "comparison") if given.get(word) == "custom"]
+    if custom:
+        _only(words, {*custom, "value"}, field)
         if not isinstance(given.get("value"), str):
             raise _malformed("a custom condition needs the text of an expression as value", f"{field}.value")
         return query_pb2.Filter(custom=given["value"])
@@ -98,7 +99,7 @@ def _condition(given: Mapping[str, Any], field: str) -> query_pb2.Filter:
 def _only(words: set[str], known: set[str], field: str) -> None:
     unknown = sorted(words - known, key=str)
     if unknown:
-        known_words = ", ".join(sorted(known | {"all", "any", "not"}))
+        known_words = ", ".join(sorted(known | {"and", "or", "not"}))
         raise _malformed(
             f"{unknown[0]!r} is not a word of a condition; known are {known_words}", f"{field}.{unknown[0]}"
         )
@@ -120,7 +121,7 @@ def _comparison(column: str, given: Mapping[str, Any], field: str) -> query_pb2.
             comparison=query_pb2.Comparison(column=column, operator=_COMPARISONS[word], value=value)
         )
     if word not in _BUILDERS:
-        known = ", ".join([*_COMPARISONS, *_BUILDERS])
+        known = ", ".join([*_COMPARISONS, *_BUILDERS, "custom"])
         raise _malformed(f"unknown comparison {given.get('comparison')!r}; known are {known}", f"{field}.comparison")
     build, negated = _BUILDERS[word]
     if build is not _regex:
@@ -187,49 +188,17 @@ def _pattern(given: Mapping[str, Any], field: str) -> str:
 _BUILDERS: dict[str, tuple[_Builder, bool]] = {
     "in": (_membership, False),
     "not in": (_membership, True),
+    "notin": (_membership, True),
     "between": (_between, False),
     "not between": (_between, True),
     "like": (_like, False),
     "~": (_contains, False),
     "contains": (_contains, False),
     "not like": (_like, True),
+    "notlike": (_like, True),
     "!~": (_contains, True),
     "regex": (_regex, False),
     "not regex": (_regex, True),
     "is null": (_null_test, False),
     "is not null": (_null_test, True),
 }
-
-_DIRECTIONS = {
-    "asc": query_pb2.SORT_DIRECTION_ASCENDING,
-    "ascending": query_pb2.SORT_DIRECTION_ASCENDING,
-    "desc": query_pb2.SORT_DIRECTION_DESCENDING,
-    "descending": query_pb2.SORT_DIRECTION_DESCENDING,
-}
-_NULLS = {"first": query_pb2.NULLS_ORDER_FIRST, "last": query_pb2.NULLS_ORDER_LAST}
-
-
-def sort_of(given: SortLike | None) -> list[query_pb2.SortKey]:
-    """The sort keys that a user's sort means."""
-    if given is None:
-        return []
-    keys = [given] if isinstance(given, str | Mapping) else list(given)
-    return [_sort_key(key, f"sort[{at}]") for at, key in enumerate(keys)]
-
-
-def _sort_key(given: Any, field: str) -> query_pb2.SortKey:
-    if isinstance(given, str):
-        return query_pb2.SortKey(column=given)
-    if not isinstance(given, Mapping) or not isinstance(given.get("field"), str):
-        raise invalid("BAD_SORT", "a sort key needs the name of a column as field", f"{field}.field")
-    unknown = sorted(set(given) - {"field", "direction", "nulls"}, key=str)
-    if unknown:
-        message = f"{unknown[0]!r} is not a word of a sort key; known are field, direction, nulls"
-        raise invalid("BAD_SORT", message, f"{field}.{unknown[0]}")
-    direction = str(given.get("direction", "asc")).lower()
-    if direction not in _DIRECTIONS:
-        raise invalid("BAD_SORT", f"a direction is asc or desc, not {given['direction']!r}", f"{field}.direction")
-    nulls = str(given.get("nulls", "last")).lower()
-    if nulls not in _NULLS:
-        raise invalid("BAD_SORT", f"nulls is first or last, not {given['nulls']!r}", f"{field}.nulls")
-    return query_pb2.SortKey(column=given["field"], direction=_DIRECTIONS[direction], nulls=_NULLS[nulls])

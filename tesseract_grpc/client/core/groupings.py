@@ -1,8 +1,7 @@
 """Groupings as users write them, to what the wire has.
 
-`group_by` is a column name or a list of them; `aggregates` maps the names of result columns to what they hold:
-
-    {"trades": "count", "volume": ("sum", "qty"), "worst": {"function": "min", "column": "price"}}
+`group_by` is a column name or a list of them, `aggregates` maps the names of result columns to what they hold. An item
+of `group_by` may be a dict: `{"field": "country"}`, or with a name and an expression a column that is computed first.
 """
 
 from __future__ import annotations
@@ -12,42 +11,61 @@ from typing import Any, TypeAlias
 
 from tesseract_grpc._proto.tesseract.v1 import query_pb2
 
-from .arguments import names
-from .errors import invalid
+from .aggregates import expression_text
+from .literals import value_of
+from .words import list_of, malformed, name_of, text_of, words_of
 
-AggregatesLike: TypeAlias = Mapping[str, str | tuple[str, str] | Mapping[str, str]]
+GroupByLike: TypeAlias = "str | Sequence[str | Mapping[str, Any]]"
+PivotLike: TypeAlias = "str | Mapping[str, Any]"
+"""The column whose values make columns, or {"column": .., "values": [..]}."""
 
-_FUNCTIONS = {
-    name.removeprefix("AGGREGATE_FUNCTION_").lower(): number
-    for name, number in query_pb2.AggregateFunction.items()
-    if number
+MODES = {
+    "flat": query_pb2.GROUP_MODE_FLAT,
+    "rollup": query_pb2.GROUP_MODE_ROLLUP,
+    "tree": query_pb2.GROUP_MODE_ROLLUP,
+    "total": query_pb2.GROUP_MODE_TOTAL,
 }
 
 
-def grouping_of(group_by: str | Sequence[str] | None, aggregates: AggregatesLike | None) -> query_pb2.Grouping | None:
-    """The grouping on the wire; None when there is none. With aggregates alone all rows are one group."""
-    if group_by is None and aggregates is None:
-        return None
-    by = [group_by] if isinstance(group_by, str) else names(group_by or (), "group_by")
-    if not isinstance(aggregates or {}, Mapping):
-        raise invalid(
-            "MALFORMED_REQUEST", "aggregates is a dict of result columns, {name: (function, column)}", "aggregates"
-        )
-    return query_pb2.Grouping(by=by, aggregates=[_aggregate(name, what) for name, what in (aggregates or {}).items()])
+def by_of(given: GroupByLike, field: str) -> tuple[list[str], list[query_pb2.ComputedColumn]]:
+    """The grouping columns, and those among them that have to be computed."""
+    by: list[str] = []
+    computed: list[query_pb2.ComputedColumn] = []
+    items = [given] if isinstance(given, str | Mapping) else list_of(given, "group_by", field)
+    for at, item in enumerate(items):
+        where = f"{field}[{at}]"
+        if isinstance(item, str):
+            by.append(item)
+            continue
+        known = {"field": "field", "column": "field", "data_index": "field", "name": "name", "expression": "expression"}
+        words = words_of(item, known, "an item of group_by", where)
+        if "expression" in words:
+            name = name_of(words, "a computed grouping column", where)
+            text = expression_text(words["expression"], f"{where}.expression")
+            computed.append(query_pb2.ComputedColumn(name=name, expression=text))
+        else:
+            name = text_of(words, "field", where) or text_of(words, "name", where)
+            if not name:
+                raise malformed("needs the name of a column", where)
+        by.append(name)
+    return by, computed
 
 
-def _aggregate(name: str, what: Any) -> query_pb2.Aggregate:
-    field = f"aggregates[{name!r}]"
-    if isinstance(what, str):
-        function, column = what, ""
-    elif isinstance(what, Mapping):
-        function, column = what.get("function", ""), what.get("column", "")
-    elif isinstance(what, tuple | list) and len(what) == 2:
-        function, column = what
-    else:
-        raise invalid("MALFORMED_REQUEST", f"an aggregate is 'count' or (function, column), not {what!r}", field)
-    number = _FUNCTIONS.get(str(function))
-    if number is None:
-        known = ", ".join(_FUNCTIONS)
-        raise invalid("MALFORMED_REQUEST", f"there is no aggregate {function!r}; there are {known}", field)
-    return query_pb2.Aggregate(name=name, function=number, column=column)
+def mode_of(given: object, field: str) -> query_pb2.GroupMode.ValueType:
+    """The levels of a grouping."""
+    found = MODES.get(given.lower()) if isinstance(given, str) else None
+    if found is None:
+        raise malformed(f"a mode is one of {', '.join(MODES)}, not {given!r:.60}", field)
+    return found
+
+
+def pivot_of(given: PivotLike, field: str) -> query_pb2.Pivot:
+    """The column that aggregates are spread over."""
+    if isinstance(given, str):
+        return query_pb2.Pivot(column=given)
+    words = words_of(given, {"column": "column", "field": "column", "values": "values"}, "split_by", field)
+    values = list_of(words.get("values", ()), "values", f"{field}.values")
+    return query_pb2.Pivot(
+        column=text_of(words, "column", field),
+        values=[value_of(value, f"{field}.values[{at}]") for at, value in enumerate(values)],
+    )

@@ -1,4 +1,4 @@
-"""Reads: queries and windows as requests, and responses as `Rows`."""
+"""Reads: responses as `Rows`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from tesseract_grpc._proto.tesseract.v1 import (
-    query_pb2,
     session_service_pb2,
     table_service_pb2,
 )
 
-from .arguments import names, whole_number
 from .batch import Block, decode
-from .errors import invalid
-from .filters import FilterLike, SortLike, filter_of, sort_of
-from .names import table_name
 from .rows import Rows
 from .schema import Schema
-from .writes import TableLike
 
 PAGE_ROWS = 10_000
 """The most rows that one answer holds; more come as a stream, at one version all the same."""
@@ -29,45 +23,6 @@ Page = (
     | session_service_pb2.QuerySessionResponse
     | session_service_pb2.QuerySessionStreamResponse
 )
-
-
-def query_of(
-    hub: str,
-    table: TableLike,
-    filter: FilterLike | None = None,
-    columns: Sequence[str] | None = None,
-    sort: SortLike | None = None,
-    grouping: query_pb2.Grouping | None = None,
-    having: FilterLike | None = None,
-) -> query_pb2.Query:
-    """What is asked, as the wire has it."""
-    chosen = names(columns, "columns") if columns is not None else None
-    name = table if isinstance(table, str) else table.name
-    return query_pb2.Query(
-        table=table_name(hub, name),
-        filter=filter_of(filter),
-        columns=chosen,
-        sort=sort_of(sort),
-        group=grouping,
-        having=filter_of(having),
-    )
-
-
-def window_of(start: int, limit: int | None) -> query_pb2.Window:
-    """The rows from `start`, at most `limit` of them."""
-    whole_number(start, "start", 0, "BAD_WINDOW")
-    if limit is not None:
-        whole_number(limit, "limit", 0, "BAD_WINDOW")
-    return query_pb2.Window(offset=start, limit=limit)
-
-
-def watch_window_of(window: object) -> query_pb2.Window | None:
-    """The window of a watch: (start, limit); None for the whole result."""
-    if window is None:
-        return None
-    if not isinstance(window, tuple | list) or len(window) != 2:
-        raise invalid("BAD_WINDOW", f"a window is (start, limit), not {window!r}", "window")
-    return window_of(*window)
 
 
 class Pages:

@@ -36,6 +36,9 @@ class Names(Protocol):
     def session(self, name: str, field: str) -> str:
         """The id of a session that exists."""
 
+    def key_of(self, source: RowSource) -> str:
+        """The key column of a table or session; empty where it has several, or is not known before the query is."""
+
     def of_table(self, id: str) -> str:
         """The resource name of a table."""
 
@@ -80,7 +83,8 @@ class _Reader:
             source=rows,
             joins=tuple(decode_join(each, f"{field}.joins[{i}]", source) for i, each in enumerate(message.joins)),
             computed=tuple(
-                decode_computed(each, f"{field}.computed[{i}]", source) for i, each in enumerate(message.computed)
+                decode_computed(each, f"{field}.computed[{i}]", source, self.names.key_of)
+                for i, each in enumerate(message.computed)
             ),
             filter=decode_filter(message.filter, limits, f"{field}.filter") if message.HasField("filter") else None,
             group=decode_grouping(message.group, limits, f"{field}.group") if has_group else None,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from tesseract_grpc.engine.data.errors import AlreadyExists, NotFound, PreconditionFailed
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.live.session import Session
+from tesseract_grpc.engine.query.source import RowSource, SessionSource, TableSource
 from tesseract_grpc.server.errors import of_engine
 from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.names import of_session, of_table, session_in, session_name, table_in, table_name
@@ -58,6 +59,17 @@ class QueryNames:
     def session(self, name: str, field: str) -> str:
         """The id of a session that exists."""
         return existing_session(self._host, name, field)
+
+    def key_of(self, source: RowSource) -> str:
+        """The key column of a table or session; empty where it has several, or is not known before the query is."""
+        match source:
+            case TableSource(name):
+                columns = self._host.table(name).schema.key_columns
+            case SessionSource(name):
+                columns = self._host.session(name).key_columns
+            case _:
+                return ""
+        return columns[0].name if len(columns) == 1 else ""
 
     def of_table(self, id: str) -> str:
         """The resource name of a table."""

@@ -693,7 +693,9 @@ class Lookup(_message.Message):
 
     @_builtins.property
     def on(self) -> _containers.RepeatedCompositeFieldContainer[Global___JoinKey]:
-        """The columns that must be equal, at least one pair."""
+        """The columns that must be equal, at least one pair. In the only pair, an empty `right` means the key column of the table
+        or session that is the source.
+        """
 
     def __init__(
         self,
