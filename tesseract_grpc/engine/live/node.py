@@ -20,6 +20,7 @@ from tesseract_grpc.engine.live.wave import Wave
 from tesseract_grpc.engine.operators.compute import ComputeOperator
 from tesseract_grpc.engine.operators.contract import Deriver
 from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
+from tesseract_grpc.engine.operators.masked import MaskOperator
 from tesseract_grpc.engine.operators.routing_keys import RoutingKey
 
 Make = Callable[[], Deriver]
@@ -166,11 +167,11 @@ class Node:
     @property
     def timely(self) -> bool:
         """Whether what it derives changes with time, beside what its inputs take."""
-        return isinstance(self.deriver, ComputeOperator) and self.deriver.timely
+        return isinstance(self.deriver, (ComputeOperator, MaskOperator)) and self.deriver.timely
 
     def tick(self, version: int) -> Sequence[Result]:
         """The hub's clock has advanced; returns the results over the node that changed. O(n)."""
-        assert isinstance(self.deriver, ComputeOperator)
+        assert isinstance(self.deriver, (ComputeOperator, MaskOperator))
         return self._publish(self.deriver.tick(version))
 
     def receive(self, part: Input, change: _Pending) -> Sequence[Result]:
