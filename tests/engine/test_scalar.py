@@ -28,13 +28,14 @@ from tests.world import domain, questions, writes
 HIDDEN: dict[str, list[dict[str, Any]]] = {
     "items": [{"id": 100 + key} for key in range(3)],
     "pairs": [{"side": "buy", "part": f"~{key}"} for key in range(3)],
+    "lines": [{"id": 100 + key} for key in range(3)],
 }
-VISIBLE = {"items": Compare("id", "<", 100), "pairs": Compare("part", "<", "~")}
+VISIBLE = {"items": Compare("id", "<", 100), "pairs": Compare("part", "<", "~"), "lines": Compare("id", "<", 100)}
 
 
 def hidden(rng: Random, definition: Definition, kind: Literal["upsert", "update"], stamp: int) -> Put:
     """A write of hidden rows that changes them for sure, for `stamp` is new each time."""
-    extra = {"n": stamp, "s": rng.choice(domain.VALUES["string"])}
+    extra = {"a" if definition is domain.LINES else "n": stamp, "s": rng.choice(domain.VALUES["string"])}
     if kind == "upsert" and definition is domain.ITEMS:
         extra["r"] = "a"
     return Put(definition.name, kind, tuple(key | extra for key in HIDDEN[definition.name]))

@@ -28,7 +28,12 @@ def plain(row: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def same(mine: list[Row], true: list[Row], what: str) -> None:
-    assert [plain(row) for row in mine] == [plain(row) for row in true], f"{what}:\n  {mine}\nand in truth\n  {true}"
+    if list(map(plain, mine)) == list(map(plain, true)):
+        return
+    only_mine = [row for row in mine if plain(row) not in list(map(plain, true))]
+    only_true = [row for row in true if plain(row) not in list(map(plain, mine))]
+    differ = f"wrong are {only_mine}\nand should be {only_true}" if only_mine or only_true else "only the order is wrong"
+    raise AssertionError(f"{what}: {differ}\n  {mine}\nand in truth\n  {true}")
 
 
 class Shape(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -26,7 +26,7 @@ from tesseract_grpc.engine.data.errors import (
     OutOfRange,
     Reason,
 )
-from tesseract_grpc.engine.hub import Hub
+from tesseract_grpc.engine.hub import CommitResult, Hub
 from tesseract_grpc.engine.live.result import Hydration
 from tesseract_grpc.engine.live.session import QueryResult
 from tesseract_grpc.engine.query.query import Query
@@ -289,6 +289,7 @@ class World:
             self.table_viewers.remove(viewer)
         self.model.drop(definition.name)
         self.create(definition)
+        self.answers.clear()
         self.fill(rng)
         self.watch_table(definition)
 
@@ -296,6 +297,25 @@ class World:
         puts = random_writes.commit(rng, self.definitions(), self.model.wrote, self.keys)
         self.write(puts, validate_only=rng.random() < 0.05)
         self.fill(rng)
+
+    def tick(self, rng: Random) -> None:
+        """The clock advances, now and then past many times at once; one that does not advance changes nothing."""
+        before, touched = self.hub.version, self.model.now
+        now = self.model.now + rng.choice((0, 1, 1, 2, 499_999, 1_000_000))
+        result = self.hub.tick(now)
+        assert self.hub.now == now
+        assert self.hub.version in (before, before + 1)
+        assert now > touched or self.hub.version == before
+        self.model.tick(now, self.hub.version)
+        self.followed(result, simple=False)
+
+    def followed(self, result: CommitResult, simple: bool, names: Mapping[str, str] | None = None) -> None:
+        """A commit was made: whoever it ended is gone, and whoever it touched reads."""
+        self.answers.clear()
+        self.end({session.name for session, _ in result.ended})
+        self.touched.append([session.name for session in result.touched])
+        tables = {(names or {}).get(table.name, table.name) for table in result.tables}
+        self.deliver({session.name for session in result.touched}, tables, simple)
 
     def write(self, puts: Sequence[Put], validate_only: bool = False, new_name: tuple[str, str] = ("", "")) -> int:
         """One commit to the hub and to the model, which must agree on whether it is made and on what it did.
@@ -331,12 +351,8 @@ class World:
         assert result.version == self.hub.version
         assert self.hub.version in (before, before + 1)
         self.commits += 1
-        self.answers.clear()
-        self.end({session.name for session, _ in result.ended})
         simple = len(puts) == 1 and puts[0].kind != "increment"  # no value can have changed and changed back
-        self.touched.append([session.name for session in result.touched])
-        tables = {new_name[0] if table.name == new_name[1] else table.name for table in result.tables}
-        self.deliver({session.name for session in result.touched}, tables, simple)
+        self.followed(result, simple, {new_name[1]: new_name[0]})
         return self.hub.version
 
     def end(self, ended: set[str]) -> None:
@@ -440,6 +456,7 @@ STEPS: dict[Callable[[World, Random], None], float] = {
     World.set_indexes: 1,
     World.rename_table: 0.5,
     World.edit_session: 1.5,
+    World.tick: 3,
 }
 """What a history is made of, and how often. (Recreating a table is rarer, see `play`.)"""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tests.oracle.brief import Brief
 from tests.oracle.part import Part
 
 Row = dict[str, Any]
@@ -17,65 +18,65 @@ Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 Kind = Literal["insert", "upsert", "update", "delete", "increment"]
 
 
-@dataclass(frozen=True)
-class AllOf:
+@dataclass(frozen=True, repr=False)
+class AllOf(Brief):
     filters: tuple[Ask, ...]
 
 
-@dataclass(frozen=True)
-class AnyOf:
+@dataclass(frozen=True, repr=False)
+class AnyOf(Brief):
     filters: tuple[Ask, ...]
 
 
-@dataclass(frozen=True)
-class Not:
+@dataclass(frozen=True, repr=False)
+class Not(Brief):
     filter: Ask
 
 
-@dataclass(frozen=True)
-class Compare:
+@dataclass(frozen=True, repr=False)
+class Compare(Brief):
     column: str
     operator: Operator
     value: Any
 
 
-@dataclass(frozen=True)
-class In:
+@dataclass(frozen=True, repr=False)
+class In(Brief):
     column: str
     values: tuple[Any, ...]
     negated: bool = False
 
 
-@dataclass(frozen=True)
-class Between:
+@dataclass(frozen=True, repr=False)
+class Between(Brief):
     column: str
     lower: Any = None
     upper: Any = None
 
 
-@dataclass(frozen=True)
-class Like:
+@dataclass(frozen=True, repr=False)
+class Like(Brief):
     column: str
     pattern: str
     negated: bool = False
 
 
-@dataclass(frozen=True)
-class Regex:
+@dataclass(frozen=True, repr=False)
+class Regex(Brief):
     column: str
     pattern: str
     any_case: bool = False
     negated: bool = False
 
 
-@dataclass(frozen=True)
-class IsNull:
+@dataclass(frozen=True, repr=False)
+class IsNull(Brief):
     column: str
     negated: bool = False
 
 
-@dataclass(frozen=True)
-class Custom:
+@dataclass(frozen=True, repr=False)
+class Custom(Brief):
     """An expression as a condition."""
 
     expression: Part
@@ -88,8 +89,8 @@ class Moment(int):
     """A literal that is a time, in microseconds: in a request it must be told from a number."""
 
 
-@dataclass(frozen=True)
-class Field:
+@dataclass(frozen=True, repr=False)
+class Field(Brief):
     """A column: types are bool, int64, float64, timestamp (int microseconds), string, json, enum.
 
     `computed` makes its value of the others; `default_of` that of an insert that does not mention it.
@@ -105,8 +106,8 @@ class Field:
     default_of: Part | None = None
 
 
-@dataclass(frozen=True)
-class Definition:
+@dataclass(frozen=True, repr=False)
+class Definition(Brief):
     """A table's columns, in order."""
 
     name: str
@@ -120,8 +121,8 @@ class Definition:
         return next(field for field in self.fields if field.name == name)
 
 
-@dataclass(frozen=True)
-class Only:
+@dataclass(frozen=True, repr=False)
+class Only(Brief):
     """A condition on the rows before a write."""
 
     if_version: int | None = None
@@ -130,8 +131,8 @@ class Only:
     skip: bool = False
 
 
-@dataclass(frozen=True)
-class Put:
+@dataclass(frozen=True, repr=False)
+class Put(Brief):
     """One write to one table; `rows` are dicts that all have the same columns. `lenient` is ignore_missing for
     updates and increments; deletes are lenient unless `strict`."""
 

@@ -49,6 +49,8 @@ class Model:
         if put.filter is not None:
             given = [row for row in rows.values() if holds(put.filter, row, table.fields, self.now) is True]
         seen = set()
+        if any(field.computed is not None and field.name in row for row in put.rows for field in table.fields):
+            raise Refused("computed columns are not written")
         for new in given:
             key = tuple(new[name] for name in table.key)
             if None in key:
@@ -108,12 +110,14 @@ class Model:
         table = self.definitions[name]
         return Relation(table.fields, table.key, list(self.rows[name].values()))
 
-    def tick(self, now: int) -> None:
+    def tick(self, now: int, version: int) -> None:
         """The time is another: what tables compute of it is worked out again."""
         self.now = now
         for name, table in self.definitions.items():
             for key, row in self.rows[name].items():
-                self.rows[name][key] = computed(table, row, now)
+                new = self.rows[name][key] = computed(table, row, now)
+                if repr(new) != repr(row):
+                    self.wrote[name][key] = version
 
     def answer(self, ask: Question, span: Span | None = None) -> tuple[list[Row], int]:
         """The rows of the window, in order, and the number of rows of the whole result."""

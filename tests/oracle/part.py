@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Part:
     """An operation and what it works on; of a column `value` is the name, of a literal the value."""
 
@@ -15,13 +15,17 @@ class Part:
     parts: tuple[Part, ...] = ()
     value: Any = None
 
+    def __repr__(self) -> str:
+        return f"<{self.kind} {written(self)}>"
+
 
 def written(part: Part) -> str:
     """The text of an expression, every part of it in parentheses."""
     texts = [f"({written(inner)})" for inner in part.parts]
     match part.op:
         case "column":
-            return str(part.value)
+            name = str(part.value)
+            return name if name.isidentifier() else f'row["{name}"]'
         case "literal" if isinstance(part.value, str):
             return "'" + part.value + "'"
         case "literal" if part.value is None or isinstance(part.value, bool):

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tests.oracle.asks import Ask, Key
+from tests.oracle.brief import Brief
 from tests.oracle.part import Part
 
 Mode = Literal["flat", "rollup", "total"]
 
 
-@dataclass(frozen=True)
-class By:
+@dataclass(frozen=True, repr=False)
+class By(Brief):
     """One key of a sort."""
 
     column: str
@@ -20,33 +21,33 @@ class By:
     nulls_first: bool = False
 
 
-@dataclass(frozen=True)
-class OfTable:
+@dataclass(frozen=True, repr=False)
+class OfTable(Brief):
     table: str
 
 
-@dataclass(frozen=True)
-class OfSession:
+@dataclass(frozen=True, repr=False)
+class OfSession(Brief):
     """What a session shows; `question` is what it asked when it was named here."""
 
     session: str
     question: Question
 
 
-@dataclass(frozen=True)
-class OfSub:
+@dataclass(frozen=True, repr=False)
+class OfSub(Brief):
     """A query among `Question.subs`, of this question or of one around it."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class OfQuery:
+@dataclass(frozen=True, repr=False)
+class OfQuery(Brief):
     question: Question
 
 
-@dataclass(frozen=True)
-class Together:
+@dataclass(frozen=True, repr=False)
+class Together(Brief):
     """The rows of several sources; the column `branch` counts the sources."""
 
     origins: tuple[Origin, ...]
@@ -56,8 +57,8 @@ class Together:
 Origin = OfTable | OfSession | OfSub | OfQuery | Together
 
 
-@dataclass(frozen=True)
-class Join:
+@dataclass(frozen=True, repr=False)
+class Join(Brief):
     """`on` are pairs of a column here and a column there; `columns` pairs of a column there and its name here."""
 
     origin: Origin
@@ -71,8 +72,8 @@ Template = tuple[str | Part, ...]
 """Texts, and expressions between them."""
 
 
-@dataclass(frozen=True)
-class Lookup:
+@dataclass(frozen=True, repr=False)
+class Lookup(Brief):
     """A value of the first row of another source with equal columns: a column, an expression or a template."""
 
     origin: Origin
@@ -80,14 +81,14 @@ class Lookup:
     value: str | Part | Template
 
 
-@dataclass(frozen=True)
-class Computed:
+@dataclass(frozen=True, repr=False)
+class Computed(Brief):
     name: str
     value: Part | Template | Lookup
 
 
-@dataclass(frozen=True)
-class Aggregate:
+@dataclass(frozen=True, repr=False)
+class Aggregate(Brief):
     """`of` is a column or an expression over the rows; for "expression", one over the group's columns."""
 
     name: str
@@ -101,8 +102,8 @@ class Aggregate:
     limit: int | None = None
 
 
-@dataclass(frozen=True)
-class Grouping:
+@dataclass(frozen=True, repr=False)
+class Grouping(Brief):
     """`pivot` is a column and its values."""
 
     by: tuple[str, ...]
@@ -112,8 +113,8 @@ class Grouping:
     pivot: tuple[str, tuple[Any, ...]] | None = None
 
 
-@dataclass(frozen=True)
-class Windowed:
+@dataclass(frozen=True, repr=False)
+class Windowed(Brief):
     """A window column: a function over the rows of a partition, in an order, up to this one."""
 
     name: str
@@ -125,8 +126,8 @@ class Windowed:
     rows: int | None = None
 
 
-@dataclass(frozen=True)
-class Question:
+@dataclass(frozen=True, repr=False)
+class Question(Brief):
     """A query: which table or origin, which rows, which columns (empty: all), in which order (empty: its own)."""
 
     table: str = ""
@@ -171,8 +172,8 @@ def tables_in(ask: Question) -> set[str]:
     return {origin.table for origin in found if isinstance(origin, OfTable)}.union(*of_sessions)
 
 
-@dataclass(frozen=True)
-class Open:
+@dataclass(frozen=True, repr=False)
+class Open(Brief):
     """Which nodes of a tree are open: down to a depth (None: all), and these, and not those."""
 
     depth: int | None = None
@@ -180,8 +181,8 @@ class Open:
     collapsed: tuple[Key, ...] = ()
 
 
-@dataclass(frozen=True)
-class Span:
+@dataclass(frozen=True, repr=False)
+class Span(Brief):
     """A window of an answer: the rows [offset, offset + limit)."""
 
     offset: int = 0

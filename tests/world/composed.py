@@ -24,7 +24,7 @@ from tests.oracle.question import (
 )
 from tests.oracle.relation import Relation
 from tests.world import questions
-from tests.world.grouped import fresh, grouping, sortable, windowed
+from tests.world.grouped import NAMES, fresh, grouping, sortable, windowed
 from tests.world.parts import part, recent, template
 
 KINDS = ("int64", "float64", "string", "bool", "timestamp")
@@ -75,7 +75,7 @@ def question(rng: Random, scope: Scope, depth: int = 2) -> Question:
             ask = replace(ask, having=condition(rng, scope.after(ask)))
     for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
         rows = scope.after(ask)
-        name = fresh([field.name for field in rows.fields], "w")
+        name = fresh(rng, [field.name for field in rows.fields], "w")
         ask = replace(ask, windowed=(*ask.windowed, windowed(rng, rows, name)))
     return shown(rng, scope, ask)
 
@@ -154,7 +154,7 @@ def together(rng: Random, scope: Scope, depth: int) -> Origin:
     for name, asked in scope.sessions.items():
         if Relation(*columns_of(shape(scope, asked)), []) == alike and nesting(asked) < 3:
             others.append(OfSession(name, asked))
-    branch = fresh([field.name for field in alike.fields], "branch")
+    branch = fresh(rng, [field.name for field in alike.fields], "branch")
     chosen = (OfQuery(ask), *(rng.choice(others) for _ in range(rng.choice((0, 1, 1, 2)))))
     return Together(chosen, branch)
 
@@ -186,7 +186,9 @@ def join(rng: Random, scope: Scope, ask: Question, depth: int) -> Join:
     if not on:
         return join(rng, scope, ask, depth)
     taken = {field.name for field in mine.fields}
-    prefix = next(f"j{n}_" for n in range(99) if not any(name.startswith(f"j{n}_") for name in taken))
+    prefix = ""
+    while not prefix or any(name.startswith(prefix) for name in taken):
+        prefix = f"j{rng.randrange(NAMES)}_"
     columns: tuple[tuple[str, str], ...] = ()
     plain = [field.name for field in other.fields if field.name not in other.key]
     if plain and rng.random() < 0.3:
@@ -204,7 +206,7 @@ def source(rng: Random, scope: Scope, depth: int) -> Origin:
 
 def computed(rng: Random, scope: Scope, ask: Question, depth: int) -> Computed:
     rows = scope.after(ask)
-    name = fresh([field.name for field in rows.fields], "c")
+    name = fresh(rng, [field.name for field in rows.fields], "c")
     form = rng.random()
     if form < 0.5:
         return Computed(name, part(rng, rows.fields, rng.choice(KINDS), 3))

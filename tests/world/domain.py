@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from tests.oracle.asks import Definition, Field, Moment
+from tests.oracle.part import Part
 
 ITEMS = Definition(
     "items",
@@ -38,16 +39,51 @@ PAIRS = Definition(
 )
 """A composite key whose first column sorts as declared (sell before buy), with another column in between."""
 
-TABLES = (ITEMS, PAIRS)
+
+def column(name: str, kind: str) -> Part:
+    return Part("column", kind, value=name)
+
+
+def number(value: int) -> Part:
+    return Part("literal", "int64", value=value)
+
+
+NOW = Part("now", "timestamp")
+TWICE = Part("*", "int64", (column("a", "int64"), number(2)))
+TOTAL = Part("+", "int64", (column("twice", "int64"), column("d", "int64")))
+LATE = Part("<", "bool", (column("t", "timestamp"), Part("-", "timestamp", (NOW, number(1000)))))
+LABEL = Part("+", "string", (column("s", "string"), column("total", "int64")))
+HALF = Part("/", "float64", (column("a", "int64"), number(2)))
+
+LINES = Definition(
+    "lines",
+    (
+        Field("id", "int64", key=True),
+        Field("a", "int64"),
+        Field("total", "int64", computed=TOTAL),
+        Field("twice", "int64", computed=TWICE),
+        Field("s", "string"),
+        Field("label", "string", computed=LABEL),
+        Field("t", "timestamp", default_of=NOW),
+        Field("late", "bool", computed=LATE),
+        Field("half", "float64", default_of=HALF),
+        Field("d", "int64", default=1),
+    ),
+)
+"""Columns that are worked out of others, of some that stand behind them, and of the time; defaults that are, too."""
+
+TABLES = (ITEMS, PAIRS, LINES)
 
 KEYS: dict[str, list[dict[str, Any]]] = {
     "items": [{"id": key} for key in (3, 1, 0, 7, 5, 2, 6, 4)],
     "pairs": [{"side": side, "part": part} for part in ("b", "a", "", "é") for side in ("buy", "sell")],
+    "lines": [{"id": key} for key in (2, 0, 1, 5, 3, 4)],
 }
 
 WIDE: dict[str, list[dict[str, Any]]] = {
     "items": [{"id": key * 7 % 300 - 100} for key in range(300)],
     "pairs": [{"side": side, "part": f"{key:03}"} for key in range(150) for side in ("buy", "sell")],
+    "lines": [{"id": key} for key in range(200)],
 }
 """Many keys, for what engines do differently when batches and results are large."""
 
@@ -56,7 +92,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "float64": (-2.0, -1.0, -0.0, 0.0, 0.5, 1.0, 2.0, math.nan, math.inf),
     "string": ("", "a", "A", "b", "ab", "aB%", "é", "\U0001f600"),
     "bool": (True, False),
-    "timestamp": (-1, 0, 1, 2, 1_000_000),
+    "timestamp": (-1, 0, 1, 2, 1_000_000, 2_500_000, 5_000_000),
     "json": ("{}", "[1, 2]", '"a"', "null"),
 }
 

@@ -18,9 +18,15 @@ ANY = ("count_values", "distinct_count", "first", "last", "unique")
 MODES: tuple[Mode, ...] = ("flat", "flat", "flat", "rollup", "rollup", "total")
 
 
-def fresh(taken: Sequence[str], start: str) -> str:
+NAMES = 5000
+"""Names are drawn out of so many; what does not show may have the same one."""
+
+
+def fresh(rng: Random, taken: Sequence[str], start: str) -> str:
     """A name that nothing has yet."""
-    return next(name for number in range(len(taken) + 1) if (name := f"{start}{number}") not in taken)
+    while (name := f"{start}{rng.randrange(NAMES)}") in taken:
+        pass
+    return name
 
 
 def sortable(fields: Sequence[Field]) -> list[Field]:
@@ -33,7 +39,7 @@ def grouping(rng: Random, relation: Relation) -> Grouping:
     mode = rng.choice(MODES) if by and "level" not in {field.name for field in relation.fields} else "flat"
     found: list[Aggregate] = []
     for _ in range(rng.choice((1, 2, 3))):
-        name = fresh([*(field.name for field in relation.fields), *(each.name for each in found)], "a")
+        name = fresh(rng, [*(field.name for field in relation.fields), *(each.name for each in found)], "a")
         found.append(aggregate(rng, relation, name, rng.choice(fields)))
     pivots = [field for field in relation.fields if field.type in ("enum", "bool") and field.name not in by]
     if pivots and rng.random() < 0.15:
@@ -51,7 +57,7 @@ def over_others(rng: Random, relation: Relation, aggregates: Sequence[Aggregate]
     known = [field for field in relation.fields if field.name in by]
     counts = ("count", "count_values", "count_if", "distinct_count")
     known += [Field(each.name, "int64") for each in aggregates if each.function in counts]
-    name = fresh([*(field.name for field in relation.fields), *(each.name for each in aggregates)], "a")
+    name = fresh(rng, [*(field.name for field in relation.fields), *(each.name for each in aggregates)], "a")
     return Aggregate(name, "expression", part(rng, known, rng.choice(("int64", "float64", "bool")), 2, now=False))
 
 

@@ -66,9 +66,10 @@ def some_keys(rng: Random, table: Definition, kind: str, held: Held, every: Sequ
 def some_columns(rng: Random, table: Definition, kind: str) -> list[str]:
     if kind == "delete":
         return []
-    names = [field.name for field in table.fields if not field.key]
+    fields = [field for field in table.fields if not field.key and (field.computed is None or rng.random() < 0.005)]
+    names = [field.name for field in fields]
     if kind == "increment":
-        names = [field.name for field in table.fields if field.type in ("int64", "float64") and not field.key]
+        names = [field.name for field in fields if field.type in ("int64", "float64")]
         return rng.sample(names, rng.randint(1, len(names)))
     chosen = rng.sample(names, rng.randint(0, len(names)))
     needed = [field.name for field in table.fields if field.required and field.default is None]
