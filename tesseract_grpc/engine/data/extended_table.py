@@ -10,7 +10,8 @@ before that (`live/source.py` sees to it).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,12 +31,24 @@ class ExtendedTable(Relation):
     """
 
     def __init__(
-        self, name: str, base: Relation, more: Sequence[ColumnSchema], version: int, history: HistoryLimits
+        self,
+        name: str,
+        base: Relation,
+        more: Sequence[ColumnSchema],
+        version: int,
+        history: HistoryLimits,
+        aside: Mapping[str, str] | None = None,
     ) -> None:
+        """`aside` gives columns of `base` other names under which they are hidden."""
         self.base = base
         self.keyed_order = base.keyed_order
         self.added = [Column(column) for column in more]
-        schema = TableSchema((*base.schema.columns, *more))
+        aside = aside or {}
+        below = [
+            replace(column, name=aside[column.name], hidden=True) if column.name in aside else column
+            for column in base.schema.columns
+        ]
+        schema = TableSchema((*below, *more))
         super().__init__(name, schema, [*base.columns, *self.added], version, history)
         # Arrays grow where they are, so these stay the arrays of the relation below.
         self.sequence = base.sequence

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
+from tesseract_grpc.engine.live.clearing import cleared
 from tesseract_grpc.engine.live.resolve_lookups import lookup_columns
 from tesseract_grpc.engine.live.stage import Stage
 from tesseract_grpc.engine.operators.compute import ComputeOperator, Formula, extended_schema
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
 def computed_columns(planner: Planner, stage: Stage, columns: Sequence[ComputedColumn], field: str) -> Stage:
     """The rows with these columns. Raises InvalidRequest, BadExpression, FeatureNotAvailable."""
-    shown = stage.shown + tuple(column.name for column in columns)
+    names = tuple(column.name for column in columns)
+    stage = cleared(planner, stage, names)
+    shown = stage.shown + names
     uses = [(column.name, _uses(column, f"{field}[{index}]")) for index, column in enumerate(columns)]
-    rest = computed_order(uses, stage.schema.positions, field)
+    rest = computed_order(uses, stage.shown, field)
     while rest:
         missing = {columns[index].name for index in rest}
         now = [index for index in rest if columns[index].lookup is not None and not missing & set(uses[index][1])]

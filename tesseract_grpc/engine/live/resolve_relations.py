@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.errors import EngineError, InvalidRequest, NotFound, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema
+from tesseract_grpc.engine.live.clearing import cleared
 from tesseract_grpc.engine.live.resolve_lookups import Pending, attach, key_pairs
 from tesseract_grpc.engine.live.scope import Scope
 from tesseract_grpc.engine.live.stage import Stage
@@ -239,6 +240,7 @@ class _Joining:
         unique = {column.name for column in right.schema.key_columns} <= {pair.right for pair in join.on}
         taken = self._taken(join, right, field)
         if unique:
+            self.stage = cleared(self.planner, self.stage, [each.name for each in taken])
             columns = tuple(
                 Taken(right.schema.position(each.column), _plain(right, each.column, each.name)) for each in taken
             )

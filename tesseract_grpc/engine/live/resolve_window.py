@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.errors import LimitExceeded, Reason
+from tesseract_grpc.engine.live.clearing import cleared
 from tesseract_grpc.engine.live.stage import Stage
 from tesseract_grpc.engine.operators.filter import routed_filter
 from tesseract_grpc.engine.operators.window import WindowOperator
@@ -26,6 +27,7 @@ def window_columns(planner: Planner, stage: Stage, columns: Sequence[WindowColum
         raise LimitExceeded(
             Reason.LIMIT_EXCEEDED, f"{len(columns)} window columns; the limit is {MAX_WINDOW_COLUMNS}", field=field
         )
+    stage = cleared(planner, stage, [column.name for column in columns])
     start = 0
     for index, column in enumerate(columns):
         made = {earlier.name for earlier in columns[start:index]}

@@ -8,7 +8,7 @@ An expression that uses the present is worked out anew for every row when the hu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,9 +67,12 @@ class ComputeOperator:
         formulas: Sequence[Formula],
         line: VersionLine,
         history: HistoryLimits,
+        *,
+        aside: Mapping[str, str] | None = None,
     ) -> None:
+        """`aside` gives columns of the relation other names under which they are hidden."""
         self.base = base
-        self.table = ExtendedTable(name, base, [formula.column for formula in formulas], line.current, history)
+        self.table = ExtendedTable(name, base, [formula.column for formula in formulas], line.current, history, aside)
         self.inputs = (routed_filter(base, None, frozenset()),)
         self._line = line
         self._first = len(base.columns)

@@ -65,10 +65,10 @@ def select(
     found = scan(table, predicate, keys)
     slots, total = found.slots, len(found.slots)
     if plan.tree is not None:
-        order = TreeOrder(table, plan.sort, plan.tree)
-        check_window(window, order)
-        order.hydrate(slots)
-        return Selection(order.page(window), order.count(window), found)
+        tree = TreeOrder(table, plan.sort, plan.tree)
+        check_window(window, tree)
+        tree.hydrate(slots)
+        return Selection(tree.page(window), tree.count(window), found)
     check_window(window, None)
     start, stop = window.bounds(total)
     if start >= stop:

@@ -72,6 +72,11 @@ def filter_text(where: Filter | None) -> str:
     return _leaf(where)
 
 
+def shown_name(name: str) -> str:
+    """A column's name, also of one that was set aside to make room for another."""
+    return name.lstrip("\0")
+
+
 def literal_text(value: Literal) -> str:
     """A value as an expression writes it."""
     if value is None or isinstance(value, bool):
@@ -92,7 +97,7 @@ def _inner(part: Filter) -> str:
 
 
 def _leaf(node: Compare | In | Between | Like | Regex | NullTest) -> str:
-    column = node.column
+    column = shown_name(node.column)
     match node:
         case Compare(op=op, value=value):
             return f"{column} {_SIGNS[op]} {literal_text(value)}"
@@ -116,16 +121,17 @@ def expression_text(node: Typed) -> str:
         case Constant(type=kind, value=value):
             return literal_text(Timestamp(value) if kind is Type.TIMESTAMP and isinstance(value, int) else value)
         case ColumnRef(name=name):
-            return name
+            return shown_name(name)
         case Rank(name=name):
-            return f"rank({name})"
+            return f"rank({shown_name(name)})"
         case Now():
             return "now()"
         case Call(op=op, arguments=arguments):
             parts = [expression_text(argument) for argument in arguments]
             if op == "to_float":  # numbers of two kinds: nobody writes it
                 return parts[0]
-            if op in _INFIX and len(parts) > 1:
-                return f"({f' {_INFIX[op]} '.join(parts)})"
+            sign = _INFIX.get(op.removesuffix("_int"))
+            if sign is not None and len(parts) > 1:
+                return f"({f' {sign} '.join(parts)})"
             return f"{op}({', '.join(parts)})"
     return type(node).__name__.lower()
