@@ -32,6 +32,7 @@ from tesseract_grpc.engine.query.expression.typed import (
 STEPS = 100_000
 """The most steps of one operation for one row."""
 
+_LARGE = (str, list, dict)
 _SIZED = (Type.STRING, Type.ENUM, Type.JSON)
 
 Env = list[Any]
@@ -116,7 +117,8 @@ class _Bodies:
                 return None
             left: int = env[0]
             for value in values:
-                left -= size(value, left)
+                if type(value) in _LARGE:
+                    left -= size(value, left)
             if left >= 0:
                 result = function(*values)
                 if isinstance(result, str):

@@ -139,13 +139,15 @@ def last_index_of(text: str, wanted: str) -> int:
 
 
 def replace_first(text: str, old: str, new: str) -> str | None:
-    """The first occurrence replaced."""
-    return text.replace(old, new, 1) if len(text) + len(new) <= MAX_TEXT else None
+    """The first occurrence replaced; null when the result is too long."""
+    fits = len(text) - len(old) + len(new) <= MAX_TEXT or old not in text
+    return text.replace(old, new, 1) if fits else None
 
 
 def replace_all(text: str, old: str, new: str) -> str | None:
     """All occurrences replaced; null when the result is too long."""
-    return text.replace(old, new) if len(text) + text.count(old) * len(new) <= MAX_TEXT else None
+    fits = len(text) + text.count(old) * (len(new) - len(old)) <= MAX_TEXT
+    return text.replace(old, new) if fits else None
 
 
 def split_item(text: str, separator: str, place: int) -> str | None:
