@@ -467,8 +467,9 @@ class Hub:
         table = resolved.table
         known = self._sessions.get(name)
         if known is not None:
-            same = known.permanent == permanent
-            if same and known.result.table is table and known.resolved.plan == resolved.plan:
+            # What a query gives may depend on when it was made (a pivot over the values that there are).
+            same = known.query == query or (known.result.table is table and known.resolved.plan == resolved.plan)
+            if same and known.permanent == permanent:
                 return known
             raise AlreadyExists(
                 Reason.SESSION_EXISTS, f"a session '{name}' with another query exists", field="session_id"
