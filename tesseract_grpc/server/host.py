@@ -82,7 +82,14 @@ class Host:
         for session, error in result.ended:
             resource = of_session(self.name, session.name)
             self._ended((session,), Refusal(error.reason, error.message, field=error.field, resource=resource))
+        if len(self.table_notes) > len(self.hub.tables):
+            self._forget_tables()
         self.versions.advance(self.hub.version)
+
+    def _forget_tables(self) -> None:
+        """Derived tables that could not follow are no more, and their watches end by themselves."""
+        for name in self.table_notes.keys() - self.hub.tables.keys():
+            del self.table_notes[name]
 
     def edited(self, session: Session) -> None:
         """Tells everybody that a session is another one from here on."""

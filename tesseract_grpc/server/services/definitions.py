@@ -6,6 +6,7 @@ from tesseract_grpc.engine.data.schema import check_name
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.queries import decode_query, encode_query
 from tesseract_grpc.server.codec.schemas import (
     check_description,
     decode_indexes,
@@ -19,7 +20,7 @@ from tesseract_grpc.server.host import Host, Hosts, Note
 from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.names import hub_id, of_table, table_name
 from tesseract_grpc.server.paging import page
-from tesseract_grpc.server.services.lookup import find_table, naming
+from tesseract_grpc.server.services.lookup import QueryNames, find_table, naming
 
 pb = twin.table_service
 _PATHS = ("description", "indexes")
@@ -40,17 +41,35 @@ class Definitions:
         table_id, definition = request.table_id, request.table
         check_name(table_id, "table", "table_id")
         check_description(definition.description, "table.description")
-        schema = decode_schema(definition.columns, "table", self._hosts.config.max_columns)
-        indexes = decode_indexes(definition.indexes, "table")
-        with naming(of_table(host.name, table_id), "table_id"), fields_under("table"):
-            table = host.hub.create_table(table_id, schema, indexes, validate_only=request.validate_only)
+        table = self._derive(host, request) if definition.HasField("query") else self._define(host, request)
         note = host.note(definition.description)
         if request.validate_only:
-            return pb.CreateTableResponse(table=encode_table(host, table, note))
+            message = encode_table(host, table, note)
+            if definition.HasField("query"):
+                message.query.CopyFrom(definition.query)
+            return pb.CreateTableResponse(table=message)
         host.table_notes[table_id] = note
         host.defined()
-        logger().info("table.created", hub=host.name, table=table_id, columns=len(schema.columns))
+        logger().info("table.created", hub=host.name, table=table_id, columns=len(table.schema.columns))
         return pb.CreateTableResponse(table=encode_table(host, table), version=host.hub.version)
+
+    def _define(self, host: Host, request: pb.CreateTableRequest) -> Table:
+        """A table of its own columns."""
+        schema = decode_schema(request.table.columns, "table", self._hosts.config.max_columns)
+        indexes = decode_indexes(request.table.indexes, "table")
+        with naming(of_table(host.name, request.table_id), "table_id"), fields_under("table"):
+            return host.hub.create_table(request.table_id, schema, indexes, validate_only=request.validate_only)
+
+    def _derive(self, host: Host, request: pb.CreateTableRequest) -> Table:
+        """A table of what a query gives."""
+        if request.table.columns:
+            raise invalid("the columns of a derived table follow from its query; leave them out", "table.columns")
+        if request.table.indexes:
+            raise invalid("a derived table is created without indexes; add them with UpdateTable", "table.indexes")
+        host.freshen()
+        query = decode_query(request.table.query, QueryNames(host), host.query_limits, "table.query")
+        with naming(of_table(host.name, request.table_id), "table_id"), fields_under("table"):
+            return host.hub.create_derived_table(request.table_id, query, validate_only=request.validate_only)
 
     async def get_table(self, request: pb.GetTableRequest, call: Call) -> pb.GetTableResponse:
         """Returns one table."""
@@ -146,5 +165,8 @@ def encode_table(host: Host, table: Table, note: Note | None = None) -> twin.sch
         update_version=table.update_version,
         description=note.description,
     )
+    query = host.hub.derived_tables.get(table.name)
+    if query is not None:
+        message.query.CopyFrom(encode_query(query, QueryNames(host)))
     encode_time(note.create_time, message.create_time)
     return message

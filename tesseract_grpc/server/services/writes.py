@@ -86,7 +86,7 @@ def _located(error: InvalidRequest, request: pb.WriteRequest) -> Refusal:
     `operations[0].insert.rows` on the wire."""
     refusal = of_engine(error)
     found = _OPERATION_FIELD.match(refusal.field)
-    if found is not None and not found["rest"].startswith(("condition", "delete")):
+    if found is not None and not found["rest"].startswith(("condition", "delete", "table")):
         operation = request.operations[int(found["index"])]
         kind = operation.WhichOneof("operation")
         rest = found["rest"] if found["rest"].startswith("rows") else f"rows.columns[{found['rest']}]"

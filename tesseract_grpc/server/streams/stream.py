@@ -166,6 +166,8 @@ class Stream:
                     self._writing = False
                 if self._ending is not None:
                     raise self._ending
+                if self._watch.closed is not None:
+                    raise Refusal(self._watch.closed, "what was watched is no more: it could not be followed")
                 await self._event.wait()
         finally:
             if self._timer is not None:
