@@ -287,4 +287,51 @@ DELIVERING = (
     ),
 )
 
-PLANTS = (*ORDERING, *FILTERING, *ROUTES, *STORING, *DELIVERING)
+FUNCTIONS, PARTITIONS = "engine/operators/window_functions.py", "engine/operators/window_partitions.py"
+
+WINDOWING = (
+    Plant(
+        "lag does not look below a change",
+        FUNCTIONS,
+        "ends = np.minimum(stretches.ends + offset, counts)",
+        "ends = stretches.ends",
+        "the row below one that came or changed keeps the old value of lag",
+    ),
+    Plant(
+        "a moving aggregate ends at the change",
+        FUNCTIONS,
+        "ends = np.minimum(stretches.ends + others, counts)",
+        "ends = stretches.ends",
+        "rows below a change that have it in their window keep the old aggregate",
+    ),
+    Plant(
+        "ranks do not shift",
+        FUNCTIONS,
+        "ends = np.where(stretches.grew, counts, ends)  # ranks are numbers of rows",
+        "pass",
+        "a row that comes among equals leaves the ranks below as they were",
+    ),
+    Plant(
+        "running aggregates stop at once",
+        "engine/operators/window.py",
+        "if further.any():",
+        "if not further.any() and far:",
+        "a running aggregate is right up to the first row below a change",
+    ),
+    Plant(
+        "a row that moves is not known in its new partition",
+        PARTITIONS,
+        "self._part_of[into] = came",
+        "self._part_of[delta.inserted] = came[: len(delta.inserted)]",
+        "a row that changed its partition is looked for in the old one",
+    ),
+    Plant(
+        "a window value that changed hides the others",
+        "engine/operators/window.py",
+        "changed[places[piece.slots[piece.known]]] |= np.uint64(column_bit(piece.position))",
+        "changed[places[piece.slots[piece.known]]] = np.uint64(column_bit(piece.position))",
+        "readers are told the window column of a row and not what else changed in it",
+    ),
+)
+
+PLANTS = (*ORDERING, *FILTERING, *ROUTES, *STORING, *DELIVERING, *WINDOWING)
