@@ -334,4 +334,100 @@ WINDOWING = (
     ),
 )
 
-PLANTS = (*ORDERING, *FILTERING, *ROUTES, *STORING, *DELIVERING, *WINDOWING)
+TREE, PAGES, SHAPE = (
+    "engine/operators/tree_order.py",
+    "engine/operators/tree_order_pages.py",
+    "engine/operators/tree_order_shape.py",
+)
+
+TREES = (
+    Plant(
+        "children stay on a parent that left",
+        TREE,
+        "            parts.append(self.rows.gather(low, high))",
+        "            parts.append(self.rows.gather(low[:0], high[:0]))",
+        "rows whose parent is deleted or filtered out vanish from the tree",
+        quick=True,
+    ),
+    Plant(
+        "a parent that comes finds nobody",
+        TREE,
+        "if len(inserted) and len(self._orphans.slots):",
+        "if len(inserted) > len(self._orphans.slots) > 0:",
+        "rows that waited for their parent stay roots",
+    ),
+    Plant(
+        "circles are not cut",
+        TREE,
+        "                self._cut(circles)",
+        "                self._cut(circles[:0])",
+        "rows that are their own ancestors do not show at all",
+    ),
+    Plant(
+        "siblings that tie stand as they came",
+        TREE,
+        "            if tied.size:",
+        "            if tied.size < 0:",
+        "siblings with equal sort keys are not in the order of their keys",
+    ),
+    Plant(
+        "a subtree counts for everybody above",
+        SHAPE,
+        "above = np.where(loose[above], np.int32(ROOT), parent[above])",
+        "above = np.where(loose[above], parent[above], parent[above])",
+        "windows of a tree show other rows after several rows moved at once",
+    ),
+    Plant(
+        "open one level too deep",
+        PAGES,
+        "if expansion.depth is not None and depth >= expansion.depth:",
+        "if expansion.depth is not None and depth > expansion.depth:",
+        "rows below closed nodes show",
+        quick=True,
+    ),
+    Plant(
+        "closed nodes count what is below them",
+        PAGES,
+        "hidden = sum(size.item(slot) - 1 for slot in self._topmost(expansion))",
+        "hidden = sum(size.item(slot) > 1 for slot in self._topmost(expansion))",
+        "total_count of a tree with closed nodes is too large",
+    ),
+    Plant(
+        "layouts outlive the tree",
+        PAGES,
+        "        self._layouts.clear()",
+        "        self._layouts = {k: v for k, v in self._layouts.items() if len(v) > 3}",
+        "rows that moved in a tree show where they were",
+    ),
+    Plant(
+        "a subtree does not move along",
+        WATCH,
+        "if session.result.tree is None:\n                moved",
+        "if session.result.count:\n                moved",
+        "rows below a row that moves stay where they were",
+        quick=True,
+    ),
+    Plant(
+        "a leaf keeps its old name",
+        "engine/operators/union.py",
+        "        if not renamed.any():",
+        "        if renamed.size:",
+        "a row of a rollup that changed its group is told under the name of the old one",
+    ),
+    Plant(
+        "an empty cell keeps its value",
+        "engine/operators/pivot.py",
+        "self._clear(touched[: len(gone)], values[: len(gone)])",
+        "self._clear(touched[:0], values[:0])",
+        "a pivot shows aggregates of rows that are gone",
+    ),
+    Plant(
+        "filters of aggregates look once",
+        "engine/operators/masked.py",
+        "or not written.isdisjoint(predicate.columns)",
+        "or written.issuperset(predicate.columns)",
+        "an aggregate counts rows that its filter no longer keeps",
+    ),
+)
+
+PLANTS = (*ORDERING, *FILTERING, *ROUTES, *STORING, *DELIVERING, *WINDOWING, *TREES)
