@@ -1,15 +1,19 @@
 """What each planted bug is given: seeded histories until one breaks the law.
 
 Run as `python -m tests.mutants.budget HISTORIES SECONDS` from the folder whose package is to be judged. Exits 1 with
-the first line of what broke, or 0 when all histories kept the law.
+the first line of what broke, or 0 when all histories kept the law. Run with paths of tests, it runs these instead.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 import time
 import traceback
 from itertools import count
+
+import pytest
 
 import tesseract_grpc
 from tests.engine.limits import SHORT_HISTORY
@@ -31,7 +35,17 @@ def spend(histories: int, seconds: float) -> str | None:
     return None
 
 
+def failing(tests: list[str]) -> str | None:
+    """The first of the tests that fails, or None."""
+    report = io.StringIO()
+    with contextlib.redirect_stdout(report):
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
+    lines = [line for line in report.getvalue().splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return None if code == pytest.ExitCode.OK else " ".join(lines)[:160] or repr(code)
+
+
 if __name__ == "__main__":
-    breach = spend(int(sys.argv[1]), float(sys.argv[2]))
+    given = sys.argv[1:]
+    breach = spend(int(given[0]), float(given[1])) if given[0].isdecimal() else failing(given)
     sys.stdout.write(f"{tesseract_grpc.__file__}\n{breach or 'survived'}\n")
     sys.exit(breach is not None)

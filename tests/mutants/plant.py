@@ -22,6 +22,8 @@ class Plant:
     """What a user would see."""
     quick: bool = False
     """Whether it is planted in every test run."""
+    tests: tuple[str, ...] = ()
+    """The tests that must notice it, where histories cannot: paths from the root of the repository."""
 
     def source(self) -> str:
         """The file with the bug in it. Raises when the line is not there exactly once: the plant is out of date."""

@@ -21,13 +21,13 @@ class Verdict:
 
 
 def judge(plant: Plant, histories: int = 40, seconds: float = 60.0) -> Verdict:
-    """Whether the machine catches the bug within the budget. Raises when the copy was not what was run."""
+    """Whether the machine, or the plant's own tests, catch the bug. Raises when the copy was not what was run."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="planted-") as name:
         folder = Path(name)
         plant.into(folder)
         done = subprocess.run(
-            [sys.executable, "-m", "tests.mutants.budget", str(histories), str(seconds)],
+            [sys.executable, "-m", "tests.mutants.budget", *(plant.tests or (str(histories), str(seconds)))],
             cwd=folder,
             capture_output=True,
             text=True,
