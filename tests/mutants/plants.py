@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.expression_plants import EXPRESSIONS
 from tests.mutants.plant import Plant
 
 ORDER, WORDS = "engine/operators/order.py", "engine/operators/sort_words.py"
@@ -430,4 +431,4 @@ TREES = (
     ),
 )
 
-PLANTS = (*ORDERING, *FILTERING, *ROUTES, *STORING, *DELIVERING, *WINDOWING, *TREES)
+PLANTS = (*ORDERING, *FILTERING, *ROUTES, *STORING, *DELIVERING, *WINDOWING, *TREES, *EXPRESSIONS)
