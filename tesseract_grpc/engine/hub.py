@@ -25,12 +25,10 @@ from tesseract_grpc.engine.data.errors import (
     CommitRefused,
     InvalidRequest,
     LimitExceeded,
-    NotFound,
     OutOfRange,
     Reason,
     RowProblem,
 )
-from tesseract_grpc.engine.data.extended_table import root
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.row_write import NotPlain, write_row
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema, check_name, missing_table, project
@@ -41,10 +39,10 @@ from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.checked_write import checked_write
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.derived import DerivedTables, derive
-from tesseract_grpc.engine.live.explain import PlanStep, explain
-from tesseract_grpc.engine.live.resolve import Planner, Resolved
+from tesseract_grpc.engine.live.explain import PlanStep
 from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.session import QueryResult, Session
+from tesseract_grpc.engine.live.sessions import Sessions
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.table_watch import TableWatch
 from tesseract_grpc.engine.live.wave import Wave
@@ -53,7 +51,6 @@ from tesseract_grpc.engine.operators.stored_columns import StoredColumns, resolv
 from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 from tesseract_grpc.engine.query.query import Limits as QueryLimits
-from tesseract_grpc.engine.query.rename import renamed
 
 BIG = 50_000
 """From so many rows on, sorting takes long enough to be worth a worker thread."""
@@ -102,8 +99,16 @@ class Hub:
         self.counters = Counters()
         self._line = VersionLine() if stopwatch is None else VersionLine(stopwatch=stopwatch)
         self._tables: dict[str, Table] = {}
-        self._sessions: dict[str, Session] = {}
         self._sources: dict[str, Source] = {}
+        self._sessions = Sessions(
+            self._sources,
+            self._line,
+            self.counters,
+            self.limits.query,
+            self.limits.history,
+            self.limits.result_history,
+            self.limits.max_sessions,
+        )
         self._wave = Wave()
         self._derived = DerivedTables()
 
@@ -120,7 +125,7 @@ class Hub:
     @property
     def sessions(self) -> Mapping[str, Session]:
         """The sessions by name."""
-        return self._sessions
+        return self._sessions.by_name
 
     # Definitions
 
@@ -159,8 +164,7 @@ class Hub:
         InvalidRequest, LimitExceeded, OutOfRange.
         """
         self._check_new_table(name, 0)
-        planner = Planner(self._sources, self._sessions, self.limits.query, self._line, self.limits.history)
-        derived = derive(planner, name, query)
+        derived = derive(self._sessions.planner(), name, query)
         self._check_new_table(name, len(derived.table.columns))
         if validate_only:
             return derived.table
@@ -190,7 +194,7 @@ class Hub:
         source = self._sources.pop(name)
         ended = tuple(source.sessions())
         for session in ended:
-            self._end_session(session, Reason.TABLE_DELETED)
+            self._sessions.end(session, Reason.TABLE_DELETED)
         for watch in tuple(source.watches):
             watch.end(Reason.TABLE_DELETED)
         del self._tables[name]
@@ -208,9 +212,7 @@ class Hub:
         self._tables[new] = self._tables.pop(old)
         self._sources[new] = self._sources.pop(old)
         table.name = new
-        for session in self._sessions.values():
-            session.query = renamed(session.query, old, new)
-            session.resolved.query = renamed(session.resolved.query, old, new)
+        self._sessions.rename_table(old, new)
         self._derived.rename(old, new)
         return table
 
@@ -331,6 +333,7 @@ class Hub:
         """Ends a commit whose tables have told their followers: the nodes that wait for several inputs follow now."""
         wave = self._wave
         changed += wave.run()
+        wave.trim()
         self.counters.sessions_changed += len(changed)
         touched = tuple(dict.fromkeys([session for result in changed for session in result.sessions.values()]))
         ended: tuple[tuple[Session, OutOfRange], ...] = ()
@@ -346,21 +349,12 @@ class Hub:
         ended: list[tuple[Session, OutOfRange]] = []
         for node, error in self._wave.failed:
             for session in node.source.sessions():
-                self._end_session(session, error.reason)
+                self._sessions.end(session, error.reason)
                 ended.append((session, error))
             for name in self._derived.reading(node.source):
                 self._forget_table(name)  # it can follow no more
         self._wave.failed.clear()
         return tuple(ended)
-
-    def _end_session(self, session: Session, reason: Reason) -> None:
-        """A session is no more; its result goes when this was its last session, and nodes that only it used."""
-        del self._sessions[session.name]
-        session.end(reason)
-        result = session.result
-        del result.sessions[session.name]
-        if not result.sessions:
-            session.resolved.source.remove(result)
 
     def _apply(self, transactions: dict[str, Transaction], version: int, number: int, write: Write) -> WriteCounts:
         table = self.table(write.table)
@@ -395,7 +389,7 @@ class Hub:
 
         The function touches nothing of the hub, so it may be called in a worker thread; its result is that of now.
         """
-        resolved = self._resolve(query)
+        resolved = self._sessions.planner().resolve(query)
         table, plan = resolved.table, resolved.plan
         self.counters.rows_examined += resolved.hydrate(self.version)
         found = select(table, plan, window, big, self._line.now)
@@ -432,20 +426,7 @@ class Hub:
         Call `hydration.sorting.run()` anywhere, then `open_session(.., hydration=..)`, and `hydration.release()` in any
         case. None when the session is better opened at once. Raises NotFound, InvalidRequest, OutOfRange.
         """
-        resolved = self._resolve(query, permanent)
-        table, plan = resolved.table, resolved.plan
-        if root(table).row_count < big or plan.tree is not None or plan.fingerprint in resolved.source.results:
-            return None
-        fresh = resolved.source.owner is not None and not resolved.source.owner.attached
-        self.counters.rows_examined += resolved.hydrate(self.version)
-        resolved.keep()
-        release = resolved.source.hold()
-        hydration = Result(table, plan, self._line, self.limits.result_history).prepare()
-        if len(hydration.sorting.slots) < big and not fresh:
-            release()
-            return None
-        hydration.release = release  # what was just derived is not derived again, however few rows there are
-        return hydration
+        return self._sessions.begin(query, big, permanent)
 
     def open_session(
         self,
@@ -458,110 +439,35 @@ class Hub:
     ) -> Session:
         """Opens a session; when one of this name has the same query, returns it. O(n log n) to hydrate a new plan.
 
-        `permanent` holds beside the query's filter, whatever the session is edited to.
-
-        Raises AlreadyExists, NotFound, InvalidRequest, LimitExceeded.
+        `permanent` holds beside the query's filter, whatever the session is edited to. Raises AlreadyExists, NotFound,
+        InvalidRequest, LimitExceeded, OutOfRange.
         """
-        check_name(name, "session", "session_id")
-        resolved = self._resolve(query, permanent)
-        table = resolved.table
-        known = self._sessions.get(name)
-        if known is not None:
-            # What a query gives may depend on when it was made (a pivot over the values that there are).
-            same = known.query == query or (known.result.table is table and known.resolved.plan == resolved.plan)
-            if same and known.permanent == permanent:
-                return known
-            raise AlreadyExists(
-                Reason.SESSION_EXISTS, f"a session '{name}' with another query exists", field="session_id"
-            )
-        if len(self._sessions) >= self.limits.max_sessions:
-            raise _limit("max_sessions", self.limits.max_sessions, "sessions in this hub")
-        result = self._result(resolved, hydration, validate_only=validate_only)
-        session = Session(name, query, resolved, result, permanent)
-        if not validate_only:
-            result.sessions[name] = session
-            self._sessions[name] = session
-        if hydration is not None:
-            hydration.release()
-        return session
-
-    def _result(self, resolved: Resolved, hydration: Hydration | None = None, *, validate_only: bool = False) -> Result:
-        """The result that a plan shares, or a new one, which follows commits from now on unless it is only a check."""
-        table, plan = resolved.table, resolved.plan
-        result = resolved.source.results.get(plan.fingerprint)
-        if result is not None:
-            self.counters.plans_shared += 1
-            return result
-        ready = hydration is not None and hydration.result.table is table
-        if hydration is not None and ready and hydration.result.fingerprint == plan.fingerprint:
-            result = hydration.result
-        else:
-            result, hydration = Result(table, plan, self._line, self.limits.result_history), None
-        if not validate_only:
-            self._hydrate(resolved, result, hydration)
-        return result
+        return self._sessions.open(query, name, permanent=permanent, validate_only=validate_only, hydration=hydration)
 
     def edit_session(self, name: str, query: Query, *, validate_only: bool = False) -> Session:
         """Gives a session another query, in place: its readers are told the difference. Takes a version.
 
         The permanent filter stays. Other sessions are not disturbed, whatever they share or read of this one. Raises
-        NotFound, InvalidRequest; then nothing has changed. O(n log n) to hydrate a new plan, and the readers' windows.
+        NotFound, InvalidRequest, OutOfRange; then nothing has changed. O(n log n) to hydrate a new plan, and the
+        readers' windows.
         """
-        session = self.session(name)
-        resolved = self._resolve(query, session.permanent)
-        if validate_only:
-            return session
-        result = self._result(resolved)
-        old, source = session.result, session.resolved.source
-        session.edit(query, resolved, result, self._line.advance)
-        if result is not old:
-            del old.sessions[name]
-            result.sessions[name] = session
-            if not old.sessions:
-                source.remove(old)
-        return session
+        return self._sessions.edit(name, query, validate_only=validate_only)
 
     def explain(self, asked: str | Query) -> PlanStep:
         """How a session, by name, or a query would be evaluated and maintained. Raises NotFound, InvalidRequest.
 
         A query is evaluated to tell; nothing of it is kept.
         """
-        if isinstance(asked, str):
-            session = self.session(asked)
-            return explain(session.result, session.plan, session.resolved.source)
-        resolved = self._resolve(asked)
-        result = resolved.source.results.get(resolved.plan.fingerprint)
-        if result is None:
-            self.counters.rows_examined += resolved.hydrate(self.version)
-            result = Result(resolved.table, resolved.plan, self._line, self.limits.result_history)
-            self.counters.rows_examined += result.hydrate()
-        return explain(result, resolved.plan, resolved.source)
-
-    def _hydrate(self, resolved: Resolved, result: Result, hydration: Hydration | None) -> None:
-        """Evaluates a new result, and new groups below it, and makes them follow commits."""
-        counters = self.counters
-        counters.rows_examined += resolved.hydrate(self.version)
-        counters.rows_examined += result.hydrate() if hydration is None else result.adopt(hydration)
-        counters.plans_hydrated += 1
-        resolved.keep()
-        resolved.source.add(result)
-
-    def _resolve(self, query: Query, permanent: Filter | None = None) -> Resolved:
-        """What a query reads. Raises NotFound, InvalidRequest."""
-        planner = Planner(self._sources, self._sessions, self.limits.query, self._line, self.limits.history)
-        return planner.resolve(query, permanent)
+        return self._sessions.explain(asked)
 
     def session(self, name: str) -> Session:
         """A session. Raises NotFound."""
-        session = self._sessions.get(name)
-        if session is None:
-            raise NotFound(Reason.UNKNOWN_SESSION, f"there is no session '{name[:140]}'", field="name")
-        return session
+        return self._sessions.find(name)
 
     def close_session(self, name: str) -> Session:
         """Closes a session; its watches end. The result goes when this was its last session. Raises NotFound."""
-        session = self.session(name)
-        self._end_session(session, Reason.SESSION_DELETED)
+        session = self._sessions.find(name)
+        self._sessions.end(session, Reason.SESSION_DELETED)
         return session
 
     def watch_table(self, name: str, *, old_values: bool = False) -> TableWatch:
@@ -572,9 +478,7 @@ class Hub:
     def check(self) -> int:
         """Proves the invariants of every structure; returns how many. Raises AssertionError. O(everything)."""
         checked = sum(source.check() for source in self._sources.values())
-        for session in self._sessions.values():
-            assert session.result.sessions.get(session.name) is session, "a session is not known to its result"
-        return checked + len(self._sessions)
+        return checked + self._sessions.check()
 
 
 def _resolve_indexes(indexes: Sequence[IndexSchema], schema: TableSchema) -> list[IndexSchema]:
