@@ -27,6 +27,9 @@ LINES_PER_SECOND = 1.0
 FRAMES_PER_SECOND = 6.0
 WIDE = 132
 """From this width on, boards stand side by side."""
+LEAST_ROWS = 3
+"""A board shows at least so many rows; where not all boards fit, the screen turns pages."""
+PAGE_SECONDS = 4.0
 
 STATUS_STYLES = {"scheduled": "", "departed": "green", "arrived": "cyan", "diverted": "magenta", "cancelled": "red"}
 
@@ -131,10 +134,8 @@ class Screen:
             (local(frame.at, "%a %d %b %Y  %H:%M"), "bold"),
             f" New York   {frame.commits:,} commits ({rate:,.0f}/s)   {frame.deltas:,} deltas",
         )
-        views = [view for view in frame.boards if view.rows or view.total_count]
         wide = self.console.width >= WIDE
-        bands = -(-len(frame.boards) // 2) if wide else len(frame.boards)
-        rows = max((self.console.height - 2) // bands - 3, 2)
+        views, rows = self._page(frame, columns=2 if wide else 1)
         tables = [_board_table(view, rows) for view in views]
         if not wide:
             return Group(head, *tables)
@@ -142,6 +143,17 @@ class Screen:
         for first in range(0, len(tables), 2):
             grid.add_row(*tables[first : first + 2])
         return Group(head, grid)
+
+    def _page(self, frame: Frame, columns: int) -> tuple[list[BoardView], int]:
+        """The boards that are shown now, and how many rows of each. Those that fit, and after a while the next ones."""
+        views = [view for view in frame.boards if view.rows or view.total_count]
+        lines = self.console.height - 2
+        fitting = max(lines // (LEAST_ROWS + 3), 1) * columns
+        pages = max(-(-len(views) // fitting), 1)
+        per_page = -(-len(views) // pages)
+        first = int(frame.elapsed / PAGE_SECONDS) % pages * per_page
+        bands = -(-max(per_page, 1) // columns)
+        return views[first : first + per_page], max(lines // bands - 3, 2)
 
 
 def local(moment: datetime, pattern: str) -> str:
@@ -158,21 +170,19 @@ def _board_table(view: BoardView, rows: int) -> Table:
         numeric = any(is_number(row[name]) for row in shown)
         table.add_column(name, justify="right" if numeric else "left", no_wrap=True, header_style="dim")
     for row in shown:
-        style = STATUS_STYLES.get(str(row["status"]), "")
-        table.add_row(*(Text(_cell(row[name]), style=style) for name in view.board.shown))
+        style = STATUS_STYLES.get(str(row.get("status")), "")
+        cells = (_cell(row[name], view.board.formats.get(name)) for name in view.board.shown)
+        table.add_row(*(Text(cell, style=style) for cell in cells))
     return table
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, pattern: str | None) -> str:
+    if pattern is not None and value is not None:
+        return pattern.format(value)
     return local(value, "%H:%M") if isinstance(value, datetime) else as_text(value)
 
 
 def _digest(view: BoardView) -> str:
     """A board in a few words: its id, its size, its first row."""
     words = f"{view.board.id}: {view.total_count}"
-    if not view.rows:
-        return words
-    first = view.rows[0]
-    delay = first["dep_delay"]
-    late = f" {delay:+d} min" if delay is not None else ""
-    return f"{words} ({first['carrier']}{first['flight']} {first['origin']}-{first['dest']}{late})"
+    return f"{words} ({view.board.brief(view.rows[0])})" if view.rows else words

@@ -29,7 +29,7 @@ Row = dict[str, Any]
 
 DAY_STARTS = time(4)
 FINISHED = ("arrived", "diverted", "cancelled")
-BOARD_COLUMNS = ("flight_id", "carrier", "flight", "origin", "dest", "sched_dep", "sched_arr")
+BOARD_COLUMNS = ("flight_id", "carrier", "flight", "tailnum", "origin", "dest", "sched_dep", "sched_arr")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from datetime import date, datetime, timedelta
 
 from tesseract_grpc.cli.demo.boards import make_boards
 from tesseract_grpc.cli.demo.display import Display, Frame
+from tesseract_grpc.cli.demo.judge import Judge
 from tesseract_grpc.cli.demo.load import Loaded, load, read_tables
 from tesseract_grpc.cli.demo.measure import Commit, Record, percentile
 from tesseract_grpc.cli.demo.replay import FINISHED, DayStart, Replay, Step
@@ -58,23 +59,45 @@ async def run_demo(address: str, source: Source, plan: Plan, display: Display) -
         display.say(f"loaded {loaded.rows:,} rows into {len(tables)} tables in {loaded.seconds:.1f} s")
         boards = await open_boards(hub, loaded.board, make_boards(WINDOW_ROWS), record, stack)
         replay = Replay(tables["flights"], plan.first_day, plan.days)
-        player = Player(hub, loaded.board, replay, plan, record)
+        judge = Judge.find(tables)
+        player = Player(hub, loaded.board, replay, plan, record, judge)
         await player.play(display, boards)
-        differences = [
-            difference
-            for watching in boards
-            for difference in await watching.differences(loaded.board, player.played.version)
-        ]
-    return _summary(loaded, len(tables), replay, player, record, differences, len(boards), began)
+        verdict = await _judged(boards, loaded.board, player.played.version, judge)
+    return _summary(loaded, len(tables), replay, player, record, verdict, len(boards), began)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the mirrors differ from fresh queries, and from DuckDB's answers (None: it is not installed)."""
+
+    mirrors: list[str]
+    duckdb: list[str] | None
+
+
+async def _judged(boards: list[Watching], table: AsyncTesseract, version: int, judge: Judge | None) -> Verdict:
+    """Compares every mirror, once it has everything up to `version`."""
+    found = [difference for watching in boards for difference in await watching.differences(table, version)]
+    if judge is None:
+        return Verdict(found, None)
+    answers = judge.answers([watching.board for watching in boards])
+    pairs = zip(boards, answers, strict=True)
+    return Verdict(found, [each for watching, answer in pairs for each in watching.differences_from(answer)])
 
 
 class Player:
     """Writes the steps of a replay at their time, and draws the boards meanwhile."""
 
     def __init__(
-        self, hub: AsyncEventHorizon, board: AsyncTesseract, replay: Replay, plan: Plan, record: Record
+        self,
+        hub: AsyncEventHorizon,
+        board: AsyncTesseract,
+        replay: Replay,
+        plan: Plan,
+        record: Record,
+        judge: Judge | None,
     ) -> None:
-        self.hub, self.board, self.replay, self.plan, self.record = hub, board, replay, plan, record
+        self.hub, self.board, self.replay, self.plan = hub, board, replay, plan
+        self.record, self.judge = record, judge
         self.played = Played(replay.start)
         self._started = 0.0
 
@@ -113,6 +136,8 @@ class Player:
             result = await self.board.update(step.row)
             keys = [step.row["flight_id"]]
         self.record.commits.append(Commit(result.version, sent, keys))
+        if self.judge is not None:
+            self.judge.note(step)
         self.played.at, self.played.version = step.at, result.version
 
     async def _draw(self, display: Display, boards: list[Watching], writing: asyncio.Task[None]) -> None:
@@ -142,7 +167,7 @@ def _summary(
     replay: Replay,
     player: Player,
     record: Record,
-    differences: list[str],
+    verdict: Verdict,
     sessions: int,
     began: float,
 ) -> Summary:
@@ -167,7 +192,8 @@ def _summary(
         latency_p99_ms=milliseconds[1],
         latency_samples=len(latencies),
         sessions=sessions,
-        mirrors="different" if differences else "equal",
-        differences=tuple(differences),
+        mirrors="different" if verdict.mirrors else "equal",
+        duckdb="not installed" if verdict.duckdb is None else "different" if verdict.duckdb else "equal",
+        differences=(*verdict.mirrors, *(verdict.duckdb or ())),
         total_seconds=time.perf_counter() - began,
     )

@@ -30,13 +30,14 @@ class Summary:
     latency_samples: int
     sessions: int
     mirrors: str
+    duckdb: str
     differences: tuple[str, ...]
     total_seconds: float
 
     @property
     def equal(self) -> bool:
-        """Whether every mirror was equal to a fresh query."""
-        return self.mirrors == "equal"
+        """Whether every mirror was equal to a fresh query, and to DuckDB's answer where it is installed."""
+        return self.mirrors == "equal" and self.duckdb != "different"
 
     def as_object(self) -> dict[str, Any]:
         """The summary for JSON."""
@@ -54,8 +55,15 @@ class Summary:
             f"({self.commits_per_second:,.0f}/s), {self.deltas:,} deltas ({self.deltas_per_second:,.0f}/s)",
             f"latency: commit to client {latency} ({self.latency_samples:,} samples)",
             f"mirrors: {self.mirrors}",
+            f"duckdb:  {self._opinion()}",
             *(f"  {difference}" for difference in self.differences),
         ]
+
+    def _opinion(self) -> str:
+        """What DuckDB says to the boards."""
+        if self.duckdb == "not installed":
+            return "not installed, so the boards were compared with fresh queries alone (pip install duckdb)"
+        return f"{self.duckdb} (its answers to the questions of all {self.sessions} boards, over the rows written)"
 
     def _pace(self) -> str:
         """How fast the replay was meant to be, which bounds how fast it was."""

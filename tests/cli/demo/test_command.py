@@ -27,10 +27,20 @@ def quiet_signals() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quiet_signals")
-@pytest.mark.parametrize(("mirrors", "code"), [("equal", 0), ("different", 1)])
-def test_a_mirror_that_differs_is_exit_code_one(monkeypatch: pytest.MonkeyPatch, mirrors: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("mirrors", "duckdb", "code"),
+    [
+        ("equal", "equal", 0),
+        ("different", "equal", 1),
+        ("equal", "different", 1),
+        ("equal", "not installed", 0),
+    ],
+)
+def test_a_mirror_that_differs_is_exit_code_one(
+    monkeypatch: pytest.MonkeyPatch, mirrors: str, duckdb: str, code: int
+) -> None:
     async def run(*_: Any) -> Any:
-        return summary(mirrors=mirrors, differences=("in-the-air: position 0 is ..",) if code else ())
+        return summary(mirrors=mirrors, duckdb=duckdb, differences=("in-the-air: position 0 is ..",) if code else ())
 
     monkeypatch.setattr(command, "run_demo", run)
     monkeypatch.setattr(command, "server_process", lambda *_: nullcontext("127.0.0.1:1"))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tesseract_grpc.cli.demo.boards import BOARD_TABLE, make_boards
-from tesseract_grpc.cli.demo.display import BoardView, Frame, Lines, Screen
+from tesseract_grpc.cli.demo.boards import BOARD_TABLE, Board, make_boards
+from tesseract_grpc.cli.demo.display import PAGE_SECONDS, BoardView, Frame, Lines, Screen
 from tesseract_grpc.cli.demo.summary import Summary
 
 MOMENT = datetime(2013, 3, 8, 14, 5, tzinfo=UTC)
@@ -30,12 +30,22 @@ def flight(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def frame(rows: int) -> Frame:
+def frame(rows: int, elapsed: float = 2.0) -> Frame:
     """A moment with this many rows on every board."""
-    views = [
-        BoardView(board, [flight(100 + n, dep_delay=90 + n) for n in range(rows)], rows) for board in make_boards(10)
-    ]
-    return Frame(at=MOMENT, boards=views, commits=1234, deltas=5678, elapsed=2.0)
+    views = [BoardView(board, [row(board, n) for n in range(rows)], rows) for board in make_boards(10)]
+    return Frame(at=MOMENT, boards=views, commits=1234, deltas=5678, elapsed=elapsed)
+
+
+def row(board: Board, n: int) -> dict[str, Any]:
+    """A row of the board: a flight, or one of its groups."""
+    if board.flights:
+        return flight(100 + n, dep_delay=90 + n)
+    groups: dict[str, dict[str, Any]] = {
+        "carrier-delays": {"airline": "United Air Lines Inc.", "hour": MOMENT, "departed": n, "delay": 12.345},
+        "on-time": {"origin": "JFK", "airport": "Kennedy", "finished": 8, "on_time": 7, "share": 0.875},
+        "worst-planes": {"tailnum": "N1", "plane": None, "built": None, "flown": n, "total_delay": 120 + n},
+    }
+    return groups[board.id]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50), (40, 10)])
@@ -55,21 +65,46 @@ def test_the_screen_fits_the_terminal(size: tuple[int, int], rows: int) -> None:
         assert "09:05" in out.getvalue()
 
 
+def drawn(width: int, height: int, elapsed: float) -> str:
+    """What the screen of a terminal of this size shows at some moment."""
+    out = io.StringIO()
+    with Screen(Console(file=out, width=width, height=height, force_terminal=True, color_system=None)) as screen:
+        screen.show(frame(20, elapsed))
+    return out.getvalue()
+
+
+def test_a_large_screen_shows_all_boards_and_a_small_one_turns_pages() -> None:
+    titles = [board.title for board in make_boards(10)]
+    assert all(title in drawn(200, 60, 0.0) for title in titles)
+    pages = [{title for title in titles if title in drawn(80, 24, page * PAGE_SECONDS)} for page in range(4)]
+    assert [len(page) for page in pages] == [3, 3, 1, 3]
+    assert set.union(*pages) == set(titles)
+    assert pages[3] == pages[0]
+
+
+def test_figures_of_groups_are_shown_as_people_read_them() -> None:
+    text = drawn(200, 60, 0.0)
+    assert "+12.3" in text
+    assert "87.5%" in text
+    assert "12.345" not in text
+
+
 def test_lines_show_the_first_row_of_each_board(capsys: pytest.CaptureFixture[str]) -> None:
     with Lines() as lines:
         lines.show(frame(2))
         lines.show(frame(0))
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("2013-03-08 09:05  1234 commits 5678 deltas  worst-delays: 2 (UA100 EWR-ORD +90 min)")
+    assert "carrier-delays: 2 (United Air Lines Inc. +12.3 min)  on-time: 2 (JFK 88%)" in first
     assert "in-the-air: 0" in second
 
 
-def test_what_a_board_shows_are_columns_of_the_table() -> None:
+def test_what_a_board_shows_are_columns_of_its_rows() -> None:
     names = {column["name"] for column in BOARD_TABLE}
     for board in make_boards(10):
-        assert set(board.shown) <= names
-        assert {condition["field"] for condition in board.filter} <= names
-        assert {key["field"] for key in board.sort} <= names
+        assert set(board.shown) <= set(row(board, 0)) <= names or not board.flights
+        assert set(board.shown) <= set(row(board, 0))
+        assert set(board.formats) <= set(board.shown)
 
 
 def summary(**more: Any) -> Summary:
@@ -91,6 +126,7 @@ def summary(**more: Any) -> Summary:
         "latency_samples": 8_000,
         "sessions": 4,
         "mirrors": "equal",
+        "duckdb": "equal",
         "differences": (),
         "total_seconds": 40.0,
     }
@@ -100,6 +136,8 @@ def summary(**more: Any) -> Summary:
 def test_the_summary_for_people() -> None:
     text = "\n".join(summary().lines())
     assert "mirrors: equal" in text
+    assert "duckdb:  equal" in text
+    assert "not installed" in "\n".join(summary(duckdb="not installed").lines())
     assert "p50 1.2 ms, p99 4.5 ms" in text
     assert "367,687 rows" in text
     assert "8,640 times as fast as life" in text

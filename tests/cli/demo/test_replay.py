@@ -83,6 +83,7 @@ def test_a_diverted_flight_without_an_arrival_is_announced_when_it_was_due() -> 
         "flight_id": 1,
         "carrier": "UA",
         "flight": 7,
+        "tailnum": "N1",
         "origin": "EWR",
         "dest": "ORD",
         "sched_dep": noon,
