@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from contextlib import suppress
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
@@ -61,12 +62,12 @@ def hub(choose: random.Random | None = None, *, history: int = 4096) -> Hub:
     return made
 
 
-def upsert(table: str, *rows: Row) -> Write:
+def upsert(table: str, *rows: Mapping[str, Scalar]) -> Write:
     """A write of rows."""
     return Write(table, WriteKind.UPSERT, Batch.of_rows(TABLES[table].columns, rows))
 
 
-def delete(table: str, *keys: Row) -> Write:
+def delete(table: str, *keys: Mapping[str, Scalar]) -> Write:
     """A removal of rows."""
     return Write(table, WriteKind.DELETE, Batch.of_rows(TABLES[table].columns, keys))
 

@@ -132,9 +132,16 @@ class Source:
         return list(dict.fromkeys(found))
 
     def _trim(self) -> None:
-        """Trims the history of the relation when it has outgrown its limits."""
+        """Trims the history of the relation when it has outgrown its limits, once the commit is through.
+
+        Not now: readers who settle are told everything up to the present version, which nodes may still have to reach.
+        """
         if self.table.changelog.overfull:
-            self.forget(self.table.changelog.trimmed_since())
+            self.wave.overfull[self] = None
+
+    def trim(self) -> None:
+        """Brings the history of the relation back within its limits."""
+        self.forget(self.table.changelog.trimmed_since())
 
     def forget(self, since: int) -> None:
         """Forgets what happened up to a version. Whoever stands in it is told first; then slots are free again."""

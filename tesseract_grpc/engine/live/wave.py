@@ -18,6 +18,7 @@ from tesseract_grpc.engine.data.relation import Relation
 if TYPE_CHECKING:
     from tesseract_grpc.engine.live.node import Node
     from tesseract_grpc.engine.live.result import Result
+    from tesseract_grpc.engine.live.source import Source
 
 
 class Timely(Protocol):
@@ -37,6 +38,8 @@ class Wave:
         """Derived relations that the present commit changed and that have readers of their own."""
         self.timely: dict[Timely, None] = {}
         """Whoever changes with time: results, inputs of nodes, nodes."""
+        self.overfull: dict[Source, None] = {}
+        """Relations whose history is to be trimmed when the present commit is through."""
         self._waiting: list[tuple[int, int, Node]] = []
         self._order = 0
 
@@ -62,3 +65,9 @@ class Wave:
         while self._waiting:
             changed.extend(heapq.heappop(self._waiting)[2].run())
         return changed
+
+    def trim(self) -> None:
+        """The commit is through: trims the histories that have outgrown their limits."""
+        for source in self.overfull:
+            source.trim()
+        self.overfull.clear()
