@@ -99,7 +99,7 @@ def _thresholds(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.fuzz
 @pytest.mark.usefixtures("_thresholds")
 @pytest.mark.parametrize("kind", VALUES)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.data(), st.sampled_from(OTHERS), st.booleans(), st.sampled_from(HOW))
 def test_oracle_histories(kind: DataType, data: st.DataObject, other: DataType, lazy: bool, how: str) -> None:
     play(kind, other, data.draw(steps(kind, other)), lazy, how)
@@ -107,7 +107,7 @@ def test_oracle_histories(kind: DataType, data: st.DataObject, other: DataType, 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", [DataType.FLOAT64, DataType.INT64])
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.data(), st.randoms(use_true_random=False))
 def test_differential_any_order_and_any_batching_give_equal_bits(
     kind: DataType, data: st.DataObject, dice: Any

@@ -36,6 +36,7 @@ from tesseract_grpc.engine.data.errors import InvalidRequest, OutOfRange, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch
+from tesseract_grpc.engine.operators.aggregate.arrays import distinct
 from tesseract_grpc.engine.operators.aggregate.contract import AggregateState
 from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
 from tesseract_grpc.engine.operators.aggregate.make import aggregate_column, inputs_of, make_state
@@ -205,7 +206,7 @@ class GroupOperator:
         if now is not was:
             touched += (was, now)
         transaction = Transaction(self.table, version, _NoSelector(), CommitLimits())
-        self._put_out(transaction, np.unique(np.concatenate(touched)), version)
+        self._put_out(transaction, distinct(np.concatenate(touched)), version)
         return transaction.finish()
 
     def apply_one(self, which: int, kind: ChangeKind, change: RowChange) -> RowChange | Delta | None:

@@ -49,6 +49,26 @@ def ragged(starts: AnyArray, lengths: AnyArray) -> Int64Array:
     return places
 
 
+def stretches(array: AnyArray, starts: AnyArray, width: int) -> AnyArray:
+    """Copies of the stretches `start .. start + width`, one a row. Several times faster than indexing by place.
+
+    >>> stretches(np.arange(10), np.array([7, 0]), 3).tolist()
+    [[7, 8, 9], [0, 1, 2]]
+    """
+    size = array.itemsize
+    windows = np.ndarray((len(array) - width + 1, width), array.dtype, array.data, 0, (size, size))
+    rows: AnyArray = windows[starts]
+    return rows
+
+
+def distinct(values: Int64Array) -> Int64Array:
+    """The distinct values, ascending. Sorting is faster than `numpy.unique`, which hashes, while values are few."""
+    ordered = np.sort(values)
+    keep = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=keep[1:])
+    return ordered[keep]
+
+
 def powers_of_two(sizes: AnyArray) -> Int64Array:
     """The least powers of two that are at least these sizes, which are positive.
 

@@ -18,7 +18,7 @@ from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.order import label_generation
 from tesseract_grpc.engine.data.schema import Scalar
 from tesseract_grpc.engine.data.vector import AnyArray
-from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, grown
+from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, distinct, grown
 from tesseract_grpc.engine.operators.aggregate.comparable import comparable, comparable_one, restored, restored_one
 from tesseract_grpc.engine.operators.aggregate.state import ColumnState, Present, masked
 
@@ -111,7 +111,7 @@ class _Extreme(ColumnState):
         """The groups whose last holder left. O(groups that lost one since the last call)."""
         if not self._suspects:
             return NO_GROUPS
-        groups: Groups = np.unique(np.concatenate(self._suspects))
+        groups: Groups = distinct(np.concatenate(self._suspects))
         groups = groups[(self._holders[groups] == 0) & (self.counts[groups] > 0)]
         self._suspects = [groups] if len(groups) else []
         return groups

@@ -75,7 +75,7 @@ class Percentile(State):
         result = low.copy()
         low, high, part = low[between], high[between], part[between]
         with np.errstate(invalid="ignore"):  # between -inf and inf there is NaN
-            result[between] = low * (1.0 - part) + high * part
+            result[between] = low * (1.0 - part) + high * part + 0.0  # -0.0 becomes 0.0
         return result
 
     def memory_bytes(self) -> int:

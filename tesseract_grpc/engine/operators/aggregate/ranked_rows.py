@@ -17,7 +17,15 @@ from collections.abc import Callable
 import numpy as np
 
 from tesseract_grpc.engine.data.delta import Slots
-from tesseract_grpc.engine.operators.aggregate.arrays import Groups, Int64Array, grown, powers_of_two, ragged
+from tesseract_grpc.engine.operators.aggregate.arrays import (
+    Groups,
+    Int64Array,
+    distinct,
+    grown,
+    powers_of_two,
+    ragged,
+    stretches,
+)
 from tesseract_grpc.engine.operators.aggregate.leaves import HOLE, SMALLEST, Ids, Leaves
 from tesseract_grpc.engine.operators.aggregate.runs import BELOW, Runs
 
@@ -99,8 +107,8 @@ class RankedRows:
         live, width = leaves.live[left], leaves.width[left]
         thin = (live == 0) | ((live * _THIN < width) & (width > _THIN * SMALLEST))
         if thin.any():
-            self._recut(np.unique(left[thin]))
-            self._tighten(np.unique(groups[thin]))
+            self._recut(distinct(left[thin]))
+            self._tighten(distinct(groups[thin]))
 
     def clear(self, groups: Groups) -> None:
         """Makes distinct groups empty, whatever they were."""
@@ -151,7 +159,7 @@ class RankedRows:
         groups = leaves.group[ids]
         rows = keys[order], None if ties is None else ties[order], slots[order]
         leaves.free(ids)
-        self._cut(groups, sizes, np.zeros(len(ids), np.int64), np.unique(groups), rows, ids)
+        self._cut(groups, sizes, np.zeros(len(ids), np.int64), distinct(groups), rows, ids)
 
     def _cut(
         self,
@@ -231,8 +239,8 @@ class RankedRows:
         counts = self.counts[groups]
         ids = runs.leaf[runs.places(groups)]
         live = leaves.live[ids]
-        ends = live.cumsum()
-        begin = counts.cumsum() - counts
+        ends: Int64Array = live.cumsum()
+        begin: Int64Array = counts.cumsum() - counts
         target = begin + ranks
         place = np.searchsorted(ends, target, "right")
         within: Int64Array = target - (ends[place] - live[place])
@@ -250,7 +258,7 @@ class RankedRows:
         leaves = self._leaves
         low, high = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
         for rows, width in self._by_width(ids):
-            block = leaves.keys[leaves.start[ids[rows]][:, None] + np.arange(width)]
+            block = stretches(leaves.keys, leaves.start[ids[rows]], width)
             block.sort(axis=1)
             each, rank = np.arange(len(rows)), ranks[rows]
             low[rows] = block[each, rank]
@@ -267,8 +275,8 @@ class RankedRows:
         ids = runs.leaf[runs.first[groups] + (runs.length[groups] - 1 if last else 0)]
         found = np.empty(len(groups), np.int32)
         for rows, width in self._by_width(ids):
-            places = leaves.start[ids[rows]][:, None] + np.arange(width)
-            keys, slots = leaves.keys[places], leaves.slots[places]
+            starts = leaves.start[ids[rows]]
+            keys, slots = stretches(leaves.keys, starts, width), stretches(leaves.slots, starts, width)
             here = slots >= 0
             if last:
                 keys[~here] = BELOW
@@ -278,7 +286,7 @@ class RankedRows:
             each = np.arange(len(rows))
             here &= keys == keys[each, best][:, None]
             if leaves.ties is not None:
-                ties = np.where(here, leaves.ties[places], BELOW if last else HOLE)
+                ties = np.where(here, stretches(leaves.ties, starts, width), BELOW if last else HOLE)
                 best = ties.argmax(axis=1) if last else ties.argmin(axis=1)
             else:
                 best = here.argmax(axis=1)
@@ -298,13 +306,14 @@ class RankedRows:
         while len(left):
             ids = runs.leaf[place[left]]
             for rows, width in self._by_width(ids):
-                places = leaves.start[ids[rows]][:, None] + np.arange(width)
-                here = (leaves.keys[places] == largest[left[rows]][:, None]) & (leaves.slots[places] >= 0)
-                ties = np.where(here, leaves.ties[places], HOLE)
+                starts = leaves.start[ids[rows]]
+                slots = stretches(leaves.slots, starts, width)
+                here = (stretches(leaves.keys, starts, width) == largest[left[rows]][:, None]) & (slots >= 0)
+                ties = np.where(here, stretches(leaves.ties, starts, width), HOLE)
                 best = ties.argmin(axis=1)
                 each = np.arange(len(rows))
                 hit = here[each, best]
-                found[left[rows[hit]]] = leaves.slots[places[each, best]][hit]
+                found[left[rows[hit]]] = slots[each, best][hit]
             left = left[found[left] < 0]
             place[left] += 1
             assert bool((place[left] <= last[left]).all()), "a group does not hold its largest key"

@@ -98,12 +98,13 @@ class Average(_Summing):
         count = self.counts.item(group)
         if not count:
             return None
-        result = self.sums.rounded_one(group) / count
+        result = self.sums.rounded_one(group) / count + 0.0  # -0.0 becomes 0.0
         return super().result_one(group) if math.isinf(result) else result
 
     def _sums_by_count(self, groups: Groups, counts: AnyArray) -> AnyArray:
         sums = self.sums
         result = sums.rounded(groups) / np.maximum(counts, 1)
+        result += 0.0  # -0.0 becomes 0.0
         if isinstance(sums, FloatSums):
             # A sum may be out of the range of doubles where its average is not.
             beyond, odd = np.isinf(result), sums.odd(groups)

@@ -1,105 +1,87 @@
 """How often each value is in each group.
 
-One *entry* is one value of one group that is there, with its count; a hash index leads from group and value to it.
-Values are compared as numbers that are equal where they are (texts by their codes). For every group it is known how
-many entries it has and what their numbers add up to, so that of a group with just one entry it is known which.
+One *entry* is one value of one group that is there, with its count. A hash table leads from group and value to the entry:
+open addressing with linear probing, for a whole batch at once, in rounds that shrink fast because at most half of the
+table is used. An entry knows its place, so one whose last value leaves is taken out without a search.
+
+Values are compared as numbers that are equal where they are (texts by their codes). For every group it is known how many
+entries it has and what their numbers add up to, so that of a group with just one entry it is known which.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tesseract_grpc.engine.data.column import Column
-from tesseract_grpc.engine.data.delta import Slots
-from tesseract_grpc.engine.data.key_index import KeyIndex
-from tesseract_grpc.engine.data.schema import ColumnSchema, DataType
-from tesseract_grpc.engine.operators.aggregate.arrays import Groups, Int64Array, capacity_for, grown
+from tesseract_grpc.engine.data.vector import AnyArray
+from tesseract_grpc.engine.operators.aggregate.arrays import Groups, Int64Array, capacity_for, distinct, grown
 
-_PIECE = 1 << 16
-"""The most rows whose values are sorted at once: their temporaries stay in the cache."""
+Entries = NDArray[np.int64]
+
+_EMPTY, _GONE = np.int32(-1), np.int32(-2)
+_WANTED = -3  # places wanted by row 0, 1, .. of a batch hold this and less, until it is decided who has them
+_MULTIPLIER, _MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
+_SMALLEST = 64
+_PIECE = 1 << 15
+"""The most rows that are looked up at once: their temporaries stay in the cache."""
 
 
 class ValueCounts:
     """The counts of values by group."""
 
-    __slots__ = ("_counts", "_end", "_free", "_free_count", "_groups", "_index", "_words", "distinct", "total")
+    __slots__ = (
+        "_bits", "_counts", "_end", "_free", "_free_count", "_groups", "_place", "_places", "_used", "_words",
+        "distinct", "total",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self._groups = Column(ColumnSchema("group", DataType.INT64))
-        self._words = Column(ColumnSchema("value", DataType.INT64))
+        # By entry:
+        self._groups: Int64Array = np.zeros(0, np.int64)
+        self._words: Int64Array = np.zeros(0, np.int64)
         self._counts: Int64Array = np.zeros(0, np.int64)
-        self._index = KeyIndex([self._groups, self._words])
+        self._place: NDArray[np.int32] = np.zeros(0, np.int32)
         self._end = 0
-        self._free: Slots = np.zeros(16, np.int32)  # entries that can be used again, so many of them:
+        self._free: NDArray[np.int32] = np.zeros(16, np.int32)  # entries that can be used again, so many of them:
         self._free_count = 0
+        # By place:
+        self._places: NDArray[np.int32] = np.full(_SMALLEST, _EMPTY)
+        self._bits = _SMALLEST.bit_length() - 1
+        self._used = 0  # places that are not empty
         # By group:
         self.distinct: Int64Array = np.zeros(0, np.int64)
         self.total: Int64Array = np.zeros(0, np.int64)  # of the numbers of its entries
-        self._extend(16)
 
     def reserve(self, capacity: int) -> None:
         """Makes room for so many groups. O(groups)."""
         self.distinct, self.total = grown(self.distinct, capacity), grown(self.total, capacity)
 
-    def _extend(self, entries: int) -> None:
-        capacity = capacity_for(len(self._counts), entries)
-        self._groups.reserve(capacity)
-        self._words.reserve(capacity)
-        self._counts = grown(self._counts, capacity)
+    # Values
 
-    def put(self, groups: Groups, words: Int64Array, sign: int) -> None:
-        """Values come, or leave when `sign` is -1. O(rows log rows)."""
+    def add(self, groups: Groups, words: Int64Array) -> Entries:
+        """Values come; returns the entry of each. O(rows)."""
+        entries = np.empty(len(groups), np.int64)
         for start in range(0, len(groups), _PIECE):
             part = slice(start, start + _PIECE)
-            self._put(groups[part], words[part], sign)
-
-    def _put(self, groups: Groups, words: Int64Array, sign: int) -> None:
-        entries = self._index.find([groups, words]).astype(np.int64)
-        new = (entries < 0).nonzero()[0]
-        if len(new):
-            assert sign > 0, "a value leaves that is not there"
-            entries[new] = self._enter(groups[new], words[new])
-        (np.add if sign > 0 else np.subtract).at(self._counts, entries, 1)
-        if sign < 0:
-            empty = np.unique(entries[self._counts[entries] == 0])
-            if len(empty):
-                self._remove(empty.astype(np.int32))
-
-    def _enter(self, groups: Groups, words: Int64Array) -> Int64Array:
-        """Makes entries for these rows, which have none; a value may be there twice. Returns the entry of each row."""
-        order = np.lexsort((words, groups))
-        sorted_groups, sorted_words = groups[order], words[order]
-        differs = np.ones(len(order), np.bool_)
-        differs[1:] = (sorted_groups[1:] != sorted_groups[:-1]) | (sorted_words[1:] != sorted_words[:-1])
-        own, values = sorted_groups[differs], sorted_words[differs]
-        made = self._allocate(len(own))
-        self._groups.values[made], self._words.values[made] = own, values
-        self._index.add([own, values], made)
-        np.add.at(self.distinct, own, 1)
-        np.add.at(self.total, own, made)
-        entries = np.empty(len(order), np.int64)
-        entries[order] = made[differs.cumsum() - 1]
+            entries[part] = self._found(groups[part], words[part])
+            np.add.at(self._counts, entries[part], 1)  # what is not counted is not there
         return entries
 
-    def _allocate(self, count: int) -> Slots:
-        left = max(0, self._free_count - count)
-        again = self._free[left : self._free_count].copy()
-        self._free_count = left
-        start, self._end = self._end, self._end + count - len(again)
-        if self._end > len(self._counts):
-            self._extend(self._end)
-        return np.concatenate((again, np.arange(start, self._end, dtype=np.int32)))
+    def remove(self, entries: Entries) -> None:
+        """Values leave, given their entries. O(rows)."""
+        np.subtract.at(self._counts, entries, 1)
+        empty = entries[self._counts[entries] == 0]
+        if len(empty):
+            self._take_away(distinct(empty))
 
-    def _remove(self, entries: Slots) -> None:
-        """Takes away entries whose count is zero."""
-        groups, words = self._groups.values[entries], self._words.values[entries]
-        self._index.remove([groups, words], entries)
+    def _take_away(self, empty: Entries) -> None:
+        groups = self._groups[empty]
+        self._places[self._place[empty]] = _GONE
         np.subtract.at(self.distinct, groups, 1)
-        np.subtract.at(self.total, groups, entries)
-        count = self._free_count + len(entries)
+        np.subtract.at(self.total, groups, empty)
+        count = self._free_count + len(empty)
         if count > len(self._free):
             self._free = grown(self._free, capacity_for(len(self._free), count))
-        self._free[self._free_count : count] = entries
+        self._free[self._free_count : count] = empty
         self._free_count = count
 
     def clear(self, groups: Groups) -> None:
@@ -108,34 +90,132 @@ class ValueCounts:
         if len(full):
             doomed = np.zeros(len(self.distinct), np.bool_)
             doomed[full] = True
-            entries = (self._counts > 0).nonzero()[0].astype(np.int32)
-            entries = entries[doomed[self._groups.values[entries]]]
+            entries = self._counts.nonzero()[0]
+            entries = entries[doomed[self._groups[entries]]]
             self._counts[entries] = 0
-            self._remove(entries)
+            self._take_away(entries)
+
+    # The table
+
+    def _hash(self, groups: Groups, words: Int64Array) -> Int64Array:
+        hashed = words.view(np.uint64) * _MULTIPLIER
+        hashed ^= hashed >> np.uint64(32)
+        hashed += groups.view(np.uint64)
+        hashed *= _MIXER
+        hashed >>= np.uint64(64 - self._bits)
+        return hashed.view(np.int64)
+
+    def _found(self, groups: Groups, words: Int64Array) -> Entries:
+        """The entries of values, made where there are none. O(rows) expected."""
+        self._make_room(len(groups))
+        places = self._hash(groups, words)
+        found = np.empty(len(groups), np.int64)
+        left: AnyArray | None = None  # which rows are not decided, None for all
+        mask = len(self._places) - 1
+        while len(places):
+            held = self._places[places]
+            entries = np.maximum(held, 0)
+            same = (held >= 0) & (self._groups[entries] == groups) & (self._words[entries] == words)
+            empty = (held == _EMPTY).nonzero()[0]
+            if len(empty):
+                # Of rows that want one empty place, the last one has it; the others look at it again.
+                wanted, marks = places[empty], (_WANTED - empty).astype(np.int32)
+                self._places[wanted] = marks
+                won = self._places[wanted] == marks
+                rows = empty[won]
+                held[rows] = self._enter(groups[rows], words[rows], places[rows])
+                same[rows] = True
+            done = same.nonzero()[0]
+            found[done if left is None else left[done]] = held[done]
+            rest = ~same
+            step = (held != _EMPTY)[rest]
+            places, groups, words = places[rest], groups[rest], words[rest]
+            places = (places + step) & mask
+            left = rest.nonzero()[0] if left is None else left[rest]
+        return found
+
+    def _enter(self, groups: Groups, words: Int64Array, places: Int64Array) -> NDArray[np.int32]:
+        """New entries at empty places."""
+        count = len(groups)
+        kept = max(0, self._free_count - count)
+        again = self._free[kept : self._free_count].copy()
+        self._free_count = kept
+        start, self._end = self._end, self._end + count - len(again)
+        if self._end > len(self._counts):
+            self._extend(self._end)
+        made: NDArray[np.int32] = np.concatenate((again, np.arange(start, self._end, dtype=np.int32)))
+        self._groups[made], self._words[made], self._place[made] = groups, words, places
+        self._places[places] = made
+        self._used += count
+        np.add.at(self.distinct, groups, 1)
+        np.add.at(self.total, groups, made)
+        return made
+
+    def _extend(self, entries: int) -> None:
+        capacity = capacity_for(len(self._counts), entries)
+        self._groups, self._words = grown(self._groups, capacity), grown(self._words, capacity)
+        self._counts, self._place = grown(self._counts, capacity), grown(self._place, capacity)
+
+    def _make_room(self, more: int) -> None:
+        """Room for so many more entries with half of the table empty. O(entries) now and then."""
+        if not len(self._counts):
+            self._extend(16)
+        if 2 * (self._used + more) <= len(self._places):
+            return
+        entries = self._counts.nonzero()[0]
+        size = _SMALLEST
+        while 3 * (len(entries) + more) > size:
+            size <<= 1
+        self._places = np.full(size, _EMPTY)
+        self._bits = size.bit_length() - 1
+        self._used = len(entries)
+        for start in range(0, len(entries), _PIECE):
+            self._put_back(entries[start : start + _PIECE])
+
+    def _put_back(self, entries: Entries) -> None:
+        """Entries that are in no place get one."""
+        places = self._hash(self._groups[entries], self._words[entries])
+        mask = len(self._places) - 1
+        while len(entries):
+            free = self._places[places] == _EMPTY
+            self._places[places[free]] = entries[free]
+            settled = self._places[places] == entries
+            self._place[entries[settled]] = places[settled]
+            entries, places = entries[~settled], (places[~settled] + 1) & mask
+
+    # Reading
 
     def only_word(self, groups: Groups) -> Int64Array:
         """The value of groups that have just one."""
-        words: Int64Array = self._words.values[self.total[groups]]
+        words: Int64Array = self._words[self.total[groups]]
         return words
 
     def of_group(self, group: int) -> dict[int, int]:
         """The values of a group and their counts. O(entries of all groups)."""
-        entries = ((self._counts > 0) & (self._groups.values == group)).nonzero()[0]
-        return dict(zip(self._words.values[entries].tolist(), self._counts[entries].tolist(), strict=True))
+        entries = ((self._counts > 0) & (self._groups == group)).nonzero()[0]
+        return dict(zip(self._words[entries].tolist(), self._counts[entries].tolist(), strict=True))
 
     def memory_bytes(self) -> int:
         """The memory held, in bytes."""
-        own = (self._counts, self._free, self.distinct, self.total, self._groups.values, self._words.values)
-        return sum(array.nbytes for array in own) + self._index.memory_bytes()
+        own = (self._counts, self._free, self._groups, self._words, self._place, self._places)
+        return sum(array.nbytes for array in own) + self.distinct.nbytes + self.total.nbytes
 
     def check(self) -> None:
-        """Proves the invariants."""
-        entries = (self._counts > 0).nonzero()[0]
+        """Proves the invariants: every entry is found, none is there twice, groups know theirs."""
         assert bool((self._counts >= 0).all()), "a count is negative"
-        self._index.check(entries.astype(np.int32))
-        assert np.array_equal(np.sort(np.concatenate((entries, self._free[: self._free_count]))), np.arange(self._end))
-        groups = self._groups.values[entries]
-        assert np.array_equal(np.bincount(groups, minlength=len(self.distinct)), self.distinct)
+        entries = self._counts.nonzero()[0]
+        held = (self._places >= 0).nonzero()[0]
+        assert np.array_equal(np.sort(self._places[held]), entries), "the table holds other entries than there are"
+        assert np.array_equal(self._place[self._places[held]], held), "an entry does not know its place"
+        assert self._used == int(np.count_nonzero(self._places != _EMPTY)), "the number of used places is wrong"
+        idle = self._free[: self._free_count]
+        assert np.array_equal(np.sort(np.concatenate((entries, idle))), np.arange(self._end))
+        groups, words = self._groups[entries], self._words[entries]
+        assert len(set(zip(groups.tolist(), words.tolist(), strict=True))) == len(entries), "a value has two entries"
+        before = len(entries), self._end
+        assert np.array_equal(self._found(groups, words), entries), "a value does not lead to its entry"
+        assert before == (len(self._counts.nonzero()[0]), self._end)
         total = np.zeros(len(self.total), np.int64)
         np.add.at(total, groups, entries)
         assert np.array_equal(total, self.total)
+        assert np.array_equal(np.bincount(groups, minlength=len(self.distinct)), self.distinct)
