@@ -148,7 +148,8 @@ def hub() -> Hub:
 @pytest.fixture(scope="module")
 def sql(hub: Hub) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
-    types = 'id bigint, i bigint, j bigint, f double, g double, s text, "odd name" text, b bool, c bool, d json, items json, t timestamp'
+    types = 'id bigint, i bigint, j bigint, f double, g double, s text, "odd name" text, b bool, c bool, d json'
+    types += ", items json, t timestamp"
     connection.execute(f"create table t ({types})")
     columns = [column.strip('" ').rsplit(" ", 1)[0].strip('"') for column in types.split(",")]
     table = hub.table("t")
