@@ -31,19 +31,19 @@ TABLES: dict[str, dict[str, str]] = {
     "orders": {"id": "int64", "person": "int64", "item": "string", "price": "float64", "qty": "int64"},
     "items": {"code": "string", "label": "string"},
 }
-PEOPLE = [
+PEOPLE: Rows = [
     {"id": 1, "name": "Ada", "boss": None, "team": "north"},
     {"id": 2, "name": "Bob", "boss": 1, "team": "north"},
     {"id": 3, "name": "Cyd", "boss": 1, "team": "south"},
     {"id": 4, "name": "Dan", "boss": 2, "team": None},
 ]
-ORDERS = [
+ORDERS: Rows = [
     {"id": 10, "person": 2, "item": "pen", "price": 1.5, "qty": 10},
     {"id": 11, "person": 3, "item": "ink", "price": 8.0, "qty": 1},
     {"id": 12, "person": 2, "item": "ink", "price": 7.0, "qty": 2},
     {"id": 13, "person": None, "item": "cup", "price": 3.0, "qty": 1},
 ]
-ITEMS = [{"code": "pen", "label": "Pen"}, {"code": "ink", "label": "Ink"}]
+ITEMS: Rows = [{"code": "pen", "label": "Pen"}, {"code": "ink", "label": "Ink"}]
 
 
 def query(**words: Any) -> q.Query:

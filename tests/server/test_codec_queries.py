@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
@@ -155,7 +155,7 @@ def queries(draw: st.DrawFn, depth: int = 1) -> Query:
     """Any query."""
     inner = queries(depth=depth + 1)
     sources: st.SearchStrategy[RowSource] = plain
-    if depth < 3:
+    if depth < 2:
         sources = st.one_of(plain, st.builds(QuerySource, inner))
         sources |= st.builds(Union, st.lists(sources, min_size=1, max_size=2).map(tuple), name)
     lookups = st.builds(Lookup, sources, keys, name) | st.builds(Lookup, sources, keys, template=text)
@@ -190,6 +190,7 @@ def through_the_wire(message: twin.query.Query) -> twin.query.Query:
     return twin.query.Query.FromString(q.Query.FromString(message.SerializeToString()).SerializeToString())
 
 
+@settings(max_examples=60)
 @given(queries())
 def test_what_is_written_is_what_is_read(query: Query) -> None:
     found = decode_query(through_the_wire(encode_query(query, Names())), Names(), LIMITS)
@@ -323,7 +324,23 @@ CASES = {
     "join of another kind": Case("query.joins[0].kind", join(kind=9)),
     "join column without a name": Case("query.joins[0].columns[0].column", join(columns=[twin.query.JoinColumn()])),
     "too many pairs": Case("query.joins[0].on", join(on=ON * 33), "LIMIT_EXCEEDED"),
-    "computed without a name": Case("query.computed[0].name", computed(name="", expression="1")),
+    "computed without a name": Case("query.computed[0].name", computed(name="", expression="1"), "BAD_NAME"),
+    "computed with a hidden name": Case("query.computed[0].name", computed(name="__x", expression="1"), "BAD_NAME"),
+    "joined with a long name": Case(
+        "query.joins[0].columns[0].name",
+        join(columns=[twin.query.JoinColumn(column="a", name="x" * 129)]),
+        "BAD_NAME",
+    ),
+    "branches with a hidden name": Case(
+        "query.source.union.branch_column",
+        query(source=twin.query.Source(union=twin.query.Union(sources=[table()], branch_column="__b"))),
+        "BAD_NAME",
+    ),
+    "aggregate without a name": Case(
+        f"{AGGREGATE}.name",
+        grouped(twin.query.Aggregate(function="AGGREGATE_FUNCTION_COUNT")),  # type: ignore[arg-type]
+        "BAD_NAME",
+    ),
     "computed as nothing": Case("query.computed[0]", computed()),
     "computed as an empty text": Case("query.computed[0]", computed(expression="")),
     "lookup of nothing": Case("query.computed[0].lookup", computed(lookup=LOOKUP(source=table(), on=ON))),
@@ -367,7 +384,7 @@ CASES = {
         "LIMIT_EXCEEDED",
     ),
     "window column without a name": Case(
-        "query.window_columns[0].name", of("window_columns", twin.query.WindowColumn())
+        "query.window_columns[0].name", of("window_columns", twin.query.WindowColumn()), "BAD_NAME"
     ),
     "no window function": Case(
         "query.window_columns[0].function", of("window_columns", twin.query.WindowColumn(name="x"))

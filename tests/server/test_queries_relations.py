@@ -14,7 +14,7 @@ from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2 as hpb
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
-from tesseract_grpc._proto.tesseract.v1.schema_pb2 import Index, Table
+from tesseract_grpc._proto.tesseract.v1.schema_pb2 import Column, Index, Table
 from tesseract_grpc.testing import RecordingWatcher, check_stream, rows_of
 from tests.server.boards import Board, drop, open_shop, put, query
 from tests.server.support import Api, refused, serving
@@ -244,7 +244,7 @@ async def test_what_a_derived_table_refuses(shop: Api) -> None:
     for name in ("orders", "people"):
         refusal = await refused(shop.tables.DeleteTable(pb.DeleteTableRequest(name=name)))
         assert (refusal.code.name, refusal.reason) == ("FAILED_PRECONDITION", "TABLE_IN_USE")
-    columns = Table(query=DERIVED, columns=[{"name": "x"}])
+    columns = Table(query=DERIVED, columns=[Column(name="x")])
     indexes = Table(query=DERIVED, indexes=[Index(column="name")])
     nothing = Table(query=query(table="orders", columns=["nobody"]))
     unnamed = Table(query=query(source={"session": "nobody"}))

@@ -84,3 +84,4 @@ class TableWatch(Reader):
     def end(self, reason: Reason) -> None:
         """The table is no more."""
         self.closed = reason
+        self.close()

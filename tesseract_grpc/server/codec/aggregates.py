@@ -11,6 +11,7 @@ from typing import cast
 from tesseract_grpc.engine.query.filter_tree import Filter
 from tesseract_grpc.engine.query.grouping import Aggregate
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.column_names import check_new_name
 from tesseract_grpc.server.codec.filters import FilterLimits, decode_filter, encode_filter
 from tesseract_grpc.server.errors import invalid
 
@@ -44,6 +45,7 @@ def decode_aggregate(message: twin.query.Aggregate, limits: FilterLimits, field:
     function = _NAMES.get(message.function)
     if function is None:
         raise invalid(f"there is no aggregate function {message.function}", f"{field}.function")
+    check_new_name(message.name, "an aggregate", f"{field}.name")
     _check_operand(message, function, field)
     _check_arguments(message, function, field)
     return Aggregate(

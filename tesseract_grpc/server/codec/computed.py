@@ -8,6 +8,7 @@ from typing import TypeAlias
 from tesseract_grpc.engine.query.computed import ComputedColumn, Lookup
 from tesseract_grpc.engine.query.source import RowSource
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.column_names import check_new_name
 from tesseract_grpc.server.codec.joins import SourceReader, SourceWriter, decode_keys, encode_keys
 from tesseract_grpc.server.errors import invalid
 
@@ -19,8 +20,7 @@ def decode_computed(
     message: twin.query.ComputedColumn, field: str, source: SourceReader, key_of: KeyOf
 ) -> ComputedColumn:
     """The engine's computed column."""
-    if not message.name:
-        raise invalid("a computed column needs a name", f"{field}.name")
+    check_new_name(message.name, "a computed column", f"{field}.name")
     match message.WhichOneof("value"):
         case "lookup":
             return ComputedColumn(message.name, lookup=_lookup(message.lookup, f"{field}.lookup", source, key_of))

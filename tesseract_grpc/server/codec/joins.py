@@ -7,6 +7,7 @@ from typing import TypeAlias, cast
 
 from tesseract_grpc.engine.query.source import Join, JoinColumn, JoinKey, JoinKind, RowSource
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.column_names import check_new_name
 from tesseract_grpc.server.errors import invalid, limit_exceeded
 
 MAX_JOIN_KEYS = 32
@@ -26,6 +27,8 @@ def decode_join(message: twin.query.Join, field: str, source: SourceReader) -> J
     for index, column in enumerate(message.columns):
         if not column.column:
             raise invalid("which column of the source to take is missing", f"{field}.columns[{index}].column")
+        if column.name:
+            check_new_name(column.name, "a joined column", f"{field}.columns[{index}].name")
     return Join(
         source=source(message.source, f"{field}.source"),
         on=decode_keys(message.on, f"{field}.on"),

@@ -16,6 +16,7 @@ from typing import Protocol
 from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.engine.query.source import QuerySource, RowSource, SessionSource, SubSession, TableSource, Union
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.column_names import check_new_name
 from tesseract_grpc.server.codec.computed import decode_computed, encode_computed
 from tesseract_grpc.server.codec.filters import FilterLimits, decode_filter, encode_filter
 from tesseract_grpc.server.codec.groupings import decode_grouping, encode_grouping
@@ -151,7 +152,9 @@ class _Reader:
         sources = tuple(
             self.source(each, f"{field}.sources[{index}]", depth + 1) for index, each in enumerate(message.sources)
         )
-        return Union(sources, message.branch_column or DEFAULT_BRANCH)
+        branch_column = message.branch_column or DEFAULT_BRANCH
+        check_new_name(branch_column, "the branch column", f"{field}.branch_column")
+        return Union(sources, branch_column)
 
 
 def _tree(message: twin.query.Query, field: str) -> str:

@@ -6,6 +6,7 @@ from typing import cast
 
 from tesseract_grpc.engine.query.window_column import WindowColumn, WindowFunction
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.column_names import check_new_name
 from tesseract_grpc.server.codec.sorts import decode_sort, encode_sort
 from tesseract_grpc.server.errors import invalid
 
@@ -20,8 +21,7 @@ _MOVING = (WindowFunction.SUM, WindowFunction.AVG, WindowFunction.COUNT, WindowF
 
 def decode_window_column(message: twin.query.WindowColumn, field: str) -> WindowColumn:
     """The engine's window column. Refuses what its function does not take, and what it lacks."""
-    if not message.name:
-        raise invalid("a window column needs a name", f"{field}.name")
+    check_new_name(message.name, "a window column", f"{field}.name")
     function = _FUNCTIONS.get(message.function)
     if function is None:
         known = ", ".join(each.name for each in WindowFunction)

@@ -69,7 +69,11 @@ def aggregate_column(aggregate: Aggregate, schema: TableSchema, field: str) -> C
             field=f"{field}.function",
         ) from None
     column = schema.column(aggregate.column, field=f"{field}.column") if aggregate.column else None
-    kind = result_type(function, column)
+    try:
+        kind = result_type(function, column)
+    except InvalidRequest as error:
+        part = "expression" if column is not None and column.hidden else "column"
+        raise InvalidRequest(error.reason, error.message, field=f"{field}.{part}", hint=error.hint) from None
     _check_second(aggregate, function, schema, field)
     _check_numbers(aggregate, function, field)
     values = column.enum_values if column is not None and kind is DataType.ENUM else ()
