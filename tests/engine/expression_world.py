@@ -168,6 +168,8 @@ def text(tree: Tree) -> str:
         _, around, count, body = rest
         return f"({', '.join(f'p{around + place}' for place in range(count))}) => {text(body)}"
     parts = [f"({text(part)})" if part[0] != "fn" else text(part) for part in rest]
+    if op in ("at", "includes") and rest[0][0] in ("split", "array"):
+        parts[0] += ".slice(0)"  # an item of `split(..)` is a STRING, and `[..].includes(x)` is `x in [..]`
     match op:
         case "path":
             return f"{parts[0]}.a"
