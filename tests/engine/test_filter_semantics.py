@@ -25,7 +25,7 @@ ORDERS = lines("column", "order", "rows in order")
 WRITES = lines("column", "written as", "value", "stored")
 INCREMENTS = lines("column", "stored", "added", "then")
 
-ELSEWHERE = {
+ELSEWHERE: dict[str, list[tuple[str, ...]]] = {
     "test_expression_semantics.py": [("row", "expression", "value")],
     "test_aggregate_semantics.py": [("column", "values", "aggregate", "value")],
     "test_window_semantics.py": [("column", "values", "window column", "results")],
