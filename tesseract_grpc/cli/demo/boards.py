@@ -181,7 +181,7 @@ def _group_boards(rows: int) -> tuple[Board, ...]:
     return (
         Board(
             id="carrier-delays",
-            title="Average departure delay by carrier and hour",
+            title="Average delay by carrier and hour",
             question={
                 "computed": [
                     _resolved("airline", "carrier", "airlines", "name"),
