@@ -178,7 +178,7 @@ class SnapshotEnd(_message.Message):
     row_count: _builtins.int
     """The number of rows that the pieces held."""
     total_count: _builtins.int
-    """The number of rows of the whole result, of which the window is a part."""
+    """The number of rows of the whole result, of which the window is a part; of a tree, of those that show."""
     def __init__(
         self,
         *,
@@ -339,7 +339,7 @@ class Changes(_message.Message):
     INSERTS_FIELD_NUMBER: _builtins.int
     TOTAL_COUNT_FIELD_NUMBER: _builtins.int
     total_count: _builtins.int
-    """The number of rows of the whole result after these changes."""
+    """The number of rows of the whole result after these changes; of a tree, of those that show."""
     @_builtins.property
     def removes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Removes]:
         """Rows that left, grouped by reason."""

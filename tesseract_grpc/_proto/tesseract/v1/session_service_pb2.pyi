@@ -618,7 +618,7 @@ class QuerySessionResponse(_message.Message):
     TOTAL_COUNT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     total_count: _builtins.int
-    """The number of rows of the whole result."""
+    """The number of rows of the whole result; of a tree, of those that show (Window.expansion)."""
     version: _builtins.int
     """The version at which the result is true."""
     @_builtins.property
@@ -688,7 +688,7 @@ class QuerySessionStreamResponse(_message.Message):
     TOTAL_COUNT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     total_count: _builtins.int
-    """The number of rows of the whole result."""
+    """The number of rows of the whole result; of a tree, of those that show (Window.expansion)."""
     version: _builtins.int
     """The version at which the result is true."""
     @_builtins.property
