@@ -25,7 +25,7 @@ INSTALLED = [name for name in PEERS if not missing(name)]  # perspective comes w
 KNOWN_NAMES = (
     *("W1", "W1_bytes", "W2", "W3", "W4_1", "W4_10", "W4_50", "W4_50_group", "W5", "W6_0", "W6_100", "W7", "W8"),
     *("wire_write_bulk", "wire_write_unary", "wire_watch_1", "wire_watch_100", "wire_watch_1000"),
-    *("wire_latency_p50", "wire_latency_p99"),
+    *("wire_latency_p50", "wire_latency_p99", "join3"),
 )
 
 
