@@ -55,19 +55,19 @@ class Deephaven(Selects, Aggregates, LiveGroups):
         }
         self._table = input_table(columns, key_cols="id")
         self._graph = self._table.update_graph
-        self._rows: list[pa.Table] = []
+        self._parts: list[Trades] = []
         self._whole: pa.Table | None = None
         self._kept: list[Any] = []  # listeners and tables live as long as somebody holds them
 
     def prepare(self, trades: Trades) -> Any:
-        rows = _arrow(trades)
-        self._rows.append(rows)
-        return _table(rows)
+        self._parts.append(trades)
+        return _table(_arrow(trades))
 
     def append(self, batch: Any) -> None:
         self._table.add(batch)
 
     def row_count(self) -> int:
+        _collect_garbage()  # or what was made to prepare the batches would count as memory of the table
         return int(self._table.size)
 
     def top(self, symbols: Sequence[str], above: float, limit: int) -> list[float]:
@@ -104,7 +104,7 @@ class Deephaven(Selects, Aggregates, LiveGroups):
 
     def prepare_update(self, updates: Updates) -> Any:
         if self._whole is None:
-            self._whole = pa.concat_tables(self._rows).unify_dictionaries().combine_chunks()
+            self._whole = pa.concat_tables(map(_arrow, self._parts)).unify_dictionaries().combine_chunks()
         rows = self._whole.take(pa.array(updates.id))  # ids count from 0, in the order in which they were loaded
         rows = rows.set_column(rows.schema.get_field_index("price"), "price", pa.array(updates.price))
         return _table(rows.set_column(rows.schema.get_field_index("qty"), "qty", pa.array(updates.qty)))
@@ -148,6 +148,12 @@ def _start_server(cores: int) -> Any:
     server = Server(port=free_port(), jvm_args=[*_JVM, f"-DPeriodicUpdateGraph.updateThreads={cores}"])
     server.start()
     return server
+
+
+def _collect_garbage() -> None:
+    import jpy
+
+    jpy.get_type("java.lang.System").gc()
 
 
 def _arrow(trades: Trades) -> pa.Table:
