@@ -47,8 +47,8 @@ EXPRESSIONS = (
     Plant(
         "functions are free of charge",
         LANGUAGE + "lambdas.py",
-        "env[0] -= cost",
-        "env[0] -= 0",
+        "left = env[0] = env[0] - cost",
+        "left = env[0]",
         "functions within functions hold the server up for minutes",
         tests=(TABLES,),
     ),

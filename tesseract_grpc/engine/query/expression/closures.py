@@ -50,7 +50,7 @@ def strict_closure(function: Callable[..., Any], wanted: Sequence[Closure]) -> C
 
     def several(env: Any) -> Any:
         values = [argument(env) for argument in wanted]
-        return None if any(value is None for value in values) else function(*values)
+        return None if None in values else function(*values)
 
     return several
 

@@ -32,6 +32,7 @@ from tesseract_grpc.engine.query.expression.typed import (
 STEPS = 100_000
 """The most steps of one operation for one row."""
 
+_COMPARISONS = frozenset(f"json_{op}" for op in ("eq", "ne", "lt", "le", "gt", "ge"))
 _LARGE = (str, list, dict)
 _SIZED = (Type.STRING, Type.ENUM, Type.JSON)
 
@@ -51,7 +52,8 @@ def applied(node: Call) -> tuple[Callable[..., Any], tuple[Typed, ...]]:
     for argument in node.arguments:
         if isinstance(argument, Lambda):
             _gather(argument.body, fixed)
-    parameters = 1 + max(each.first + each.count for each in walk(node) if isinstance(each, Lambda))
+    # A function without parameters is given one all the same.
+    parameters = max(each.first + max(each.count, 1) for each in walk(node) if isinstance(each, Lambda))
     run = _Bodies(fixed).operation(node)
 
     def operation(*values: Any) -> Any:
@@ -96,9 +98,10 @@ class _Bodies:
             return self.inner(node)
         if node.op in NOT_STRICT or node.op in SMALL:
             return None
-        if node.type in _SIZED or any(argument.type in _SIZED for argument in node.arguments):
-            return self.charged(node)
-        return None
+        sized = [argument.type in _SIZED for argument in node.arguments]
+        # A comparison with a number, a BOOL or a time looks at no more than that.
+        light = node.op in _COMPARISONS and not all(sized)
+        return self.charged(node) if not light and (node.type in _SIZED or any(sized)) else None
 
     def inner(self, node: Call) -> Closure:
         """An operation with a function inside of another function; it shares the steps."""
@@ -145,16 +148,17 @@ class _Bodies:
         first = self.start + function.first
 
         def call(env: Env, one: Any, other: Any) -> Any:
-            env[0] -= cost
-            if env[0] < 0:
+            left = env[0] = env[0] - cost
+            if left < 0:
                 raise _Spent
-            if function.count:
-                env[first] = one
-            if function.count > 1:
-                env[first + 1] = other
+            env[first] = one
             return body(env)
 
-        return call
+        def call_with_two(env: Env, one: Any, other: Any) -> Any:
+            env[first + 1] = other
+            return call(env, one, other)
+
+        return call if function.count < 2 else call_with_two
 
 
 def _place(place: int) -> Closure:
