@@ -267,6 +267,27 @@ def test_a_tick_costs_nothing_and_takes_no_version_when_nobody_asks_for_the_time
     assert not hub.timely
 
 
+@pytest.mark.parametrize("index", [True, False])
+def test_a_tick_looks_only_at_rows_that_it_may_concern(index: bool) -> None:
+    hub = make(TableSchema(TIMES.columns[:2]), *(["at"] if index else []))
+    put(hub, WriteKind.INSERT, *[{"id": key, "at": key * SECOND} for key in range(20_000)])
+    texts = {
+        "at > now() - 30s": 41,
+        "at between now() - 30s and now()": 71,
+        "at > now() - 30s || id == 3": 41,
+        "(Date.now() - at.getTime()) / 1000 < 30": 20_000,
+    }
+    hub.tick(10_000 * SECOND)
+    for number, text in enumerate(texts):
+        hub.open_session(Query("t", Custom(text)), f"s{number}")
+    mirrors = [Mirror(session.watch()) for session in hub.sessions.values()]
+    hub.tick(10_040 * SECOND)
+    assert [session.result.filter.judged for session in hub.sessions.values()] == list(texts.values())
+    for mirror in mirrors:
+        mirror.verify()
+    hub.check()
+
+
 def test_deletes_and_conditions_follow_the_clock() -> None:
     hub = make(TableSchema(TIMES.columns[:2]))
     put(hub, WriteKind.INSERT, {"id": 1, "at": 2 * SECOND}, {"id": 2, "at": 9 * SECOND})

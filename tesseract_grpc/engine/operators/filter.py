@@ -29,6 +29,7 @@ from tesseract_grpc.engine.data.vector import BoolArray
 from tesseract_grpc.engine.operators.predicate import Predicate, compile_predicate
 from tesseract_grpc.engine.operators.routing_keys import RoutingKey, routing_keys, unrouted_part, usable
 from tesseract_grpc.engine.operators.scan import scan
+from tesseract_grpc.engine.operators.time_bounds import TimeBounds
 from tesseract_grpc.engine.query.filter import Filter
 
 _NONE: BoolArray = np.zeros(0, np.bool_)
@@ -46,6 +47,8 @@ class FilterOperator:
         self.where: Filter | None = None  # what it was made of
         self.examined = 0  # rows looked at by the last hydration
         self.index: str | None = None  # the index that it used
+        self.bounds: TimeBounds | None = None  # where only some rows need to be judged when time passes
+        self.judged = 0  # rows looked at by the last tick
         self._reads = frozenset(predicate.columns)
         self._old_columns = old_columns
         self.key: RoutingKey | None = None
@@ -66,13 +69,20 @@ class FilterOperator:
         self.predicate.now_us = self._rest.now_us = now_us
 
     def tick(self, now_us: int, version: int) -> Delta:
-        """The present has advanced: the rows that time has brought, and those that have expired. O(n), as `hydrate`."""
-        before = scan(self.table, self.predicate, self.keys).slots
+        """The present has advanced: the rows that time has brought, and those that have expired.
+
+        O(n), or O(candidates) where the rows that can be judged otherwise are found by an index.
+        """
+        before_us = self.predicate.now_us
+        slots = None if self.bounds is None else self.bounds.candidates(self.table, before_us, now_us)
+        if slots is None:
+            slots = self.table.live_slots()
+        columns, self.judged = self.table.columns, len(slots)
+        was = self.predicate.mask(lambda p: stored_at(columns[p], slots), len(slots))
         self.set_now(now_us)
-        after = scan(self.table, self.predicate, self.keys).slots
-        expired = np.setdiff1d(before, after, assume_unique=True)
-        reasons = np.full(len(expired), RemoveReason.EXPIRED, np.uint8)
-        return Delta(version, np.setdiff1d(after, before, assume_unique=True), expired, reasons)
+        now = self.predicate.mask(lambda p: stored_at(columns[p], slots), len(slots))
+        expired = slots[was & ~now]
+        return Delta(version, slots[now & ~was], expired, np.full(len(expired), RemoveReason.EXPIRED, np.uint8))
 
     def _predicate(self, routed: bool, before: Container[int]) -> Predicate:
         """What to test: routed rows satisfy the key, unless their old or their new value alone may have done so."""
@@ -169,6 +179,8 @@ def routed_filter(table: Relation, where: Filter | None, old_columns: frozenset[
     keys = routing_keys(where, table.schema, table.columns, intern=True)
     operator = FilterOperator(table, predicate, keys, old_columns)
     operator.where = where
+    if predicate.timely:
+        operator.bounds = TimeBounds.of(where, table.schema, table.columns)
     if keys and usable(keys[0]):
         left = unrouted_part(where, keys[0], table.schema)
         rest = predicate if left is where else compile_predicate(left, table.schema, table.columns, intern=True)
