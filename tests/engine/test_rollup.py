@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -16,6 +17,7 @@ from tesseract_grpc.engine.data.delta import RemoveReason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
+from tesseract_grpc.engine.operators.aggregate.contract import AggregateFunction
 from tesseract_grpc.engine.query.filter import Custom
 from tesseract_grpc.engine.query.grouping import Aggregate, Grouping, GroupMode, Pivot
 from tesseract_grpc.engine.query.query import Expansion, Query, Window
@@ -220,6 +222,49 @@ def test_equal_expressions_are_worked_out_once() -> None:
     (mask,) = compute.source.nodes.values()
     assert len(mask.deriver.table.columns) == len(SCHEMA.columns) + 2
     assert session.read().rows.to_rows() == [{"a": None, "sum": 4.0, "max": 4.0, "b_sum": None, "b_max": None}]
+
+
+EVERY = (
+    Aggregate("count", "count"),
+    Aggregate("count_values", "count_values", "a"),
+    Aggregate("sum", "sum", "x"),
+    Aggregate("avg", "avg", "x"),
+    Aggregate("min", "min", "a"),
+    Aggregate("max", "max", "x"),
+    Aggregate("var", "var", "x"),
+    Aggregate("stddev", "stddev", "x"),
+    Aggregate("count_if", "count_if", expression="x > 0"),
+    Aggregate("distinct_count", "distinct_count", "a"),
+    Aggregate("weighted_avg", "weighted_avg", "x", weight="b"),
+    Aggregate("median", "median", "x"),
+    Aggregate("percentile", "percentile", "x", percentile=0.25),
+    Aggregate("first", "first", "a"),
+    Aggregate("last", "last", "a", order_by="x"),
+    Aggregate("min_by", "min_by", "a", order_by="x"),
+    Aggregate("max_by", "max_by", "a", order_by="b"),
+    Aggregate("unique", "unique", "a"),
+    Aggregate("any", "any", expression="x > 0"),
+    Aggregate("every", "every", expression="x > 0"),
+    Aggregate("join", "join", "a", order_by="x", separator="-"),
+    Aggregate("array", "array", expression="x * 2", order_by="b"),
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_filter_of_every_aggregate_is_the_filter_of_the_query(seed: int) -> None:
+    world, where = World(Random(seed), []), Custom("boss % 3 != 1")
+    commit(world.hub, {"id": 0, "boss": 0})  # so that both have a group
+    filtered = Query("t", where, group=Grouping((), EVERY))
+    each = Query("t", group=Grouping((), tuple(replace(aggregate, filter=where) for aggregate in EVERY)))
+    spread = Query("t", where, group=Grouping(("a",), EVERY, split_by=Pivot("b", (0, 1, None))))
+    sessions = [world.hub.open_session(query, f"s{index}") for index, query in enumerate((filtered, each, spread))]
+    assert {aggregate.function for aggregate in EVERY} == {str(name) for name in AggregateFunction}
+    for _ in range(15):
+        world.commit()
+        commit(world.hub, {"id": 0, "boss": 0})
+        one, other = [repr(session.read().rows.to_rows()) for session in sessions[:2]]
+        assert one == other
+        world.hub.check()
 
 
 def test_filters_of_aggregates_follow_the_clock() -> None:

@@ -341,6 +341,8 @@ TREE, PAGES, SHAPE = (
     "engine/operators/tree_order_shape.py",
 )
 
+TREE_TESTS = ("tests/engine/test_tree_order.py", "tests/engine/test_tree_session.py")
+
 TREES = (
     Plant(
         "children stay on a parent that left",
@@ -349,6 +351,7 @@ TREES = (
         "            parts.append(self.rows.gather(low[:0], high[:0]))",
         "rows whose parent is deleted or filtered out vanish from the tree",
         quick=True,
+        tests=TREE_TESTS,
     ),
     Plant(
         "a parent that comes finds nobody",
@@ -356,13 +359,15 @@ TREES = (
         "if len(inserted) and len(self._orphans.slots):",
         "if len(inserted) > len(self._orphans.slots) > 0:",
         "rows that waited for their parent stay roots",
+        tests=TREE_TESTS,
     ),
     Plant(
-        "circles are not cut",
+        "circles are cut at one row",
         TREE,
         "                self._cut(circles)",
-        "                self._cut(circles[:0])",
-        "rows that are their own ancestors do not show at all",
+        "                self._cut(circles[:1])",
+        "of rows that are their own ancestors only one is a root",
+        tests=TREE_TESTS,
     ),
     Plant(
         "siblings that tie stand as they came",
@@ -370,6 +375,7 @@ TREES = (
         "            if tied.size:",
         "            if tied.size < 0:",
         "siblings with equal sort keys are not in the order of their keys",
+        tests=TREE_TESTS,
     ),
     Plant(
         "a subtree counts for everybody above",
@@ -377,6 +383,7 @@ TREES = (
         "above = np.where(loose[above], np.int32(ROOT), parent[above])",
         "above = np.where(loose[above], parent[above], parent[above])",
         "windows of a tree show other rows after several rows moved at once",
+        tests=TREE_TESTS,
     ),
     Plant(
         "open one level too deep",
@@ -385,6 +392,7 @@ TREES = (
         "if expansion.depth is not None and depth > expansion.depth:",
         "rows below closed nodes show",
         quick=True,
+        tests=TREE_TESTS,
     ),
     Plant(
         "closed nodes count what is below them",
@@ -392,6 +400,7 @@ TREES = (
         "hidden = sum(size.item(slot) - 1 for slot in self._topmost(expansion))",
         "hidden = sum(size.item(slot) > 1 for slot in self._topmost(expansion))",
         "total_count of a tree with closed nodes is too large",
+        tests=TREE_TESTS,
     ),
     Plant(
         "layouts outlive the tree",
@@ -399,6 +408,7 @@ TREES = (
         "        self._layouts.clear()",
         "        self._layouts = {k: v for k, v in self._layouts.items() if len(v) > 3}",
         "rows that moved in a tree show where they were",
+        tests=TREE_TESTS,
     ),
     Plant(
         "a subtree does not move along",
@@ -407,6 +417,7 @@ TREES = (
         "if session.result.count:\n                moved",
         "rows below a row that moves stay where they were",
         quick=True,
+        tests=TREE_TESTS,
     ),
     Plant(
         "a leaf keeps its old name",
@@ -414,6 +425,7 @@ TREES = (
         "        if not renamed.any():",
         "        if renamed.size:",
         "a row of a rollup that changed its group is told under the name of the old one",
+        tests=("tests/engine/test_rollup_derivers.py",),
     ),
     Plant(
         "an empty cell keeps its value",
@@ -421,6 +433,7 @@ TREES = (
         "self._clear(touched[: len(gone)], values[: len(gone)])",
         "self._clear(touched[:0], values[:0])",
         "a pivot shows aggregates of rows that are gone",
+        tests=("tests/engine/test_pivot.py",),
     ),
     Plant(
         "filters of aggregates look once",
@@ -428,6 +441,7 @@ TREES = (
         "or not written.isdisjoint(predicate.columns)",
         "or written.issuperset(predicate.columns)",
         "an aggregate counts rows that its filter no longer keeps",
+        tests=("tests/engine/test_rollup_derivers.py",),
     ),
 )
 
