@@ -118,6 +118,11 @@ class WindowPartitions:
 
     def _exchange(self, out: Slots, went: Int64Array, into: Slots, came: Int64Array) -> Stretches:
         """Takes rows out of their partitions and puts rows into theirs."""
+        if len(out) <= 1 and len(into) <= 1:
+            part = int(came[0] if len(into) else went[0])
+            fits = len(out) == 1 or self._counts[part] < self._room[part]
+            if fits and (not len(out) or went[0] == part):
+                return self._exchange_one(part, out, into)
         parts = np.unique(np.concatenate((went, came)))
         old = self._counts[parts]
         held = self._slots[_where(self._starts[parts], old)]
@@ -144,6 +149,26 @@ class WindowPartitions:
             np.minimum.at(after, at, new[at] - within - 1)
         self._put(parts, new, held)
         return Stretches(parts, begins, new - after, old != new)
+
+    def _exchange_one(self, part: int, out: Slots, into: Slots) -> Stretches:
+        """The same for at most one row each way in one partition, by moving the rows between in place."""
+        start, old = int(self._starts[part]), int(self._counts[part])
+        held, count = self._slots[start : start + int(self._room[part])], old
+        begin = after = NOWHERE
+        if len(out):
+            begin = int((held[:old] == out[0]).argmax())
+            after = old - begin - 1
+            held[begin : old - 1] = held[begin + 1 : old]
+            count -= 1
+        if len(into):
+            place = int(self._search(into, held[:count], np.zeros(1, np.int64), np.array([count]))[0])
+            held[place + 1 : count + 1] = held[place:count]
+            held[place] = into[0]
+            begin, after = min(begin, place), min(after, count - place)
+            count += 1
+        self._counts[part] = count
+        self._pack_if_sparse()
+        return Stretches(np.array([part]), np.array([begin]), np.array([count - after]), np.array([count != old]))
 
     def _search(self, slots: Slots, held: Slots, low: Int64Array, high: Int64Array) -> Int64Array:
         """Before which of `held[low:high]` rows belong, for all rows at once. O(log partition) rounds."""
@@ -186,11 +211,12 @@ class WindowPartitions:
             if self._used > len(self._slots):
                 self._slots = grown(self._slots, self._used + (self._used >> 3))
         self._slots[_where(self._starts[parts], counts)] = slots
-        if self._used > 2 * self._total + SLACK:
-            self._pack()
+        self._pack_if_sparse()
 
-    def _pack(self) -> None:
-        """Leaves no unused places. O(n), after as many changes."""
+    def _pack_if_sparse(self) -> None:
+        """Leaves no unused places once they are many. O(n), after as many changes."""
+        if self._used <= 2 * self._total + SLACK:
+            return
         self._slots = self._slots[spans(self._starts, self._counts)]
         self._room = self._counts.copy()
         self._starts = np.cumsum(self._counts) - self._counts
