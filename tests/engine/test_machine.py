@@ -78,6 +78,14 @@ class Machine(RuleBasedStateMachine):
         self.world.refuse_session(rng)
 
     @rule(rng=seeds)
+    def edit_session(self, rng: Random) -> None:
+        self.world.edit_session(rng)
+
+    @rule(rng=randoms)
+    def tick(self, rng: Random) -> None:
+        self.world.tick(rng)
+
+    @rule(rng=seeds)
     def stall(self, rng: Random) -> None:
         self.world.stall(rng)
 
@@ -114,7 +122,7 @@ class ShortHistoryMachine(Machine):
 
 profile = settings()
 budget = settings(
-    max_examples=max(10, profile.max_examples // 2), stateful_step_count=profile.stateful_step_count * 3 // 5
+    max_examples=max(10, profile.max_examples // 8), stateful_step_count=profile.stateful_step_count // 2
 )
 TestMachine = pytest.mark.fuzz(Machine.TestCase)
 TestMachine.settings = budget

@@ -168,7 +168,7 @@ def template(parts: question.Template) -> str:
 
 
 def grouping(ask: question.Grouping) -> Grouping:
-    pivot = None if ask.pivot is None else Pivot(ask.pivot[0], tuple(map(literal, ask.pivot[1])))
+    pivot = None if ask.pivot is None else Pivot(ask.pivot[0], tuple(map(literal, ask.pivot[1] or ())))
     return Grouping(ask.by, tuple(map(aggregate, ask.aggregates)), GroupMode[ask.mode.upper()], ask.leafs, pivot)
 
 

@@ -77,7 +77,8 @@ def aggregate_of(relation: Relation, aggregate: Aggregate, rows: Sequence[Row], 
         case "join":
             return aggregate.separator.join(as_text(field.type, value) for value in values[: aggregate.limit])
         case "array":
-            return json.dumps([as_json(field.type, value) for value in values[: aggregate.limit]])
+            listed = [as_json(field.type, value) for value in values[: aggregate.limit]]
+            return json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
         case "percentile" | "median":
             return percentile(values, 0.5 if aggregate.function == "median" else aggregate.percentile)
     return plain(aggregate.function, field, values)

@@ -87,6 +87,7 @@ def spread(relation: Relation, grouping: Grouping) -> list[tuple[str, Ask | None
     if grouping.pivot is None:
         return [("", None)]
     column, values = grouping.pivot
+    assert values is not None, "the values are known before"
     kind = relation.field(column).type
     return [(f"{as_text(kind, value)}|", Compare(column, "==", value)) for value in values]
 
@@ -99,7 +100,7 @@ def narrowed(aggregate: Aggregate, only: Ask | None) -> Aggregate:
 
 def pivot_values(relation: Relation, grouping: Grouping) -> Grouping:
     """With the values that its pivot has when the query is made."""
-    if grouping.pivot is None or grouping.pivot[1]:
+    if grouping.pivot is None or grouping.pivot[1] is not None:
         return grouping
     field = relation.field(grouping.pivot[0])
     if field.type in ("enum", "bool"):

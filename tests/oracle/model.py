@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from tests.oracle.answer import answer
+from tests.oracle.answer import answer, shape_of
 from tests.oracle.asks import Definition, Key, Put, Row
 from tests.oracle.question import Question, Span
 from tests.oracle.relation import Relation
@@ -13,14 +14,18 @@ from tests.oracle.truth import holds
 
 
 class Model:
-    """All tables of a hub. A table is a dict in insertion order from key to row; `wrote` has each row's version,
-    `born` the version that last inserted a key: it tells a row from one of the same key before it."""
+    """All tables of a hub, and those that are derived by a question (`views`).
+
+    A table is a dict in insertion order from key to row; `wrote` has each row's version, `born` the version that last
+    inserted a key: it tells a row from one of the same key before it.
+    """
 
     def __init__(self) -> None:
         self.definitions: dict[str, Definition] = {}
         self.rows: dict[str, dict[Key, Row]] = {}
         self.wrote: dict[str, dict[Key, int]] = {}
         self.born: dict[str, dict[Key, int]] = {}
+        self.views: dict[str, Question] = {}
         self.now = 0
 
     def create(self, table: Definition) -> None:
@@ -107,6 +112,10 @@ class Model:
         return good
 
     def table(self, name: str) -> Relation:
+        """A table's rows in the order of insertion; those of a derived table in that of its key."""
+        if name in self.views:
+            shown = shape_of(self, self.views[name])
+            return replace(shown, key=tuple(field.name for field in shown.fields if field.name in shown.key)).by_key()
         table = self.definitions[name]
         return Relation(table.fields, table.key, list(self.rows[name].values()))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from tests.oracle.expressions import BOUND
+from tests.oracle.expressions import BOUND, divided
 from tests.oracle.relation import Overflow
 
 
@@ -42,14 +42,15 @@ def variance(values: Sequence[float]) -> float | None:
 
 
 def weighted(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Without weights there is nothing to divide by."""
+    """Rounded once; without weights there is nothing to divide by. What is not finite divides as doubles do."""
     if not pairs:
         return None
-    above = exact([float(value) * float(weight) for value, weight in pairs])
-    below = float(exact([weight for _, weight in pairs]))
-    if below == 0:
-        return None
-    return float(above) / below + 0.0
+    if all(math.isfinite(number) for pair in pairs for number in pair):
+        below = sum((Fraction(weight) for _, weight in pairs), Fraction(0))
+        above = sum((Fraction(value) * Fraction(weight) for value, weight in pairs), Fraction(0))
+        return float(above / below) if below else None
+    products = exact([float(value) * float(weight) for value, weight in pairs])
+    return divided(float(products), float(exact([weight for _, weight in pairs])))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

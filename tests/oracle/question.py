@@ -104,13 +104,13 @@ class Aggregate(Brief):
 
 @dataclass(frozen=True, repr=False)
 class Grouping(Brief):
-    """`pivot` is a column and its values."""
+    """`pivot` is a column and its values; None are those that there are when the question is asked."""
 
     by: tuple[str, ...]
     aggregates: tuple[Aggregate, ...] = ()
     mode: Mode = "flat"
     leafs: bool = False
-    pivot: tuple[str, tuple[Any, ...]] | None = None
+    pivot: tuple[str, tuple[Any, ...] | None] | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from tests.oracle.answer import origin_of, relation_of
@@ -27,20 +27,28 @@ from tests.world import questions
 from tests.world.grouped import NAMES, fresh, grouping, sortable, windowed
 from tests.world.parts import part, recent, template
 
+DEEPEST = 2
+"""So deep are sources within sources, without those of sessions."""
+
 KINDS = ("int64", "float64", "string", "bool", "timestamp")
 
 
 @dataclass
 class Scope:
-    """What can be asked of: tables, and what sessions show. A model without rows knows what a question leads to."""
+    """What can be asked of: tables, derived ones, too, and what sessions show. A model without rows knows what a
+    question leads to."""
 
     tables: Sequence[Definition]
     sessions: Mapping[str, Question]
+    views: Mapping[str, Question] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.empty = Model()
         for table in self.tables:
             self.empty.create(table)
+        self.empty.views = dict(self.views)
+        shapes = {name: self.empty.table(name).fields for name in self.views}
+        self.tables = [*self.tables, *(Definition(name, fields) for name, fields in shapes.items())]
 
     def after(self, ask: Question) -> Relation:
         """The columns that a question leads to, shown or not."""
@@ -56,7 +64,7 @@ class Scope:
         return origin_of(self.empty, origin, {name: (question, {}) for name, question in subs.items()})
 
 
-def question(rng: Random, scope: Scope, depth: int = 2) -> Question:
+def question(rng: Random, scope: Scope, depth: int = DEEPEST) -> Question:
     """One that is as deep as it may be, or a plain one of a table."""
     if rng.random() < 0.25:
         return questions.question(rng, rng.choice(scope.tables))
@@ -70,7 +78,10 @@ def question(rng: Random, scope: Scope, depth: int = 2) -> Question:
     rows = scope.after(ask)
     ask = replace(ask, filter=condition(rng, rows) if rng.random() < 0.2 + 0.15 * depth else None)
     if rng.random() < 0.4:
-        ask = replace(ask, group=grouping(rng, rows))
+        group = grouping(rng, rows)
+        if rng.random() < 0.05 and depth == DEEPEST:
+            group = replace(group, leafs=False, pivot=(rng.choice(sortable(rows.fields)).name, None))
+        ask = replace(ask, group=group)
         if rng.random() < 0.3:
             ask = replace(ask, having=condition(rng, scope.after(ask)))
     for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
@@ -217,8 +228,10 @@ def computed(rng: Random, scope: Scope, ask: Question, depth: int) -> Computed:
     on = pairs(rng, rows, other)
     if not on:
         return Computed(name, part(rng, rows.fields, "int64", 2))
-    if form < 0.85:
+    if form < 0.8:
         return Computed(name, Lookup(there, on, rng.choice(other.fields).name))
+    if form < 0.85:
+        return Computed(name, Lookup(there, on, template(rng, other.fields)))
     return Computed(name, Lookup(there, on, part(rng, other.fields, rng.choice(KINDS), 2)))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from tests.oracle.asks import Field
 from tests.oracle.part import Part
 from tests.oracle.question import Aggregate, By, Grouping, Mode, Windowed
 from tests.oracle.relation import Relation
-from tests.world.parts import part
+from tests.world.parts import LITERALS, part
 from tests.world.questions import condition
 
 NUMBERS = ("sum", "avg", "var", "stddev", "median", "percentile")
@@ -41,15 +42,23 @@ def grouping(rng: Random, relation: Relation) -> Grouping:
     for _ in range(rng.choice((1, 2, 3))):
         name = fresh(rng, [*(field.name for field in relation.fields), *(each.name for each in found)], "a")
         found.append(aggregate(rng, relation, name, rng.choice(fields)))
-    pivots = [field for field in relation.fields if field.type in ("enum", "bool") and field.name not in by]
-    if pivots and rng.random() < 0.15:
-        field = rng.choice(pivots)
-        names: tuple[str | bool, ...] = field.names if field.type == "enum" else (True, False)
-        values = tuple(rng.sample(names, rng.randint(1, len(names)))) if rng.random() < 0.5 else ()
-        return Grouping(by, tuple(found), mode, pivot=(field.name, values))
     if rng.random() < 0.25:
         found.append(over_others(rng, relation, found, by))
-    return Grouping(by, tuple(found), mode, leafs=mode == "rollup" and rng.random() < 0.4)
+    split = pivot(rng, relation, by) if rng.random() < 0.15 else None
+    return Grouping(by, tuple(found), mode, mode == "rollup" and split is None and rng.random() < 0.4, split)
+
+
+def pivot(rng: Random, relation: Relation, by: Sequence[str]) -> tuple[str, tuple[Any, ...] | None] | None:
+    """A column and some of its values. All of them, where they are declared, are what is meant when none is named."""
+    fields = [field for field in relation.fields if field.type in ("enum", "bool", "string", "int64")]
+    fields = [field for field in fields if field.name not in by]
+    if not fields:
+        return None
+    field = rng.choice(fields)
+    values: tuple[Any, ...] = field.names if field.type == "enum" else LITERALS[field.type]
+    if field.type in ("enum", "bool") and rng.random() < 0.4:
+        return field.name, None
+    return field.name, tuple(rng.sample(values, rng.randint(1, min(3, len(values)))))
 
 
 def over_others(rng: Random, relation: Relation, aggregates: Sequence[Aggregate], by: Sequence[str]) -> Aggregate:
@@ -99,10 +108,10 @@ def windowed(rng: Random, relation: Relation, name: str) -> Windowed:
     partition = tuple(field.name for field in rng.sample(fields, rng.choice((0, 1, 1, 2)) if len(fields) > 1 else 0))
     order = tuple(By(field.name, rng.random() < 0.5, rng.random() < 0.3) for field in rng.sample(fields, 1))
     if rng.random() < 0.2:
-        order = ()
+        order = ()  # all are equal, in the order of insertion
     numbers = [field.name for field in relation.fields if field.type in ("int64", "float64")]
     functions = ["row_number", "lag", "lead", "count", "min", "max", *(["sum", "avg"] * 2 if numbers else [])]
-    function = rng.choice([*functions, "rank", "dense_rank"] if order else functions)
+    function = rng.choice([*functions, "rank", "dense_rank"])
     rows = rng.choice((None, 1, 2, 3)) if function in ("sum", "avg", "count", "min", "max") else None
     column = ""
     if function in ("sum", "avg"):
