@@ -11,6 +11,7 @@ from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.expression import syntax
 from tesseract_grpc.engine.query.expression.check import check_expression
 from tesseract_grpc.engine.query.expression.parse import parse
+from tesseract_grpc.engine.query.expression.problem import BadExpression
 from tesseract_grpc.engine.query.expression.typed import Constant
 from tesseract_grpc.engine.query.filter import (
     AllOf,
@@ -55,6 +56,14 @@ def shape(node: syntax.Node) -> str:
         case syntax.Invoke(target=target, name=name, arguments=arguments):
             before = "" if target is None else f"{shape(target)}."
             return f"{before}{name}({', '.join(map(shape, arguments))})"
+        case syntax.Function(parameters=parameters, body=body):
+            return f"[{' '.join(parameters)}: {shape(body)}]"
+        case syntax.Member(target=target, name=name):
+            return f"{shape(target)}.{name}"
+        case syntax.Index(target=target, place=place):
+            return f"{shape(target)}[{shape(place)}]"
+        case syntax.Array(items=items):
+            return f"<{' '.join(map(shape, items))}>"
     return type(node).__name__
 
 
@@ -94,12 +103,30 @@ PRECEDENCE = {
     "a.f(1).g() + 1": "(a.f(1).g() + 1)",
     "a / b / 2": "((a / b) / 2)",
     "index + inner": "(index + inner)",
+    "a.f(x => x + 1).g": "a.f([x: (x + 1)]).g",
+    "a.f(x=>x?1:2, b)": "a.f([x: (x ? 1 : 2)], b)",
+    "a.f((x, y) => x || y, (b))": "a.f([x y: (x || y)], b)",
+    "a.f(( $x\n,_y )  =>\n$x)": "a.f([$x _y: $x])",
+    "a.f(() => 1)": "a.f([: 1])",
+    "a.f(x => b.g(y => x + y))": "a.f([x: b.g([y: (x + y)])])",
+    "a.f((x), y)": "a.f(x, y)",
+    "a?.b?.[0]": "a.b[0]",
+    "a?.(b)": "BAD",
+    "a?.b[0].c": "a.b[0].c",
+    "a?.5:1": "(a ? 0.5 : 1)",
+    "a ? .b : c": "BAD",
+    "[a, [b]][0] + 1": "(<a <b>>[0] + 1)",
+    "[].length": "<>.length",
 }
 
 
 @pytest.mark.parametrize("text", PRECEDENCE)
 def test_precedence(text: str) -> None:
-    assert shape(parse(text)) == PRECEDENCE[text]
+    if PRECEDENCE[text] == "BAD":
+        with pytest.raises(BadExpression):
+            parse(text)
+    else:
+        assert shape(parse(text)) == PRECEDENCE[text]
 
 
 LITERALS: dict[str, Any] = {
@@ -158,6 +185,18 @@ LOWERED: dict[str, Filter] = {
 @pytest.mark.parametrize("text", LOWERED)
 def test_conditions_become_ordinary_nodes(text: str) -> None:
     assert check_filter(Custom(text), SCHEMA) == check_filter(LOWERED[text], SCHEMA)
+
+
+def test_parameters_hide_columns_and_have_no_names() -> None:
+    texts = ["items.map(i => i + j)", "items.map(s => s + j)", "items?.map((Math) => Math + row.j)"]
+    roots = {check_expression(text, SCHEMA).root for text in texts}
+    assert len(roots) == 1
+    assert check_expression(texts[0], SCHEMA).columns == ("items", "j")
+    filters = {check_filter(Custom(text), SCHEMA) for text in texts}
+    assert len(filters) == 1
+    inner = check_expression("items.map(x => items.map(x => x + 1).length + x)", SCHEMA).root
+    assert inner == check_expression("items.map(a => items.map(b => b + 1).length + a)", SCHEMA).root
+    assert inner != check_expression("items.map(a => items.map(b => a + 1).length + a)", SCHEMA).root
 
 
 def test_the_rest_stays_an_expression() -> None:

@@ -44,7 +44,10 @@ def number_text(value: float) -> str:
         return "Infinity" if value > 0 else "-Infinity"
     if value == 0:
         return "0"
-    sign, digits, exponent = Decimal(repr(value)).as_tuple()
+    short = repr(value)
+    if "e" not in short:
+        return short.removesuffix(".0")  # where Python writes no exponent, both write the same
+    sign, digits, exponent = Decimal(short).as_tuple()
     assert isinstance(exponent, int)
     text = "".join(map(str, digits)).rstrip("0")
     point = len(digits) + exponent  # where the point stands, in digits
@@ -64,6 +67,9 @@ def fixed_text(value: float, digits: int) -> str | None:
         return None
     if not math.isfinite(value) or abs(value) >= 1e21:
         return number_text(value)
+    scaled = abs(value) * 10.0**digits
+    if scaled < 1e9 and not 0.4999 < scaled % 1 < 0.5001:
+        return format(value + 0.0, f".{digits}f")  # far from a half, all ways of rounding agree
     with localcontext() as context:
         context.prec = 400
         result = format(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP), "f")
