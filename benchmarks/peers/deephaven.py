@@ -39,7 +39,7 @@ class Deephaven(Selects, Aggregates, LiveGroups):
 
     def __init__(self, cores: int) -> None:
         super().__init__(cores)
-        _start_server(cores)
+        start_server(cores)
         from deephaven import dtypes as types
         from deephaven import input_table
 
@@ -141,7 +141,7 @@ class Deephaven(Selects, Aggregates, LiveGroups):
 
 
 @cache
-def _start_server(cores: int) -> Any:
+def start_server(cores: int) -> Any:
     """The one server of this process."""
     from deephaven_server import Server
 
