@@ -378,11 +378,11 @@ TREES = (
         tests=TREE_TESTS,
     ),
     Plant(
-        "a subtree counts for everybody above",
+        "two rows count once above",
         SHAPE,
-        "above = np.where(loose[above], np.int32(ROOT), parent[above])",
-        "above = np.where(loose[above], parent[above], parent[above])",
-        "windows of a tree show other rows after several rows moved at once",
+        "            np.add.at(size, above, gained)",
+        "            size[above] += gained",
+        "windows of a tree show other rows after several rows came below one parent",
         tests=TREE_TESTS,
     ),
     Plant(
