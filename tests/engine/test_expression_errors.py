@@ -223,7 +223,7 @@ def nested(levels: int) -> str:
 
 
 def test_limits_can_be_tightened() -> None:
-    few = ExpressionLimits(max_length=20, max_depth=3, max_nodes=5, max_cost=30)
+    few = ExpressionLimits(max_length=20, max_depth=3, max_nodes=5, max_cost=80)
     check_expression("i + j", SCHEMA, limits=few)
     check_template("${i}", SCHEMA, limits=few)
     for text in ("i".ljust(21), "((((i))))", "i+i+i+i", "items.map(x=>x*2)"):
@@ -242,7 +242,8 @@ def test_limits_are_what_they_say() -> None:
         ("-" * LIMITS.max_depth + "i", "max_expression_depth"),
         ("||".join(["b"] * LIMITS.max_nodes), "max_expression_nodes"),
         ("i".ljust(LIMITS.max_length + 1), "max_expression_length"),
-        (nested(5), "max_expression_cost"),
+        (nested(4), "max_expression_cost"),
+        ("||".join(["items.some(x => x)"] * 200), "max_expression_cost"),
         ("items.map(x => x.map(y => [" + "y, " * 400 + "y]))", "max_expression_cost"),
     ):
         with pytest.raises(LimitExceeded) as refused:

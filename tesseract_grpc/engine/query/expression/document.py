@@ -26,7 +26,7 @@ MAX_LEVELS = 100
 MAX_WRITTEN_LEVELS = 200
 """The most levels of a document that is written: functions may wrap what was read."""
 
-MAX_COMPARED = 100_000
+MAX_COMPARED = 20_000
 """The most parts of two documents that one comparison looks at."""
 
 _SHORT = 4_096
@@ -147,27 +147,40 @@ def kind(value: Document) -> type:
 
 def equal(left: Document, right: Document) -> bool | None:
     """Whether two documents are the same, deeply; null when that would take too long to find out."""
-    pairs, looked = [(left, right)], 0
-    while pairs:
-        one, other = pairs.pop()
-        if one is other:
-            continue
-        if kind(one) is not kind(other):
-            return False
-        if isinstance(one, list):
-            if len(one) != len(other):
+    return Comparison().equal(left, right)
+
+
+class Comparison:
+    """One or more comparisons that together look at no more than `MAX_COMPARED` parts; what would is null."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_COMPARED
+
+    def equal(self, left: Document, right: Document) -> bool | None:
+        """Whether two documents are the same, deeply."""
+        pairs = [(left, right)]
+        while pairs:
+            one, other = pairs.pop()
+            if one is other:
+                continue
+            if kind(one) is not kind(other):
                 return False
-            pairs.extend(zip(one, other, strict=True))
-        elif isinstance(one, dict):
-            if one.keys() != other.keys():
+            if isinstance(one, list):
+                if len(one) != len(other):
+                    return False
+                pairs.extend(zip(one, other, strict=True))
+            elif isinstance(one, dict):
+                if one.keys() != other.keys():
+                    return False
+                pairs.extend((item, other[key]) for key, item in one.items())
+            elif one != other and (one == one or other == other):
                 return False
-            pairs.extend((item, other[key]) for key, item in one.items())
-        elif one != other and (one == one or other == other):
-            return False
-        looked += 1
-        if looked + len(pairs) > MAX_COMPARED:
-            return None
-    return True
+            self.left -= 1
+            if self.left < len(pairs):
+                return None
+        return True
 
 
 def size(value: Document, most: int) -> int:

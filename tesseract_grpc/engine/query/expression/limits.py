@@ -1,8 +1,9 @@
 """How much an expression may be, and the measuring of it.
 
-Length and nesting of brackets are measured before anything else, in one pass over the text; depth, size and cost on the
-syntax tree, without recursion. Cost is what a row may have to pay: a part costs 1, a pattern and a long text more, and
-what stands in a function eight times as much for each function around it, because it is done for many items.
+Length and nesting of brackets are measured before anything else, in one pass over the text; depth, size and cost on
+the syntax tree, without recursion. Cost is what a row may have to pay: a part costs 1, a function, a pattern and a long
+text more, and what stands in a function eight times as much for each function around it, because it is done for many
+items.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class ExpressionLimits:
 
 LIMITS = ExpressionLimits()
 
-_IN_FUNCTION = 8
+_FUNCTION, _IN_FUNCTION = 100, 8
 _PATTERN, _TEXT = 8, 64
 
 
@@ -63,6 +64,8 @@ def check_tree(root: syntax.Node, field: str, limits: ExpressionLimits) -> None:
 
 
 def _weight(node: syntax.Node) -> int:
+    if isinstance(node, syntax.Function):
+        return _FUNCTION
     if isinstance(node, syntax.Pattern):
         return 1 + len(node.text) // _PATTERN
     if isinstance(node, syntax.Literal) and isinstance(node.value, str):

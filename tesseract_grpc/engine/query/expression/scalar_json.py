@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tesseract_grpc.engine.data.schema import INT64_MAX, INT64_MIN
 from tesseract_grpc.engine.query.expression.document import (
+    Comparison,
     Document,
     document_text,
     equal,
@@ -22,7 +23,7 @@ from tesseract_grpc.engine.query.expression.document import (
     text_of,
 )
 from tesseract_grpc.engine.query.expression.ordering import sort_key
-from tesseract_grpc.engine.query.expression.scalar_text import concat, parse_float, parse_int, parse_number
+from tesseract_grpc.engine.query.expression.scalar_text import MAX_TEXT, concat, parse_float, parse_int, parse_number
 from tesseract_grpc.engine.query.expression.scalar_time import from_millis, parse_time
 
 Scalar = Callable[..., Any]
@@ -168,18 +169,30 @@ def index_of(value: Document, item: Document) -> int | None:
     """The first place of an item in an array or of a text in a text, or -1."""
     if isinstance(value, str):
         return value.find(item) if isinstance(item, str) else None
-    if not isinstance(value, list):
-        return None
-    return next((place for place, each in enumerate(value) if equal(each, item)), -1)
+    return _search(value, item, range(len(value))) if isinstance(value, list) else None
 
 
 def last_index_of(value: Document, item: Document) -> int | None:
     """The last place of an item in an array or of a text in a text, or -1."""
     if isinstance(value, str):
         return value.rfind(item) if isinstance(item, str) else None
-    if not isinstance(value, list):
-        return None
-    return next((place for place in range(len(value) - 1, -1, -1) if equal(value[place], item)), -1)
+    return _search(value, item, range(len(value) - 1, -1, -1)) if isinstance(value, list) else None
+
+
+def _search(items: list[Document], item: Document, places: Iterable[int]) -> int | None:
+    """The first of the places where the item is, or -1; null when that would take too long to find out."""
+    comparison, wanted = Comparison(), kind(item)
+    compound = wanted in (list, dict)
+    for place in places:
+        each = items[place]
+        if kind(each) is not wanted:
+            continue
+        same = comparison.equal(each, item) if compound else each == item or (each != each and item != item)
+        if same is None:
+            return None
+        if same:
+            return place
+    return -1
 
 
 def includes(value: Document, item: Document) -> bool | None:
@@ -197,11 +210,15 @@ def join(value: Document, separator: str) -> str | None:
     """The items of an array as texts, with separators between them; a null item is the empty text."""
     if not isinstance(value, list):
         return None
-    texts = ["" if item is None else text_of(item) for item in value]
-    if any(text is None for text in texts):
-        return None
-    parts = [text for text in texts if text is not None]
-    return concat(*[part for text in parts for part in (separator, text)][1:])
+    texts: list[str] = []
+    length = 0
+    for item in value:
+        text = "" if item is None else text_of(item)
+        length += len(separator) + (0 if text is None else len(text))
+        if text is None or length > MAX_TEXT + len(separator):
+            return None
+        texts.append(text)
+    return separator.join(texts)
 
 
 def split(text: str, separator: str) -> list[str] | None:
