@@ -20,6 +20,7 @@ from tesseract_grpc.engine.query.source import (
     TableSource,
     Union,
 )
+from tesseract_grpc.engine.query.window_column import WindowColumn, WindowFunction
 
 LEFT = JoinKind.LEFT
 
@@ -248,6 +249,38 @@ QUERIES = {
         ),
         f"""SELECT g.*, stop, place FROM ({SUMS}) g JOIN routes r ON g.carrier = r.carrier
             WHERE g.carrier < 'UA' AND n < 4""",
+    ),
+    "places among rows, filtered from outside": Asked(
+        Query(
+            source=table(
+                "flights",
+                window_columns=(WindowColumn("place", WindowFunction.ROW_NUMBER, "", ("carrier",), (SortKey("id"),)),),
+                columns=("carrier", "delay", "place"),
+            ),
+            filter=LATE,
+            joins=(Join(TableSource("routes"), on(("carrier", "carrier")), LEFT, prefix="r_"),),
+        ),
+        """SELECT f.*, stop, r.place FROM (SELECT id, carrier, delay, row_number() OVER (PARTITION BY carrier
+           ORDER BY id) FROM flights) f LEFT JOIN routes r ON f.carrier = r.carrier WHERE delay > 0""",
+    ),
+    "sums called like what is summed": Asked(
+        Query(
+            "flights",
+            group=Grouping(("carrier",), (Aggregate("delay", "sum", "delay"),)),
+            having=Compare("delay", CompareOp.LESS, 2),
+        ),
+        "SELECT carrier, sum(delay)::BIGINT FROM flights GROUP BY carrier HAVING sum(delay) < 2",
+    ),
+    "routes that nobody flies": Asked(
+        Query(
+            "routes",
+            NullTest("f_id"),
+            joins=(
+                Join(table("flights", filter=LATE), on(("carrier", "carrier"), ("stop", "delay")), LEFT, prefix="f_"),
+            ),
+        ),
+        """SELECT r.*, id, plane, ratio, before FROM routes r LEFT JOIN (SELECT * FROM flights WHERE delay > 0) f
+           ON r.carrier = f.carrier AND stop = delay WHERE id IS NULL""",
     ),
     "columns that are hidden": Asked(
         Query(

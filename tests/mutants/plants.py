@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.expression_plants import EXPRESSIONS
 from tests.mutants.plant import Plant
+from tests.mutants.relation_plants import JOINS
 
 ORDER, WORDS = "engine/operators/order.py", "engine/operators/sort_words.py"
 FILTER, LEAF, PREDICATE = (
@@ -445,4 +446,4 @@ TREES = (
     ),
 )
 
-PLANTS = (*ORDERING, *FILTERING, *ROUTES, *STORING, *DELIVERING, *WINDOWING, *TREES, *EXPRESSIONS)
+PLANTS = (*ORDERING, *FILTERING, *ROUTES, *STORING, *DELIVERING, *WINDOWING, *TREES, *EXPRESSIONS, *JOINS)
