@@ -38,6 +38,10 @@ class Columns:
             ),
         )
 
+    def renamed(self, names: Iterable[str]) -> Columns:
+        """The columns of a result: those of the table among `names`, and others of which no more is known."""
+        return Columns(self.table, (self._columns.get(name, Column(name, "")) for name in names))
+
     def __iter__(self) -> Iterator[Column]:
         return iter(self._columns.values())
 

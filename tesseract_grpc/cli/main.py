@@ -21,6 +21,7 @@ from tesseract_grpc.cli.failure import failure_of
 
 COMMANDS = {
     "demo": "tesseract_grpc.cli.demo.command:demo",
+    "explain": "tesseract_grpc.cli.explain:explain",
     "import": "tesseract_grpc.cli.import_file:import_file",
     "query": "tesseract_grpc.cli.query:query",
     "serve": "tesseract_grpc.cli.serve:serve",

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tesseract_grpc.cli.assignment import read_assignments
 from tesseract_grpc.cli.columns import Columns
 from tesseract_grpc.cli.condition import OPERATORS, read_filters
 from tesseract_grpc.cli.sort_key import read_sort
@@ -24,6 +25,30 @@ OPTIONS = (
         help="Keep the rows with COLUMN OPERATOR VALUE; several are joined by 'and'. "
         f"Operators: {' '.join(OPERATORS)}. Or a tree as JSON.",
     ),
+    click.option("--where", metavar="EXPRESSION", help="Keep the rows for which an expression is true."),
+    click.option(
+        "--compute",
+        "computes",
+        multiple=True,
+        metavar="NAME=EXPRESSION",
+        help="Add a column that is worked out for each row, for example 'worth=price * qty'.",
+    ),
+    click.option(
+        "--group-by",
+        "groups",
+        multiple=True,
+        metavar="NAMES",
+        help="Make one row of all rows with equal values in these columns; commas join several.",
+    ),
+    click.option(
+        "--aggregate",
+        "aggregates",
+        multiple=True,
+        metavar="NAME=FUNCTION",
+        help="Add to each group, for example 'n=count' or 'total=sum(price * qty)'.",
+    ),
+    click.option("--having", metavar="EXPRESSION", help="Keep the groups for which an expression is true."),
+    click.option("--rollup", is_flag=True, help="With --group-by: the groups on every level, as a tree."),
     click.option(
         "--sort",
         "sorts",
@@ -44,6 +69,12 @@ class Question:
     """What the command line asks for, before it is known what the table's columns are."""
 
     filters: tuple[str, ...]
+    where: str | None
+    computes: tuple[str, ...]
+    groups: tuple[str, ...]
+    aggregates: tuple[str, ...]
+    having: str | None
+    rollup: bool
     sorts: tuple[str, ...]
     names: tuple[str, ...]
     offset: int
@@ -51,21 +82,53 @@ class Question:
 
     @property
     def asks(self) -> bool:
-        """Whether it says more than which rows of the order to show."""
-        return bool(self.filters or self.sorts or self.names)
+        """Whether it says more than which rows and columns of the order to show."""
+        texts = (self.filters, self.where, self.computes, self.groups, self.aggregates, self.having, self.rollup)
+        return any(texts) or bool(self.sorts)
 
     def chosen(self, columns: Columns) -> tuple[str, ...]:
         """The columns to show, in order; empty for all."""
-        names = [name.strip() for part in self.names for name in part.split(",")]
-        return tuple(dict.fromkeys(columns.find(name, "--columns").name for name in names))
+        known = self._result(columns)
+        return tuple(dict.fromkeys(known.find(name, "--columns").name for name in _split(self.names)))
 
     def query(self, columns: Columns) -> dict[str, Any]:
         """The arguments of the client's `query` and `create_session`."""
-        return {
-            "filter": read_filters(self.filters, columns),
-            "sort": read_sort(self.sorts, columns),
+        filters: list[Any] = [*read_filters(self.filters, columns)]
+        if self.where is not None:
+            filters.append({"type": "custom", "value": self.where})
+        asked: dict[str, Any] = {
+            "filter": filters,
+            "sort": read_sort(self.sorts, self._result(columns)),
             "columns": list(self.chosen(columns)),
+            "computed": read_assignments(self.computes, "--compute"),
         }
+        if self.groups or self.aggregates:
+            asked["group_by"] = self._by(columns)
+            asked["aggregates"] = read_assignments(self.aggregates, "--aggregate")
+            asked["mode"] = "rollup" if self.rollup else "flat"
+            asked["having"] = self.having
+        elif self.rollup or self.having is not None:
+            raise click.UsageError("--rollup and --having need --group-by or --aggregate")
+        return asked
+
+    def _by(self, columns: Columns) -> list[str]:
+        """The columns that make groups."""
+        known = columns.renamed([*(column.name for column in columns), *read_assignments(self.computes, "--compute")])
+        return [known.find(name, "--group-by").name for name in _split(self.groups)]
+
+    def _result(self, columns: Columns) -> Columns:
+        """The columns that a sort and a choice may name: those of the groups, or of the rows."""
+        if self.groups or self.aggregates:
+            level = ["level"] if self.rollup else []
+            aggregates = read_assignments(self.aggregates, "--aggregate")
+            return columns.renamed([*level, *self._by(columns), *aggregates])
+        computed = read_assignments(self.computes, "--compute")
+        return columns.renamed([*(column.name for column in columns), *computed])
+
+
+def _split(texts: tuple[str, ...]) -> list[str]:
+    """Names with commas between them."""
+    return [name.strip() for part in texts for name in part.split(",")]
 
 
 def with_question(command: Command) -> Command:

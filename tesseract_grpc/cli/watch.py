@@ -70,7 +70,7 @@ def _find(hub: EventHorizon, name: str, question: Question, insist: bool) -> Wat
         except NotFound:
             pass
         else:
-            if question.filters or question.sorts:
+            if question.asks:
                 raise click.UsageError(
                     f'"{name}" is a session and has its own filter and order; --table means the table "{name}"'
                 )

@@ -22,8 +22,11 @@ from ..core.names import hub_name, session_name, table_name
 from ..core.plans import Plan, plan_of
 from ..core.queries import QueryParts, SourceLike, query_of, source_of
 from ..core.request_id import new_request_id
+from ..core.rows import Rows
 from ..core.schema import ColumnDict, columns_of
+from ..core.windows import Nodes, window_of
 from ..core.writes import TableLike, WriteBatch, WriteResult
+from .query import run_query
 from .rpc import Rpc
 from .session import Session
 from .tesseract import Tesseract
@@ -184,6 +187,23 @@ class EventHorizon:
             parent=hub_name(self._hub), session_id=id or "", session=definition, request_id=new_request_id()
         )
         return Session(self._rpc, (self._rpc.call(self._rpc.sessions.CreateSession, request)).session)
+
+    def query(
+        self,
+        *,
+        table: TableLike | None = None,
+        source: SourceLike | None = None,
+        start: int = 0,
+        limit: int | None = None,
+        depth: int | None = None,
+        expand: Nodes = None,
+        collapse: Nodes = None,
+        min_version: int = 0,
+        **parts: Unpack[QueryParts],
+    ) -> Rows:
+        """The rows that a query has now, all of one version; its parts are as in `create_session`."""
+        query = query_of(self._hub, {"table": table, "source": source, **parts})
+        return run_query(self._rpc, query, window_of(start, limit, depth, expand, collapse), min_version)
 
     def explain(
         self, *, table: TableLike | None = None, source: SourceLike | None = None, **parts: Unpack[QueryParts]

@@ -8,7 +8,7 @@ from typing import Any, Literal, Unpack, overload
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from tesseract_grpc._proto.tesseract.v1 import query_pb2, session_service_pb2, table_service_pb2
+from tesseract_grpc._proto.tesseract.v1 import query_pb2, session_service_pb2
 
 from ..core.aggregates import AggregatesLike
 from ..core.arguments import duration_of
@@ -28,6 +28,7 @@ from ..core.windows import Nodes, WindowLike, watch_window_of, window_of
 from ..core.writes import TableLike
 from .handlers import Handler
 from .mirror import Mirror
+from .query import run_query
 from .rpc import Rpc
 from .watch import Watch
 
@@ -146,11 +147,7 @@ class Session:
             return self.get_data(return_tree=True) if grouped else (self.get_data()).to_list()
         words = {"source": self, "group_by": group_by, "aggregates": aggregates, "mode": "rollup"}
         query = query_of(self._rpc.connection.hub, {**words, "include_leafs": include_leafs})
-        request = table_service_pb2.QueryStreamRequest(parent=hub_name(self._rpc.connection.hub), query=query)
-        pages = Pages()
-        for page in self._rpc.stream(self._rpc.tables.QueryStream, request):
-            pages.take(page)
-        return by_level(pages.rows())
+        return by_level(run_query(self._rpc, query, window_of()))
 
     # --- edits
 

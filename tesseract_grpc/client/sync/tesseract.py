@@ -16,9 +16,9 @@ from ..core.errors import invalid
 from ..core.expressions import ExpressionCheck, expression_check
 from ..core.filters import FilterLike
 from ..core.info import TableInfo
-from ..core.names import hub_name, id_of
+from ..core.names import id_of
 from ..core.queries import MoreParts, query_of
-from ..core.reads import PAGE_ROWS, Pages, rows_by_key
+from ..core.reads import rows_by_key
 from ..core.rows import Row, Rows
 from ..core.schema import Schema, index_of
 from ..core.sorts import SortLike
@@ -27,6 +27,7 @@ from ..core.windows import Nodes, window_of
 from ..core.writes import Condition, IngestResult, WriteBatch, WriteResult
 from .handlers import Handler
 from .ingest import DEFAULT_BATCH_ROWS, DEFAULT_IN_FLIGHT, Ingest, IngestKind
+from .query import run_query
 from .rpc import Rpc
 from .table_events import TableEvents
 from .watch import Watch
@@ -180,20 +181,7 @@ class Tesseract:
         tree, `depth`, `expand` and `collapse` say which nodes are open."""
         said = {"table": self, "filter": filter, "columns": columns, "sort": sort, **parts}
         query = query_of(self._hub, said)
-        window = window_of(start, limit, depth, expand, collapse)
-        pages = Pages()
-        if limit is not None and limit <= PAGE_ROWS:
-            request = table_service_pb2.QueryRequest(
-                parent=hub_name(self._hub), query=query, window=window, min_version=min_version
-            )
-            pages.take(self._rpc.call(self._rpc.tables.Query, request))
-            return pages.rows()
-        many = table_service_pb2.QueryStreamRequest(
-            parent=hub_name(self._hub), query=query, window=window, min_version=min_version
-        )
-        for page in self._rpc.stream(self._rpc.tables.QueryStream, many):
-            pages.take(page)
-        return pages.rows()
+        return run_query(self._rpc, query, window_of(start, limit, depth, expand, collapse), min_version)
 
     def count(self, filter: FilterLike | None = None, *, min_version: int = 0) -> int:
         """How many rows satisfy a filter."""
