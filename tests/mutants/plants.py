@@ -426,7 +426,7 @@ TREES = (
         "        if not renamed.any():",
         "        if renamed.size:",
         "a row of a rollup that changed its group is told under the name of the old one",
-        tests=("tests/engine/test_rollup_derivers.py",),
+        tests=("tests/engine/test_rollup.py::test_a_row_that_changes_its_group_moves_below_another",),
     ),
     Plant(
         "an empty cell keeps its value",
