@@ -113,6 +113,9 @@ def by_extreme(relation: Relation, aggregate: Aggregate, taken: Sequence[Taken])
 
 
 def as_json(kind: str, value: Any) -> Any:
+    """A value in JSON, which knows no whole doubles and nothing that is not a number."""
     if kind == "json":
         return json.loads(value)
+    if kind == "float64":
+        return None if not math.isfinite(value) else int(value) if value == int(value) else value
     return as_text(kind, value) if kind == "timestamp" else value

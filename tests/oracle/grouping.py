@@ -11,7 +11,7 @@ from tests.oracle.asks import AllOf, Ask, Compare, Field, Row
 from tests.oracle.expressions import as_text, evaluate
 from tests.oracle.part import Part
 from tests.oracle.question import Aggregate, Grouping
-from tests.oracle.relation import Relation, names_of, same_key
+from tests.oracle.relation import Relation, derived, names_of, same_key
 
 
 def grouped(relation: Relation, grouping: Grouping, now: int) -> Relation:
@@ -32,7 +32,7 @@ def grouped(relation: Relation, grouping: Grouping, now: int) -> Relation:
         key += [name for name in relation.key if name not in grouping.by]
         found += [{**row, "level": len(grouping.by) + 1} for row in relation.rows]
     rows = [{field.name: row.get(field.name) for field in fields} for row in found]
-    return Relation(fields, tuple(key), rows).by_key()
+    return derived(fields, set(key), rows)
 
 
 def key_fields(relation: Relation, grouping: Grouping) -> list[Field]:

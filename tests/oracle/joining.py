@@ -10,7 +10,7 @@ from tests.oracle.asks import Field, Row
 from tests.oracle.expressions import as_text, evaluate
 from tests.oracle.part import Part
 from tests.oracle.question import Computed, Join, Lookup, Origin, Template
-from tests.oracle.relation import Relation, names_of, same_key
+from tests.oracle.relation import Relation, derived, names_of, same_key
 
 Find = Callable[[Origin], Relation]
 
@@ -36,9 +36,9 @@ def joined(rows: Relation, join: Join, find: Find) -> Relation:
         hits = hits or ([dict.fromkeys(field.name for field in other.fields)] if join.left else [])
         found += [row | {new: hit[name] for name, new in pairs} for hit in hits]
     fields = [replace(other.field(name), name=new, key=name in named) for name, new in pairs]
-    key = (*rows.key, *(join.prefix + name for name in named))
-    result = Relation((*rows.fields, *fields), key, found)
-    return result if single else result.by_key()
+    if single:
+        return replace(rows, fields=(*rows.fields, *fields), rows=found)
+    return derived((*rows.fields, *fields), {*rows.key, *(join.prefix + name for name in named)}, found)
 
 
 def together(relations: Sequence[Relation], branch: str) -> Relation:
@@ -49,7 +49,7 @@ def together(relations: Sequence[Relation], branch: str) -> Relation:
         for number, relation in enumerate(relations)
         for row in relation.rows
     ]
-    return Relation((Field(branch, "int64", key=True), *first.fields), (branch, *first.key), rows).by_key()
+    return derived((Field(branch, "int64", key=True), *first.fields), {branch, *first.key}, rows)
 
 
 def with_computed(rows: Relation, column: Computed, find: Find, now: int) -> Relation:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tests.oracle.answer import answer, shape_of
 from tests.oracle.asks import Definition, Key, Put, Row
 from tests.oracle.question import Question, Span
-from tests.oracle.relation import Relation
+from tests.oracle.relation import Relation, derived
 from tests.oracle.rows import Refused, begun, changed, computed
 from tests.oracle.truth import holds
 
@@ -115,7 +114,7 @@ class Model:
         """A table's rows in the order of insertion; those of a derived table in that of its key."""
         if name in self.views:
             shown = shape_of(self, self.views[name])
-            return replace(shown, key=tuple(field.name for field in shown.fields if field.name in shown.key)).by_key()
+            return derived(shown.fields, set(shown.key), shown.rows)
         table = self.definitions[name]
         return Relation(table.fields, table.key, list(self.rows[name].values()))
 

@@ -21,11 +21,13 @@ class Overflow(Exception):
 
 @dataclass(frozen=True)
 class Relation:
-    """What a table, or a step of a query, holds. `key` names the columns that name a row, in their order."""
+    """What a table, or a step of a query, holds. `key` names the columns that name a row, in their order. Rows stand in
+    the order of insertion, or if they are `derived` in that of their key."""
 
     fields: tuple[Field, ...]
     key: tuple[str, ...]
     rows: list[Row]
+    derived: bool = False
 
     def field(self, name: str) -> Field:
         return next(field for field in self.fields if field.name == name)
@@ -41,7 +43,7 @@ class Relation:
             return self
         names = [*(name for name in self.key if name not in columns), *columns]
         rows = [{name: row[name] for name in names} for row in self.rows]
-        return Relation(tuple(self.field(name) for name in names), self.key, rows)
+        return replace(self, fields=tuple(self.field(name) for name in names), rows=rows)
 
     def sorted(self, sort: Iterable[By]) -> list[Row]:
         """In the order that was asked for, ties by key; in their own order when none was."""
@@ -65,6 +67,11 @@ class Relation:
     def value(self, of: str | Part, row: Row, now: int) -> Any:
         """A column or an expression of a row."""
         return row[of] if isinstance(of, str) else evaluate(of, row, names_of(self.fields), now)
+
+
+def derived(fields: tuple[Field, ...], key: set[str], rows: list[Row]) -> Relation:
+    """Rows that have a key of their own: its columns stand in the order of all columns."""
+    return Relation(fields, tuple(field.name for field in fields if field.name in key), rows, True).by_key()
 
 
 def names_of(fields: Iterable[Field]) -> dict[str, tuple[str, ...]]:
