@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tesseract_grpc.engine.data.commit import Write, WriteKind
 from tesseract_grpc.engine.data.delta import RemoveReason
+from tesseract_grpc.engine.data.errors import LimitExceeded
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
@@ -197,6 +198,16 @@ def test_closed_branches_cost_nothing() -> None:
     for watch in watches:
         watch.take()
     assert (tree.placed - placed, tree.pages.listed - listed) == (0, 5)
+
+
+def test_too_many_levels_are_refused() -> None:
+    names = tuple(f"c{number}" for number in range(33))
+    columns = (ColumnSchema("id", DataType.INT64, primary_key=True), *(ColumnSchema(n, DataType.BOOL) for n in names))
+    hub = Hub(epoch="test")
+    hub.create_table("wide", TableSchema(columns))
+    assert hub.query(Query("wide", group=Grouping(names[:32], (), GroupMode.ROLLUP))).total_count == 0
+    with pytest.raises(LimitExceeded):
+        hub.query(Query("wide", group=Grouping(names, (), GroupMode.ROLLUP)))
 
 
 def test_equal_levels_are_shared_between_sessions() -> None:

@@ -90,12 +90,13 @@ class Planner:
         self.scope = Scope(query)
         stage = self.rows(query, permanent)
         table = stage.source.table
-        sort = query.sort
+        sort, limits = query.sort, self.limits
         if not sort and table.keyed_order:
             # What is derived has no order of its own that a fresh evaluation would repeat: it stands in that of its
-            # keys.
+            # keys, however many they are.
             sort = tuple(SortKey(column.name) for column in table.schema.key_columns)
-        plan = plan_rows(stage.where, query.columns or stage.shown, sort, table.schema, self.limits)
+            limits = replace(limits, max_sort_keys=max(limits.max_sort_keys, len(sort)))
+        plan = plan_rows(stage.where, query.columns or stage.shown, sort, table.schema, limits)
         plan = replace(plan, tree=tree_of(query, stage))
         stage.see(query.columns, "query.columns")
         stage.see([key.column for key in query.sort], "query.sort")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
+from tesseract_grpc.engine.data.errors import InvalidRequest, LimitExceeded, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.live.resolve_computed import column_of, compute
 from tesseract_grpc.engine.live.resolve_pivot import Pivoted, pivoted, renamed, spread
@@ -34,6 +34,9 @@ from tesseract_grpc.engine.query.query import plan_filter
 
 if TYPE_CHECKING:
     from tesseract_grpc.engine.live.resolve import Planner
+
+MOST_LEVELS = 32
+"""The most columns of a rollup: each is a grouping of all rows."""
 
 _EXPRESSION = "expression"
 _ORDERED_BY_VALUE = frozenset(("min_by", "max_by"))
@@ -60,6 +63,13 @@ def _check(stage: Stage, grouping: Grouping) -> None:
             Reason.MALFORMED_REQUEST,
             "include_leafs needs the mode ROLLUP, which makes a tree",
             field=f"{_FIELD}.include_leafs",
+        )
+    if grouping.mode is GroupMode.ROLLUP and len(grouping.by) > MOST_LEVELS:
+        raise LimitExceeded(
+            Reason.LIMIT_EXCEEDED,
+            f"a rollup by {len(grouping.by)} columns; the limit is {MOST_LEVELS}",
+            field=f"{_FIELD}.by",
+            metadata={"limit": "max_rollup_columns", "maximum": str(MOST_LEVELS)},
         )
     names = [*grouping.by, *(aggregate.name for aggregate in grouping.aggregates)]
     if grouping.mode is not GroupMode.FLAT:
