@@ -241,7 +241,7 @@ REFUSED = [
     (Aggregate("y", "mode", "i"), Reason.MALFORMED_REQUEST, "at.function"),
     (Aggregate("y", "sum", "k"), Reason.UNKNOWN_COLUMN, "at.column"),
     (Aggregate("y", "weighted_avg", "i"), Reason.MALFORMED_REQUEST, "at.weight"),
-    (Aggregate("y", "weighted_avg", "i", weight="s"), Reason.WRONG_TYPE, "s"),
+    (Aggregate("y", "weighted_avg", "i", weight="s"), Reason.WRONG_TYPE, "at.weight"),
     (Aggregate("y", "sum", "i", weight="i"), Reason.MALFORMED_REQUEST, "at.weight"),
     (Aggregate("y", "min_by", "i"), Reason.MALFORMED_REQUEST, "at.order_by"),
     (Aggregate("y", "max_by", "i", order_by="j"), Reason.WRONG_TYPE, "at.order_by"),

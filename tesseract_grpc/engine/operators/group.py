@@ -11,9 +11,11 @@ out from values.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,18 +38,21 @@ from tesseract_grpc.engine.data.errors import InvalidRequest, OutOfRange, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch
-from tesseract_grpc.engine.operators.aggregate.arrays import distinct
+from tesseract_grpc.engine.operators.aggregate.arrays import capacity_for, distinct, grown
 from tesseract_grpc.engine.operators.aggregate.contract import AggregateState
 from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
 from tesseract_grpc.engine.operators.aggregate.make import aggregate_column, inputs_of, make_state
+from tesseract_grpc.engine.operators.aggregate.state import BLOCK
 from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
 from tesseract_grpc.engine.operators.group_keys import GroupKeys
+from tesseract_grpc.engine.operators.writing import BY_SLOT
 from tesseract_grpc.engine.query.grouping import Grouping
 
 Numbers = NDArray[np.int64]
 Rows = NDArray[np.intp]
 Positions = tuple[int, ...]
 _NO_ROW = -1
+_FEW = 1 << 15  # groups whose numbers fit two bytes
 
 
 def group_schema(grouping: Grouping, schema: TableSchema) -> TableSchema:
@@ -100,8 +105,11 @@ class GroupOperator:
         self._first_value = max(1, len(self.by))  # the position of the first aggregate in the derived table
         self._share_texts()
         self._by_mask = np.uint64(sum({column_bit(position) for position in self.by}))
+        # By number of group: how many rows it has, and the version at which it vanished last.
         self._members: Numbers = np.zeros(16, np.int64)
-        self._group_of: NDArray[np.int32] = np.full(16, _NO_ROW, np.int32)
+        self._left: Numbers = np.zeros(16, np.int64)
+        self._vanished: deque[tuple[int, Numbers]] = deque()
+        self._group_of: NDArray[np.signedinteger[Any]] = np.full(16, _NO_ROW, np.int16)  # by slot
 
     @property
     def reads(self) -> frozenset[int]:
@@ -129,36 +137,62 @@ class GroupOperator:
             return self._hydrate(version)
 
     def _hydrate(self, version: int) -> int:
-        slots = self.filter.hydrate()
-        everything = len(slots) == self.source.high_water
-        rows: Slots | slice = slice(0, len(slots)) if everything else slots  # views instead of copies
+        slots = self._input()
+        count = self.source.high_water if slots is None else len(slots)
+        blockwise, whole = self._in_blocks(True), self._in_blocks(False)
         self._make_room()
+        # Block by block through all columns and states, so that each block is read from memory once.
+        for start in range(0, count, BLOCK):
+            stop = min(start + BLOCK, count)
+            rows: Slots | slice = slice(start, stop) if slots is None else slots[start:stop]  # views instead of copies
+            grouped = Grouped(self._numbered(rows, stop - start))
+            grouped.count_into(self._members, 1)
+            self._group_of[rows] = grouped.groups
+            self._enter(blockwise, grouped, rows)
+        if whole:
+            rows = slice(0, count) if slots is None else slots
+            slots = np.arange(count, dtype=np.int32) if slots is None else slots
+            self._enter(whole, Grouped(self._group_of[rows].astype(np.int64), slots), rows)
+        self._put_out(Transaction(self.table, version, BY_SLOT, CommitLimits()), np.arange(self.keys.count), version)
+        return self.filter.examined
+
+    def _input(self) -> Slots | None:
+        """The rows of the input; None for all slots up to the high-water mark."""
+        if self.filter.predicate.always and self.source.dense:
+            self.filter.examined = self.source.row_count
+            return None
+        return self.filter.hydrate()
+
+    def _in_blocks(self, blockwise: bool) -> dict[Positions, list[AggregateState]]:
+        """The states that take in a table block by block, or those that want all rows at once."""
+        found = {read: [s for s in states if s.in_blocks is blockwise] for read, states in self._by_inputs.items()}
+        return {read: states for read, states in found.items() if states}
+
+    def _numbered(self, rows: Slots | slice, count: int) -> Numbers:
+        """The groups of rows, of which new ones come to be."""
         columns = self.source.columns
-        numbers = self.keys.numbers([stored_at(columns[p], rows) for p in self.by], len(slots), add=True)
-        self._make_room()
-        self._group_of[rows] = numbers
-        self._members += np.bincount(numbers, minlength=len(self._members))
-        grouped = Grouped(numbers, slots)
-        values = {position: stored_at(columns[position], rows) for position in frozenset().union(*self.arguments)}
-        for read, states in self._by_inputs.items():
-            inputs = [values[position] for position in read]
+        numbers = self.keys.numbers([stored_at(columns[p], rows) for p in self.by], count, add=True)
+        if self.keys.count > len(self._members):
+            self._make_room()
+        return numbers
+
+    def _enter(self, wanted: dict[Positions, list[AggregateState]], grouped: Grouped, rows: Slots | slice) -> None:
+        columns = self.source.columns
+        values: dict[int, Stored] = {}
+        for read, states in wanted.items():
+            inputs = [values.setdefault(position, stored_at(columns[position], rows)) for position in read]
             for state in states:
                 state.enter(grouped, inputs)
-        self._put_out(
-            Transaction(self.table, version, _NoSelector(), CommitLimits()), np.arange(self.keys.count), version
-        )
-        return self.filter.examined
 
     def _make_room(self) -> None:
         capacity = len(self.source.alive)
         if capacity > len(self._group_of):
-            grown = np.full(capacity, _NO_ROW, np.int32)
-            grown[: len(self._group_of)] = self._group_of
-            self._group_of = grown
+            self._group_of = grown(self._group_of, capacity, _NO_ROW)
         if self.keys.count > len(self._members):
-            known = len(self._members)
-            self._members = np.resize(self._members, self.keys.count + (self.keys.count >> 1))
-            self._members[known:] = 0
+            capacity = capacity_for(len(self._members), self.keys.count)
+            self._members, self._left = grown(self._members, capacity), grown(self._left, capacity)
+            if self.keys.count > _FEW and self._group_of.dtype == np.int16:
+                self._group_of = self._group_of.astype(np.int32)
         for state in self.states:
             state.reserve(len(self._members))
 
@@ -173,16 +207,15 @@ class GroupOperator:
             return self._apply(changes[0], version)
 
     def _apply(self, change: Delta, version: int) -> Delta:
+        self._reclaim()
         self._make_room()
-        columns = self.source.columns
         inserted, removed, updated = change.inserted, change.removed, change.updated
-        came = self.keys.numbers([stored_at(columns[p], inserted) for p in self.by], len(inserted), add=True)
+        came = self._numbered(inserted, len(inserted))
         went = self._group_of[removed].astype(np.int64)
         was = self._group_of[updated].astype(np.int64)
         now = was
         if self._by_mask and (change.changed & self._by_mask).any():
-            now = self.keys.numbers([stored_at(columns[p], updated) for p in self.by], len(updated), add=True)
-        self._make_room()
+            now = self._numbered(updated, len(updated))
         self._group_of[removed] = _NO_ROW
         self._group_of[inserted] = came
         self._group_of[updated] = now
@@ -205,7 +238,7 @@ class GroupOperator:
                 state.enter(entering, new)
         if now is not was:
             touched += (was, now)
-        transaction = Transaction(self.table, version, _NoSelector(), CommitLimits())
+        transaction = Transaction(self.table, version, BY_SLOT, CommitLimits())
         self._put_out(transaction, distinct(np.concatenate(touched)), version)
         return transaction.finish()
 
@@ -281,6 +314,9 @@ class GroupOperator:
         gone = slots[empty & (slots >= 0)]
         if len(gone):
             transaction.erase(np.sort(gone))
+        if len(dead) and self.by:
+            self._left[dead] = version
+            self._vanished.append((version, dead))
         stays = (~empty & (slots >= 0)).nonzero()[0]
         if len(stays):
             transaction.store(slots[stays], self._results(touched[stays]))
@@ -289,6 +325,15 @@ class GroupOperator:
             values = self._results(born)
             values.update(enumerate(self._key_values(born)))
             transaction.placed(self.table.place_rows(born, values, version))
+
+    def _reclaim(self) -> None:
+        """Gives the numbers back of groups that vanished and whose removal history has forgotten. O(numbers)."""
+        while self._vanished and self._vanished[0][0] <= self.table.changelog.since:
+            version, numbers = self._vanished.popleft()
+            # A group that came back keeps its number; one that vanished again is told of later.
+            numbers = numbers[(self._members[numbers] == 0) & (self._left[numbers] == version)]
+            if len(numbers):
+                self.keys.forget(numbers)
 
     def _key_values(self, numbers: Numbers) -> Sequence[Stored]:
         return self.keys.values(numbers) if self.by else [(np.ones(len(numbers), np.bool_), None)]
@@ -334,20 +379,10 @@ class GroupOperator:
 
     def memory_bytes(self) -> int:
         """The memory held beside the derived table, in bytes."""
-        own = self._members.nbytes + self._group_of.nbytes + self.keys.memory_bytes()
+        own = self._members.nbytes + self._left.nbytes + self._group_of.nbytes + self.keys.memory_bytes()
         return own + sum(state.memory_bytes() for state in self.states)
 
     def check(self) -> None:
         """Proves that the rows of the input, and no others, are in groups."""
         slots = self.filter.hydrate()
         assert np.array_equal(np.sort(slots), (self._group_of[: self.source.high_water] >= 0).nonzero()[0])
-
-
-class _NoSelector:
-    """Derived tables are written by operators, which use no filters."""
-
-    def rows(self, filter: object) -> Slots:
-        raise AssertionError("an operator deletes by slot")
-
-    def matching(self, filter: object, slots: Slots) -> NDArray[np.bool_]:
-        raise AssertionError("an operator writes without conditions")

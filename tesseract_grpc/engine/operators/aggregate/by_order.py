@@ -42,6 +42,7 @@ class Insertion(Protocol):
 class OrderedState(State):
     """Rows in order. The inputs are the values, and what orders them where that is a column."""
 
+    in_blocks = False
     nulls_last = True  # otherwise rows whose order is null are left out
 
     def __init__(self, column: Column, order: Column | None, relation: Insertion) -> None:

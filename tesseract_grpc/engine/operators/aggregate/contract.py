@@ -72,6 +72,10 @@ class AggregateState(Protocol):
         """The type of the results."""
 
     @property
+    def in_blocks(self) -> bool:
+        """Whether many rows may as well come block by block; otherwise it costs less to take them in at once."""
+
+    @property
     def dictionary(self) -> Dictionary | None:
         """What the results are codes into, where they are texts."""
 

@@ -18,6 +18,7 @@ class RowCount:
 
     type = DataType.INT64
     dictionary = None
+    in_blocks = True
 
     def __init__(self) -> None:
         self.counts: Int64Array = np.zeros(0, np.int64)

@@ -23,6 +23,7 @@ class DistinctCount(State):
     """The number of different values; never null."""
 
     type = DataType.INT64
+    in_blocks = False
 
     def __init__(self, column: Column) -> None:
         super().__init__((column,))

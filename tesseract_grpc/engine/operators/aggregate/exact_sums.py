@@ -94,12 +94,13 @@ class ExactSums:
         top = level
         while True:
             scale = self._anchor + _WIDTH * level - shift
-            digits = _scaled(rest, -scale)
-            np.trunc(digits, out=digits)
+            scaled = _scaled(rest, -scale)
+            digits = np.trunc(scaled)
             self._put(self._level(level), groups, digits, sign)
-            np.subtract(rest, _scaled(digits, scale), out=digits)
-            rest = digits
-            if not rest.any():
+            if scale <= 0 and (digits == scaled).all():  # scaling up loses nothing, so nothing is left
+                return
+            rest = rest - _scaled(digits, scale)
+            if scale > 0 and not rest.any():
                 return
             if level < top:  # two levels hold nearly all values; what is left of a few is not worth whole passes
                 left = rest.nonzero()[0]

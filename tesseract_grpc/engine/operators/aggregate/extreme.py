@@ -11,16 +11,20 @@ extremes' labels are read again from the codes that the groups keep.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.order import label_generation
-from tesseract_grpc.engine.data.schema import Scalar
+from tesseract_grpc.engine.data.schema import DataType, Scalar
 from tesseract_grpc.engine.data.vector import AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, distinct, grown
 from tesseract_grpc.engine.operators.aggregate.comparable import comparable, comparable_one, restored, restored_one
 from tesseract_grpc.engine.operators.aggregate.state import ColumnState, Present, masked
+
+_FAR_MORE = 4  # times as many rows as groups
 
 
 class _Extreme(ColumnState):
@@ -29,6 +33,8 @@ class _Extreme(ColumnState):
     _least: bool  # whether it is the least value or the greatest
     _reach: np.ufunc  # the more extreme of two numbers
     _reaches: np.ufunc  # whether a number is at least as extreme as another
+    _beyond: np.ufunc  # whether a number is less extreme than another
+    _farthest: Callable[[AnyArray], AnyArray]  # the least extreme of some numbers, NaN where one is
     _nothing: int  # the number that every other reaches
 
     def __init__(self, column: Column) -> None:
@@ -55,6 +61,8 @@ class _Extreme(ColumnState):
             self._generation = label_generation(self.column)
 
     def _add(self, groups: Groups, values: AnyArray) -> None:
+        if self.type is DataType.FLOAT64 and len(groups) > _FAR_MORE * len(self._extremes):
+            groups, values = self._near(groups, values)
         numbers = comparable(self.column, values)
         self._follow_labels()
         before = self._extremes.take(groups)
@@ -69,6 +77,19 @@ class _Extreme(ColumnState):
         np.add.at(self._holders, held, 1)
         if self._codes is not None:
             self._codes[held] = values[holding]
+
+    def _near(self, groups: Groups, values: AnyArray) -> tuple[Groups, AnyArray]:
+        """The rows, without most of those that do not reach the extremes.
+
+        Doubles are compared as they are, first with the least extreme of all extremes, then with that of their group;
+        where one side is NaN, which stands for an empty group, too, this does not tell, and the row is kept.
+        """
+        known = restored(self.type, self._extremes[self.counts > 0])
+        rows = (~self._beyond(values, self._farthest(known))).nonzero()[0]
+        if len(rows) < len(groups):
+            groups, values = groups.take(rows), values.take(rows)
+        rows = (~self._beyond(values, restored(self.type, self._extremes).take(groups))).nonzero()[0]
+        return groups.take(rows), values.take(rows)
 
     def _remove(self, groups: Groups, values: AnyArray) -> None:
         numbers = comparable(self.column, values)
@@ -147,6 +168,8 @@ class Minimum(_Extreme):
     _least = True
     _reach = np.minimum
     _reaches = np.less_equal
+    _beyond = np.greater
+    _farthest = staticmethod(np.max)
     _nothing = 2**63 - 1
 
 
@@ -156,4 +179,6 @@ class Maximum(_Extreme):
     _least = False
     _reach = np.maximum
     _reaches = np.greater_equal
+    _beyond = np.less
+    _farthest = staticmethod(np.min)
     _nothing = -(2**63)

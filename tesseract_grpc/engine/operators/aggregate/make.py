@@ -95,11 +95,13 @@ def _check_second(aggregate: Aggregate, function: AggregateFunction, schema: Tab
         if not name:
             continue
         column = schema.column(name, field=f"{field}.{part}")
-        if part == "weight":
-            result_type(function, column)
-        elif column.type is DataType.JSON:
+        if part == "weight" and not column.type.is_number:
+            problem = wrong_type(function, column, "its weight is INT64 or FLOAT64")
+        elif part == "order_by" and column.type is DataType.JSON:
             problem = wrong_type(function, column, "JSON values have no order")
-            raise InvalidRequest(problem.reason, problem.message, field=f"{field}.{part}", hint="order by another one")
+        else:
+            continue
+        raise InvalidRequest(problem.reason, problem.message, field=f"{field}.{part}", hint="name another column")
 
 
 def _check_numbers(aggregate: Aggregate, function: AggregateFunction, field: str) -> None:

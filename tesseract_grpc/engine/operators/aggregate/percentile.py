@@ -27,6 +27,7 @@ class Percentile(State):
     """The value at a share of the rows; null when there are no values."""
 
     type = DataType.FLOAT64
+    in_blocks = False
 
     def __init__(self, column: Column, share: float) -> None:
         super().__init__((column,))

@@ -22,7 +22,7 @@ from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
 Present: TypeAlias = bool | int | float
 """A stored value that is not null."""
 
-BLOCK = 1 << 14
+BLOCK = 1 << 15
 """The most rows that a state takes in at once."""
 
 
@@ -30,6 +30,7 @@ class State:
     """The base of all states that count values."""
 
     type: DataType
+    in_blocks = True
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)

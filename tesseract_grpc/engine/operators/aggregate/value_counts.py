@@ -1,11 +1,11 @@
 """How often each value is in each group.
 
-One *entry* is one value of one group that is there, with its count. A hash table leads from group and value to the entry:
-open addressing with linear probing, for a whole batch at once, in rounds that shrink fast because at most half of the
-table is used. An entry knows its place, so one whose last value leaves is taken out without a search.
+One *entry* is one value of one group that is there, with its count. A hash table leads from group and value to the
+entry: open addressing with linear probing, for a whole batch at once, in rounds that shrink fast because at most half
+of the table is used. An entry knows its place, so one whose last value leaves is taken out without a search.
 
-Values are compared as numbers that are equal where they are (texts by their codes). For every group it is known how many
-entries it has and what their numbers add up to, so that of a group with just one entry it is known which.
+Values are compared as numbers that are equal where they are (texts by their codes). For every group it is known how
+many entries it has and what their numbers add up to, so that of a group with just one entry it is known which.
 """
 
 from __future__ import annotations
