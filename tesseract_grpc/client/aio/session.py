@@ -186,7 +186,8 @@ class AsyncSession:
         return await self.update(columns=columns)
 
     async def update_group(self, group_by: GroupByLike | None, **parts: Unpack[GroupParts]) -> int:
-        """Groups the rows differently, or not any more (None). Returns the version."""
+        """Groups the rows differently, or not any more (None). What `columns`, `sort` and `having` say must hold of the
+        new groups; `update` changes all of them at once. Returns the version."""
         return await self.update(group_by=group_by, **parts)
 
     async def explain(self) -> Plan:
