@@ -9,7 +9,7 @@ import pytest
 from tesseract_grpc.engine.data.commit import Write, WriteKind
 from tesseract_grpc.engine.data.delta import RemoveReason
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
-from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
+from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, IndexSchema, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.live.session import Session
@@ -18,6 +18,8 @@ from tesseract_grpc.engine.query.filter import Custom
 from tesseract_grpc.engine.query.grouping import Aggregate, Grouping, GroupMode
 from tesseract_grpc.engine.query.query import Expansion, Query, Window
 from tesseract_grpc.engine.query.sort_key import SortKey
+from tesseract_grpc.engine.query.source import QuerySource
+from tesseract_grpc.engine.query.window_column import WindowColumn, WindowFunction
 
 SCHEMA = TableSchema(
     (
@@ -230,6 +232,21 @@ def test_expressions_of_aggregates_see_only_what_stands_before_them() -> None:
     hub = make(**FAMILY)
     (row,) = hub.query(Query("t", group=Grouping(("kind",), (later[1], later[0])))).rows.to_rows()
     assert row == {"kind": None, "n": 6, "twice": 12}
+
+
+def test_rows_that_never_concerned_a_step_are_not_in_its_tree() -> None:
+    hub = make(**FAMILY)
+    hub.set_indexes("t", [IndexSchema("rank")])
+    place = WindowColumn("place", WindowFunction.ROW_NUMBER)
+    query = Query("t", Custom("kind == null"), window_columns=(place,), tree="parent", sort=TREE.sort)
+    session = hub.open_session(query, "s")
+    put(hub, *({"id": f"x{n}", "kind": "file", "rank": 8 + (n > 190), "parent": "a"} for n in range(200)))
+    # The step has not even room for them, and the table's keys and index lead to them.
+    closed = Window(expansion=Expansion(None, frozenset(), frozenset({("x199",), ("e",)})))
+    assert keys(session, closed) == "abcde"
+    ranked = Query("t", query.filter, window_columns=(place,))
+    outer = Query(source=QuerySource(ranked), filter=Custom("rank == 9"))
+    assert hub.query(outer).total_count == 0
 
 
 def test_a_parent_may_be_worked_out() -> None:

@@ -78,8 +78,9 @@ class ExtendedTable(Relation):
     def find(self, keys: Batch) -> Slots:
         """The slots of the rows with these keys, -1 where there is none."""
         slots = self.base.find(keys)
-        found: Slots = np.where((slots >= 0) & self.alive[slots], slots, np.int32(-1))
-        return found
+        there = (slots >= 0) & (slots < len(self.alive))
+        there[there] = self.alive[slots[there]]
+        return np.where(there, slots, np.int32(-1))
 
     def settled_index(self, column: str) -> SecondaryIndex | None:
         """The index of the relation below; what it offers may not be there."""

@@ -65,6 +65,11 @@ class Relation:
         """Whether every slot below the high-water mark holds a row."""
         return self.row_count == self.high_water
 
+    def present(self, slots: Slots) -> Slots:
+        """Those of the slots that hold a row. A relation that shares slots may have no room yet for some of them."""
+        slots = slots[slots < len(self.alive)]
+        return slots[self.alive[slots]]
+
     def live_slots(self) -> Slots:
         """The slots of all rows, ascending. O(n)."""
         if self.dense:

@@ -41,8 +41,7 @@ def scan(table: Relation, predicate: Predicate, keys: Sequence[RoutingKey]) -> S
             best = found
     columns = table.columns
     if best is not None and len(best[0]) < table.row_count // 4 + 64:
-        slots = best[0]
-        slots = slots[table.alive[slots]]
+        slots = table.present(best[0])
         mask = predicate.mask(lambda p: stored_at(columns[p], slots), len(slots))
         return ScanResult(slots[mask], len(slots), best[1])
     end = table.high_water

@@ -79,7 +79,7 @@ def _between(table: Relation, position: int, low: int, high: int) -> Slots:
     index = table.settled_index(table.columns[position].schema.name)
     if index is not None and index.sorted:
         slots = np.sort(index.between(low, high))
-        return slots[table.alive[slots]]
+        return table.present(slots)
     column, end = table.columns[position], table.high_water
     values = column.values[:end]
     mask = (values >= low) & (values <= high) & table.alive[:end]
