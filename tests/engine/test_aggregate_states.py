@@ -237,7 +237,7 @@ def test_wrong_types_are_refused_naming_the_column(function: str, kind: DataType
 
 
 REFUSED = [
-    (Aggregate("y", "sum"), Reason.MALFORMED_REQUEST, ""),
+    (Aggregate("y", "sum"), Reason.MALFORMED_REQUEST, "at.column"),
     (Aggregate("y", "mode", "i"), Reason.MALFORMED_REQUEST, "at.function"),
     (Aggregate("y", "sum", "k"), Reason.UNKNOWN_COLUMN, "at.column"),
     (Aggregate("y", "weighted_avg", "i"), Reason.MALFORMED_REQUEST, "at.weight"),
