@@ -334,6 +334,8 @@ class Hub:
         wave = self._wave
         changed += wave.run()
         wave.trim()
+        for result in changed:
+            result.trim()
         self.counters.sessions_changed += len(changed)
         touched = tuple(dict.fromkeys([session for result in changed for session in result.sessions.values()]))
         ended: tuple[tuple[Session, OutOfRange], ...] = ()
@@ -444,14 +446,16 @@ class Hub:
         """
         return self._sessions.open(query, name, permanent=permanent, validate_only=validate_only, hydration=hydration)
 
-    def edit_session(self, name: str, query: Query, *, validate_only: bool = False) -> Session:
+    def edit_session(
+        self, name: str, query: Query, *, validate_only: bool = False, hydration: Hydration | None = None
+    ) -> Session:
         """Gives a session another query, in place: its readers are told the difference. Takes a version.
 
         The permanent filter stays. Other sessions are not disturbed, whatever they share or read of this one. Raises
-        NotFound, InvalidRequest, OutOfRange; then nothing has changed. O(n log n) to hydrate a new plan, and the
-        readers' windows.
+        NotFound, InvalidRequest, OutOfRange; then nothing has changed. O(n log n) to hydrate a new plan, unless
+        `begin_session` has, and the readers' windows.
         """
-        return self._sessions.edit(name, query, validate_only=validate_only)
+        return self._sessions.edit(name, query, validate_only=validate_only, hydration=hydration)
 
     def explain(self, asked: str | Query) -> PlanStep:
         """How a session, by name, or a query would be evaluated and maintained. Raises NotFound, InvalidRequest.

@@ -147,4 +147,12 @@ JOINS = (
         "a reader of a join that lags misses a commit",
         tests=SESSIONS,
     ),
+    Plant(
+        "the history of a result is trimmed in the middle of a tick",
+        "engine/live/result.py",
+        "        self.history.append(entry)\n",
+        "        self.history.append(entry)\n        self.trim()\n",
+        "a reader that lags misses a part of a tick",
+        tests=("tests/engine/test_relations_ticks.py",),
+    ),
 )

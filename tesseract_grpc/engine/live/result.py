@@ -142,8 +142,6 @@ class Result:
             return self._myself
         reason = change.reason if change.kind is ChangeKind.REMOVED else RemoveReason.FILTERED
         self.history.append(RowChange(change.version, kind, change.slot, change.changed, None, reason, place))
-        if self.history.overfull:
-            self.forget(self.history.trimmed_since())
         return self._myself
 
     @property
@@ -167,6 +165,12 @@ class Result:
         entry = Delta(change.version, change.inserted, change.removed, change.reasons, change.updated, change.changed)
         entry.placement = placement
         self.history.append(entry)
+
+    def trim(self) -> None:
+        """Brings history back within its limits, once the commit is through.
+
+        Not before: readers who settle are told everything up to the present version, of which a tick tells in parts.
+        """
         if self.history.overfull:
             self.forget(self.history.trimmed_since())
 
