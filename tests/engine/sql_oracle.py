@@ -6,7 +6,6 @@ containment, case, empty lists (which SQL has not), and enums, which DuckDB orde
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -15,6 +14,7 @@ import duckdb
 from tests.oracle import asks
 from tests.oracle.asks import Ask, Definition, Field, Row
 from tests.oracle.model import Model
+from tests.oracle.part import Part
 from tests.oracle.question import Question, Span
 
 TYPES = {
@@ -27,18 +27,8 @@ TYPES = {
 }
 
 
-def sayable(ask: Question) -> bool:
-    """Whether SQL can say it: a plain question of a table."""
-    return ask == Question(ask.table, ask.filter, ask.columns, ask.sort) and plain(ask.filter)
-
-
-def plain(ask: Ask | None) -> bool:
-    match ask:
-        case asks.AllOf(parts) | asks.AnyOf(parts):
-            return all(map(plain, parts))
-        case asks.Not(inner):
-            return plain(inner)
-    return not isinstance(ask, asks.Custom)
+class NotSaid(Exception):
+    """SQL has no words for it, or they mean something else."""
 
 
 class SqlOracle:
@@ -64,6 +54,11 @@ class SqlOracle:
             ]
             if rows:
                 self.db.execute(f"INSERT INTO {name} VALUES {', '.join(rows)}")
+
+    def rows(self, sql: str) -> list[Row]:
+        found = self.db.execute(sql)
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def answer(self, ask: Question, table: Definition, span: Span) -> tuple[list[Row], int]:
         fields = {field.name: field for field in table.fields}
@@ -107,14 +102,14 @@ def literal(field: Field, value: Any) -> str:
     return quoted(value) + (f"::{enum(field)}" if field.type == "enum" else "")
 
 
-def condition(ask: Ask, fields: dict[str, Field]) -> str:
+def condition(ask: Ask, fields: dict[str, Field], now: int = 0) -> str:
     match ask:
         case asks.AllOf(parts):
-            return "(" + " AND ".join(["true", *(condition(part, fields) for part in parts)]) + ")"
+            return "(" + " AND ".join(["true", *(condition(part, fields, now) for part in parts)]) + ")"
         case asks.AnyOf(parts):
-            return "(" + " OR ".join(["false", *(condition(part, fields) for part in parts)]) + ")"
+            return "(" + " OR ".join(["false", *(condition(part, fields, now) for part in parts)]) + ")"
         case asks.Not(inner):
-            return f"(NOT {condition(inner, fields)})"
+            return f"(NOT {condition(inner, fields, now)})"
         case asks.IsNull(column, negated):
             return f'("{column}" IS {"NOT " * negated}NULL)'
         case asks.Compare(column, operator, None):
@@ -140,4 +135,52 @@ def condition(ask: Ask, fields: dict[str, Field]) -> str:
         case asks.Regex(column, pattern, any_case, negated):
             options = ", 'i'" if any_case else ", 'c'"
             return f'({"NOT " * negated}regexp_matches(CAST("{column}" AS VARCHAR), {quoted(pattern)}{options}))'
-    raise AssertionError(json.dumps(str(ask)))
+        case asks.Custom(part) if part.kind == "bool":
+            return expression(part, fields, now)
+    raise NotSaid(str(ask))
+
+
+def type_of(field: Field) -> str:
+    return TYPES.get(field.type) or enum(field)
+
+
+COMPARED = ("==", "!=", "<", "<=", ">", ">=")
+SAME = {"-": "-", "*": "*", "&&": "AND", "||": "OR", "==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+
+
+def expression(part: Part, fields: dict[str, Field], now: int) -> str:
+    """An expression, where SQL and JavaScript agree."""
+    op, kinds = part.op, [inner.kind for inner in part.parts]
+    if op == "column":
+        return f'"{part.value}"'
+    if op == "now":
+        return f"make_timestamp({now}::BIGINT)"
+    if op == "literal" and part.kind != "enum":
+        return literal(Field("", part.kind), part.value)
+    texts = [expression(inner, fields, now) for inner in part.parts if inner.kind != "enum"]
+    if "enum" in kinds or (op in ("&&", "||", "!") and set(kinds) != {"bool"}):
+        raise NotSaid(op)
+    kind = TYPES[part.kind]
+    if (op in SAME and "timestamp" not in kinds) or op in COMPARED:
+        return f"({texts[0]} {SAME[op]} {texts[1]})"
+    if op == "+" and part.kind in ("int64", "float64"):
+        return f"({texts[0]} + {texts[1]})"
+    if op == "+" and part.kind == "string" and set(kinds) <= {"string", "int64"}:
+        return f"({texts[0]}::VARCHAR || {texts[1]}::VARCHAR)"
+    if op == "?:" and kinds[0] == "bool":
+        return f"(CASE WHEN {texts[0]} THEN {texts[1]} ELSE {texts[2]} END)::{kind}"
+    ways = {
+        "??": lambda: f"coalesce({texts[0]}, {texts[1]})::{kind}",
+        "!": lambda: f"(NOT {texts[0]})",
+        "negate": lambda: f"(- {texts[0]})",
+        "/": lambda: f"({texts[0]}::DOUBLE / {texts[1]}::DOUBLE)",
+        "is null": lambda: f"({texts[0]} IS NULL)",
+        "is not null": lambda: f"({texts[0]} IS NOT NULL)",
+        "in": lambda: f"({texts[0]} IN ({', '.join(texts[1:])}))",
+        "length": lambda: f"length({texts[0]})",
+        "toUpperCase": lambda: f"upper({texts[0]})",
+        "toLowerCase": lambda: f"lower({texts[0]})",
+    }
+    if op not in ways:
+        raise NotSaid(op)
+    return ways[op]()

@@ -6,14 +6,17 @@ before it excuses one of the engine's.
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
+import duckdb
 import pytest
 
-from tests.engine import translate
-from tests.engine.sql_oracle import SqlOracle, sayable
-from tests.engine.viewer import cut, same
+from tests.engine.sql_composed import Composer
+from tests.engine.sql_oracle import NotSaid, SqlOracle
+from tests.engine.viewer import same
 from tests.engine.world import World, play
+from tests.oracle.asks import Row
 from tests.oracle.model import Model
 from tests.oracle.rows import Refused
 from tests.world import domain, questions, writes
@@ -41,22 +44,26 @@ def test_the_two_oracles_agree(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(100, 106))
 def test_sessions_agree_with_duckdb(seed: int) -> None:
-    sql = SqlOracle()
+    """Composed questions, over the same histories; what SQL cannot say is counted, and may not be most of it."""
+    sql, said = SqlOracle(), Counter[str]()
 
     def ask(world: World, rng: Random) -> None:
         sql.load(world.model)
+        composer = Composer(world.model)
         for name, question in world.questions.items():
-            if not sayable(question):
+            try:
+                rows = sql.rows(composer.whole(question))
+            except (NotSaid, duckdb.OutOfRangeException):
+                said["no"] += 1
                 continue
-            definition, span = world.model.definitions[question.table], questions.span(rng)
-            rows, total = sql.answer(question, definition, questions.Span())
-            read = world.hub.session(name).read(translate.window(span))
-            once = world.hub.query(translate.query(question), translate.window(span))
-            for result in (read, once):
-                same(result.rows.to_rows(), cut(rows, span), f"{question} in {span}")
-                assert result.total_count == total
-            for viewer in world.viewers:
-                if viewer.session.name == name and not viewer.stalled:
-                    same(viewer.mirror.rows, cut(rows, viewer.span), f"the mirror of {question} in {viewer.span}")
+            said["yes"] += 1
+            mine = world.hub.session(name).read().rows.to_rows()
+            same(list(map(rounded, mine)), list(map(rounded, rows)), f"{question}, by DuckDB")
 
-    play(seed, steps=12, also=ask)
+    play(seed, steps=8, also=ask)
+    assert said["yes"] > said["no"] / 2, said
+
+
+def rounded(row: Row) -> Row:
+    """Sums and means of doubles differ in their last digits, for DuckDB rounds more than once."""
+    return {name: float(f"{value:.12g}") + 0.0 if isinstance(value, float) else value for name, value in row.items()}

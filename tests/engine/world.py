@@ -115,7 +115,12 @@ class World:
         self.open_watch(rng, name)
 
     def draw(self, rng: Random) -> Question:
-        return composed.question(rng, self.scope())
+        """A question; not one that spreads over values of which there are none, for it means those that come later."""
+        while True:
+            question = composed.question(rng, self.scope())
+            group = fixed(self.model, question).group
+            if group is None or group.pivot is None or group.pivot[1]:
+                return question
 
     def overflows(self, question: Question) -> bool:
         """Whether a sum in it leaves INT64."""
