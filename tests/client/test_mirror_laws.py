@@ -272,6 +272,25 @@ def apply(feed: Feed, replica: Replica, response: Response) -> None:
     replica.apply(event)
 
 
+def test_a_group_may_be_named_by_nan_or_null() -> None:
+    types = {"x": "float64", "n": "int64"}
+    columns = wire.columns(types, ["x"])
+    rows: list[Row] = [{"x": 0.0, "n": 1}, {"x": float("nan"), "n": 1}, {"x": None, "n": 1}]
+    feed, replica = Feed(Bookmark()), Replica()
+    start = snapshot(1, rows, types=types)
+    start[0].begin.ClearField("columns")
+    start[0].begin.columns.extend(columns)
+    for response in start:
+        event = feed.receive(response)
+    assert event is not None
+    replica.apply(event)
+    more = wire.changes(types, updates=[[{"x": float("nan"), "n": 2}, {"x": None, "n": 3}]], total=3)
+    apply(feed, replica, changed(1, 2, more))
+    assert [row["n"] for row in replica.rows()] == [1, 2, 3]
+    apply(feed, replica, changed(2, 3, wire.changes(types, removes={1: [{"x": float("nan")}]}, total=2)))
+    assert [row["x"] for row in replica.rows()] == [0.0, None]
+
+
 A, B, C = ({"k": key, "a": "x", "b": 0.0} for key in (1, 2, 3))
 
 IMPOSSIBLE = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
 from tesseract_grpc.testing import Answer, check_stream, rows_of
-from tests.server.support import Api, compare, refused, rows, sort, user
+from tests.server.support import Api, compare, refused, rows, serving, sort, user
 from tests.server.test_watch_session import Reader
 
 OVER_21 = compare("age", "GREATER", int64_value=21)
@@ -202,6 +203,27 @@ async def test_the_permanent_filter_is_part_of_a_definition(api: Api) -> None:
     )
     session = (await api.sessions.CreateSession(request)).session
     assert (session.total_count, session.permanent_filter) == (1, OVER_23)
+
+
+async def test_a_large_session_is_sorted_aside_while_others_write() -> None:
+    async with serving() as (server, api):
+        await api.create_users()
+        count = 51_000
+        numbers = [{"id": id, "name": "x", "age": id * 7919 % count} for id in range(count)]
+        await api.insert(numbers)
+        await api.open("adults", q.Query(table="users", columns=["age"]))
+        reader = await Reader(api, name="adults", window=q.Window(limit=3)).until(2)
+        call = edit(api, "query.sort", query=q.Query(sort=[sort("age", descending=True)]))
+        editing = asyncio.create_task(call)
+        await asyncio.sleep(0)
+        await api.insert([user(count, age=count), user(count + 1, age=-1)])
+        await editing
+        version = server.hubs["default"].version
+        assert version == 4
+        await reader.until(version)
+        found = await api.sessions.QuerySession(spb.QuerySessionRequest(name="adults", window=q.Window(limit=3)))
+        assert [row["age"] for row in rows_of(found.rows)] == [count, count - 1, count - 2]
+        check_stream(reader.responses, {version: Answer(rows_of(found.rows), found.total_count)})
 
 
 async def test_an_edit_that_is_wrong_changes_nothing(api: Api) -> None:

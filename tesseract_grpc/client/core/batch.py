@@ -19,6 +19,9 @@ from .errors import invalid
 from .twin import TwinBatch
 from .vector import Array, Mask, Vector
 
+NAN = "NaN"
+"""What stands for NaN where keys are compared."""
+
 DICTIONARY_FROM = 32
 """From this many rows on, texts travel as a dictionary; below, one by one."""
 
@@ -59,9 +62,16 @@ class Block:
 
     def keys(self, names: tuple[str, ...]) -> list[Any]:
         """What names each row in a lookup: the raw key value, or a tuple of them."""
-        if len(names) == 1:
-            return self.columns[names[0]].raw()
-        return list(zip(*(self.columns[name].raw() for name in names), strict=True))
+        values = [_lookup_values(self.columns[name]) for name in names]
+        return values[0] if len(values) == 1 else list(zip(*values, strict=True))
+
+
+def _lookup_values(vector: Vector) -> list[Any]:
+    """The raw values, where NaN, which may name a group, equals itself."""
+    values = vector.raw()
+    if vector.type != FLOAT64:
+        return values
+    return [NAN if value != value else value for value in values]
 
 
 def encode(block: Block) -> value_pb2.RowBatch:

@@ -146,7 +146,7 @@ class Sessions:
         resolved.keep()
         resolved.source.add(result)
 
-    def edit(self, name: str, query: Query, *, validate_only: bool) -> Session:
+    def edit(self, name: str, query: Query, *, validate_only: bool, hydration: Hydration | None = None) -> Session:
         """Gives a session another query, in place: its readers are told the difference. Takes a version.
 
         The permanent filter stays. Other sessions are not disturbed, whatever they share or read of this one. Raises
@@ -156,7 +156,7 @@ class Sessions:
         resolved = self.planner().resolve(query, session.permanent)
         if validate_only:
             return session
-        result = self._result(resolved)
+        result = self._result(resolved, hydration)
         old, source = session.result, session.resolved.source
         session.edit(query, resolved, result, self._line.advance)
         if result is not old:

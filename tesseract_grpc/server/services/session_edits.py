@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tesseract_grpc.engine.data.errors import Reason
+from tesseract_grpc.engine.live.result import Hydration
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.server.call import Call
@@ -22,7 +23,7 @@ from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.names import of_session, session_name
 from tesseract_grpc.server.services.lookup import QueryNames, naming
-from tesseract_grpc.server.services.sessions import describe, encode_session
+from tesseract_grpc.server.services.sessions import describe, encode_session, hydrate_aside
 
 pb = twin.session_service
 
@@ -40,9 +41,29 @@ class SessionEdits:
         """Gives a session another definition, in place."""
         name = session_name(request.session.name, "session.name")
         host = self._hosts.find(name.hub, "session.name")
-        return host.memory.once(request, lambda: self._update(host, name.id, request), dry=request.validate_only)
+        hydration = await self._hydrate(host, name.id, request)
+        try:
+            return host.memory.once(
+                request, lambda: self._update(host, name.id, request, hydration), dry=request.validate_only
+            )
+        finally:
+            if hydration is not None:
+                hydration.release()
 
-    def _update(self, host: Host, id: str, request: pb.UpdateSessionRequest) -> pb.UpdateSessionResponse:
+    async def _hydrate(self, host: Host, id: str, request: pb.UpdateSessionRequest) -> Hydration | None:
+        """Sorts a large new result aside. The session may be edited meanwhile; then this was in vain."""
+        if request.validate_only or id not in host.hub.sessions:
+            return None
+        session = host.session(id)
+        query = self._merged(host, session, request.session.query, _checked(request.update_mask.paths))
+        if query == session.query:
+            return None
+        host.freshen()
+        return await hydrate_aside(host, query, session.permanent)
+
+    def _update(
+        self, host: Host, id: str, request: pb.UpdateSessionRequest, hydration: Hydration | None
+    ) -> pb.UpdateSessionResponse:
         paths = _checked(request.update_mask.paths)
         with naming(of_session(host.name, id), "session.name"):
             session = host.session(id)
@@ -52,7 +73,7 @@ class SessionEdits:
         if edited:
             host.freshen()
             with fields_under("session"):
-                host.hub.edit_session(id, query, validate_only=request.validate_only)
+                host.hub.edit_session(id, query, validate_only=request.validate_only, hydration=hydration)
         note = host.session_notes.setdefault(id, host.note())
         if request.validate_only:
             message = encode_session(host, session)

@@ -58,15 +58,7 @@ class Sessions:
             return None
         host.freshen()
         query, permanent = _decode(host, request.session)
-        with fields_under("session"):
-            hydration = host.hub.begin_session(query, permanent=permanent)
-        if hydration is not None:
-            try:
-                await asyncio.to_thread(hydration.sorting.run)
-            except BaseException:
-                hydration.release()
-                raise
-        return hydration
+        return await hydrate_aside(host, query, permanent)
 
     def _create(
         self, host: Host, request: pb.CreateSessionRequest, hydration: Hydration | None
@@ -145,6 +137,19 @@ class Sessions:
         with naming(of_session(name.hub, name.id), "name"):
             host.close_session(name.id)
         return pb.DeleteSessionResponse()
+
+
+async def hydrate_aside(host: Host, query: Query, permanent: Filter | None) -> Hydration | None:
+    """Sorts the rows of a large session in a worker thread; None where there is little to sort. To be released."""
+    with fields_under("session"):
+        hydration = host.hub.begin_session(query, permanent=permanent)
+    if hydration is not None:
+        try:
+            await asyncio.to_thread(hydration.sorting.run)
+        except BaseException:
+            hydration.release()
+            raise
+    return hydration
 
 
 def _decode(host: Host, definition: pb.Session) -> tuple[Query, Filter | None]:
