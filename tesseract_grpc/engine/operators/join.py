@@ -30,7 +30,7 @@ from tesseract_grpc.engine.data.delta import (
     stored_at,
 )
 from tesseract_grpc.engine.data.derived_table import DerivedTable
-from tesseract_grpc.engine.data.schema import ColumnSchema, TableSchema
+from tesseract_grpc.engine.data.schema import ColumnSchema, Scalar, TableSchema
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch, BoolArray
 from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
@@ -77,6 +77,9 @@ class JoinOperator:
         schema = TableSchema(tuple(replace(c.column, derived=True, required=False, default=None) for c in columns))
         self.table = DerivedTable(name, schema, version, history, self._pair_of)
         self._columns = tuple(columns)
+        self._of_side = [
+            [(index, joined.position) for index, joined in enumerate(columns) if joined.side == side] for side in (0, 1)
+        ]
         for joined, column in zip(columns, self.table.columns, strict=True):
             column.dictionary = self.inputs[joined.side].table.columns[joined.position].dictionary
 
@@ -229,10 +232,49 @@ class JoinOperator:
             transaction.store(rows[there], self._values(pairs[there], wanted))
 
     def apply_one(self, which: int, kind: ChangeKind, change: RowChange) -> RowChange | Delta | None:
-        """The same for a change of one row."""
+        """The same for a change of one row, without arrays where it is in one pair at most and keeps its key."""
+        if kind is ChangeKind.UPDATED:
+            side = self.index.right if which else self.index.left
+            if not change.changed & int(side.mask):
+                written = [(index, position) for index, position in self._of_side[which] if position in change.before]
+                pair = self._only_pair(which, change.slot) if written else None
+                if pair is None:
+                    return None
+                if pair >= 0:
+                    return self._rewrite_one(which, change, pair, written)
         changes = [Delta(change.version) for _ in self.inputs]
         changes[which] = as_delta(self.inputs[which], kind, change)
         return self.apply(changes, change.version)
+
+    def _only_pair(self, which: int, slot: int) -> int | None:
+        """The pair that a row of one side is in; None when it is in none, -1 when it is in several."""
+        mine, theirs = self.index.left.rows, self.index.right.rows
+        if which:
+            mine, theirs = theirs, mine
+        number = mine.number.item(slot)
+        partners = 0 if number < 0 else theirs.count.item(number)
+        if partners > 1:
+            return -1
+        if not partners:
+            return slot << 32 if self.outer and not which else None
+        partner = theirs.rows_of(np.array([number], np.int32))[1].item(0)
+        return partner << 32 | slot + 1 if which else slot << 32 | partner + 1
+
+    def _rewrite_one(self, which: int, change: RowChange, pair: int, written: Sequence[tuple[int, int]]) -> RowChange:
+        """Writes columns of one joined row."""
+        table, source = self.table, self.inputs[which].table
+        slot = table.keys.find_one((pair,))
+        before: dict[int, Scalar] = {}
+        mask = 0
+        for index, position in written:
+            column = table.columns[index]
+            before[index] = column.stored(slot)
+            mask |= column_bit(index)
+            column.write_stored(slot, source.columns[position].stored(change.slot))
+        table.row_version[slot] = change.version
+        result = RowChange(change.version, ChangeKind.UPDATED, slot, mask, before)
+        result.words = {}
+        return result
 
     def memory_bytes(self) -> int:
         """The memory held beside the derived table, in bytes."""
