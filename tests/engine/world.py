@@ -397,7 +397,8 @@ class World:
     # What must always be true
 
     def verify(self, rng: Random) -> None:
-        self.hub.check()
+        if rng.random() < 0.3:
+            self.hub.check()  # costs as much as everything else here
         for viewer in self.viewers:
             if not viewer.stalled:
                 viewer.compare(*self.answer(viewer.question, viewer.span))
@@ -443,6 +444,7 @@ class World:
             if viewer.stalled:
                 self.wake(viewer)
         self.verify(rng)
+        self.hub.check()
         for viewer in everybody:
             viewer.finish()
 
