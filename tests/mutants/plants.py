@@ -23,9 +23,9 @@ WATCH, ROUTING, CONFLATION = "engine/live/watch.py", "engine/live/routing.py", "
 ORDERING = (
     Plant(
         "tie break the wrong way",
-        ORDER,
-        "less = left[0] < right[0]",
-        "less = left[0] > right[0]",
+        WORDS,
+        "less: BoolArray = left[0] < right[0]",
+        "less: BoolArray = left[0] > right[0]",
         "a row that comes is put among those that it ties with by descending key",
         quick=True,
     ),

@@ -26,7 +26,6 @@ from tesseract_grpc.engine.data.delta import (
 )
 from tesseract_grpc.engine.data.order import Words
 from tesseract_grpc.engine.data.relation import Relation
-from tesseract_grpc.engine.data.vector import BoolArray
 from tesseract_grpc.engine.operators.ordered_rows import OrderedRows
 from tesseract_grpc.engine.operators.sort_words import Sorting, SortWords
 from tesseract_grpc.engine.query.sort_key import SortKey
@@ -135,19 +134,7 @@ class OrderOperator:
         tied = (held.take(low, mode="clip") == first).nonzero()[0]
         if tied.size:
             high = held.searchsorted(first[tied], "right")
-            low[tied] = self._between(slots[tied], low[tied], high)
-        return low
-
-    def _between(self, slots: Slots, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Binary search by the other words, for all rows at once. O(log ties) rounds."""
-        mine = self.words.rest(slots)
-        held = self.rows.slots
-        while (open_ := low < high).any():
-            middle = (low + high) >> 1
-            theirs = self.words.rest(held[np.where(open_, middle, 0)])
-            after = _less(theirs, mine)  # their row stands before mine: go on above it
-            low = np.where(open_ & after, middle + 1, low)
-            high = np.where(open_ & ~after, middle, high)
+            low[tied] = self.words.between(slots[tied], self.rows.slots, low[tied], high)
         return low
 
     def locate(self, slots: Slots) -> Positions:
@@ -166,7 +153,7 @@ class OrderOperator:
         wrong = (held.take(places, mode="clip") != slots).nonzero()[0]
         if wrong.size:
             high = first.searchsorted(words[wrong], "right")
-            places[wrong] = self._between(slots[wrong], places[wrong], high)
+            places[wrong] = self.words.between(slots[wrong], held, places[wrong], high)
         return places.astype(np.int64, copy=False)
 
     def placement(self, came: Slots, moved: Slots) -> Placement:
@@ -236,13 +223,3 @@ class OrderOperator:
         order = self.words.sorted(slots, first)
         assert np.array_equal(order, np.arange(len(self))), "the rows are out of order"
         assert bool(self.table.alive[slots].all()), "a row that is gone is in the result"
-
-
-def _less(left: list[Words], right: list[Words]) -> BoolArray:
-    """Which rows of `left` stand before those of `right`, word by word."""
-    less = left[0] < right[0]
-    equal = left[0] == right[0]
-    for mine, theirs in zip(left[1:], right[1:], strict=True):
-        less |= equal & (mine < theirs)
-        equal &= mine == theirs
-    return less

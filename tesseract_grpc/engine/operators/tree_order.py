@@ -37,7 +37,7 @@ from tesseract_grpc.engine.operators.sort_words import SortWords
 from tesseract_grpc.engine.operators.tree_order_lineage import Orphans, key_hashes, make_lineage
 from tesseract_grpc.engine.operators.tree_order_pages import TreePages
 from tesseract_grpc.engine.operators.tree_order_shape import ABSENT, ROOT, TreeShape
-from tesseract_grpc.engine.operators.tree_order_siblings import Places, SiblingRows
+from tesseract_grpc.engine.operators.tree_order_siblings import SiblingRows
 from tesseract_grpc.engine.query.query import Window
 from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.engine.query.tree import Tree
@@ -242,21 +242,9 @@ class TreeOrder:
             tied = ((places < high) & (self.rows.words.take(places, mode="clip") == first)).nonzero()[0]
             if tied.size:
                 end = self.rows.bisect(places[tied], high[tied], first[tied], right=True)
-                places[tied] = self._between(slots[tied], places[tied], end)
+                places[tied] = self.words.between(slots[tied], self.rows.slots, places[tied], end)
         self.rows.put_in(parents, first, slots, places + np.arange(len(slots)))
         self.placed += len(slots)
-
-    def _between(self, slots: Slots, low: Places, high: Places) -> Places:
-        """Binary search by the other words, for all rows at once. O(log ties) rounds."""
-        mine = self.words.rest(slots)
-        held = self.rows.slots
-        while (undecided := low < high).any():
-            middle = (low + high) >> 1
-            theirs = self.words.rest(held.take(middle, mode="clip"))
-            after = _less(theirs, mine)
-            low = np.where(undecided & after, middle + 1, low)
-            high = np.where(undecided & ~after, middle, high)
-        return low
 
     def apply_one(self, kind: ChangeKind, change: RowChange) -> int:
         """Follows the change of one row. Always -1, as above."""
@@ -330,13 +318,3 @@ def _given(slots: Slots, values: AnyArray, some: Slots, theirs: AnyArray) -> Any
         known = some[by_slot].take(at, mode="clip") == slots
         values[known] = theirs[by_slot[at[known]]]
     return values
-
-
-def _less(left: list[Words], right: list[Words]) -> NDArray[np.bool_]:
-    """Which rows of `left` stand before those of `right`, word by word."""
-    less = left[0] < right[0]
-    equal = left[0] == right[0]
-    for mine, theirs in zip(left[1:], right[1:], strict=True):
-        less |= equal & (mine < theirs)
-        equal &= mine == theirs
-    return less

@@ -21,7 +21,7 @@ from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
 from tesseract_grpc.engine.operators.aggregate.arrays import Int64Array, grown
 from tesseract_grpc.engine.operators.group_keys import GroupKeys
-from tesseract_grpc.engine.operators.sort_words import SortWords
+from tesseract_grpc.engine.operators.sort_words import SortWords, before
 from tesseract_grpc.engine.operators.window_frame import NO_STRETCHES, NOWHERE, Frame, Stretches, spans
 from tesseract_grpc.engine.query.sort_key import SortKey
 
@@ -182,7 +182,7 @@ class WindowPartitions:
         while (open_ := low < high).any():
             middle = (low + high) >> 1
             theirs = self._all_words(held[np.where(open_, middle, 0)])
-            after = open_ & _less(theirs, mine)
+            after = open_ & before(theirs, mine)
             low = np.where(after, middle + 1, low)
             high = np.where(open_ & ~after, middle, high)
         return low
@@ -306,15 +306,3 @@ def _merged(held: Slots, into: Slots, places: Int64Array) -> Slots:
     merged[places] = into
     merged[old] = held
     return merged
-
-
-def _less(left: list[Words], right: list[Words]) -> BoolArray:
-    """Which rows of `left` stand before those of `right`, word by word."""
-    less = left[0] < right[0]
-    equal = left[0] == right[0]
-    for mine, theirs in zip(left[1:], right[1:], strict=True):
-        if not equal.any():
-            break
-        less |= equal & (mine < theirs)
-        equal &= mine == theirs
-    return less
