@@ -67,12 +67,8 @@ class Aggregates(Groups):
         """Return how many rows have price * qty above a value."""
 
 
-class Live(Contestant):
-    """A contestant that keeps sessions live: filtered, with all columns, sorted by price descending."""
-
-    @abstractmethod
-    def watch(self, symbols: Sequence[str], above: float | None = None) -> None:
-        """Open a session over the symbols (with a price above a bound) and observe it from now on."""
+class Updatable(Contestant):
+    """A contestant whose rows can be updated while somebody looks at them."""
 
     @abstractmethod
     def prepare_update(self, updates: Updates) -> Any:
@@ -83,9 +79,29 @@ class Live(Contestant):
         """Apply a prepared batch as one commit and observe every delta that follows from it."""
 
 
+class Live(Updatable):
+    """A contestant that keeps sessions live: filtered, with all columns, sorted by price descending."""
+
+    @abstractmethod
+    def watch(self, symbols: Sequence[str], above: float | None = None) -> None:
+        """Open a session over the symbols (with a price above a bound) and observe it from now on."""
+
+
 class LiveGroups(Live):
     """A contestant that also keeps a grouped session live."""
 
     @abstractmethod
     def watch_groups(self) -> None:
         """Open the session grouped by symbol with five aggregates and observe it from now on."""
+
+
+class LiveAggregates(Updatable):
+    """A contestant that keeps an aggregate of the prices current: "sum", "median" or "distinct" (their number)."""
+
+    @abstractmethod
+    def watch_aggregate(self, function: str, *, by_symbol: bool) -> None:
+        """Open a session with the aggregate of all rows, or of each symbol's, and observe it from now on."""
+
+    @abstractmethod
+    def aggregate(self) -> list[float]:
+        """Return what the open session holds now, by rising symbol."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 
-from benchmarks.contestant import Aggregates, Contestant, Groups, Live, LiveGroups, Selects
+from benchmarks.contestant import Aggregates, Contestant, Groups, Live, LiveAggregates, LiveGroups, Selects
 from benchmarks.workload import OURS
 
 PEERS = ("perspective", "deephaven", "duckdb", "polars")
@@ -75,6 +75,14 @@ def open_live_groups(name: str, cores: int) -> LiveGroups:
     contestant = open_contestant(name, cores)
     if not isinstance(contestant, LiveGroups):
         raise TypeError(f"{name} keeps no grouped sessions live")
+    return contestant
+
+
+def open_live_aggregates(name: str, cores: int) -> LiveAggregates:
+    """Return a contestant that keeps an aggregate current."""
+    contestant = open_contestant(name, cores)
+    if not isinstance(contestant, LiveAggregates):
+        raise TypeError(f"{name} keeps no aggregates current")
     return contestant
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 
-from benchmarks.contestant import Live, LiveGroups
+from benchmarks.contestant import Live, LiveGroups, Updatable
 from benchmarks.field import open_live, open_live_groups
 from benchmarks.load import ROWS, fill
 from benchmarks.measure import Stopwatch, percentile
-from benchmarks.trades import SYMBOLS, make_trades, make_updates, session_symbols
+from benchmarks.trades import SYMBOLS, Updates, make_trades, make_updates, session_symbols
 from benchmarks.workload import Figure, Figures, Settings
 
 SMALL_ROWS = 100_000
@@ -23,8 +24,8 @@ def run_batches(metric: str, sessions: int, *, grouped: bool, name: str, setting
     """W4: 100 batches of 1,000 updates on 1 M rows."""
     contestant = _opened(name, settings, ROWS, sessions, grouped=grouped)
     batch = settings.scaled(BATCH, least=10)
-    watch, done = _drive(contestant, settings, settings.scaled(BATCHES, least=3), batch)
-    return {metric: _rate(watch, done, batch, sessions + grouped, contestant)}
+    watch, done = drive(contestant, settings, settings.scaled(BATCHES, least=3), batch)
+    return {metric: rate(watch, done, batch, sessions + grouped, contestant)}
 
 
 def run_singles(metric: str, rows: int, sessions: int, *, grouped: bool, name: str, settings: Settings) -> Figures:
@@ -57,18 +58,26 @@ def _opened(name: str, settings: Settings, rows: int, sessions: int = 0, *, grou
 
 
 def _single_rate(contestant: Live, settings: Settings, sessions: int) -> Figure:
-    watch, done = _drive(contestant, settings, settings.scaled(SINGLES, least=20), 1)
-    return _rate(watch, done, 1, sessions, contestant)
+    watch, done = drive(contestant, settings, settings.scaled(SINGLES, least=20), 1)
+    return rate(watch, done, 1, sessions, contestant)
 
 
-def _drive(contestant: Live, settings: Settings, batches: int, batch: int) -> tuple[Stopwatch, int]:
+def drive(
+    contestant: Updatable,
+    settings: Settings,
+    batches: int,
+    batch: int,
+    applied: Callable[[Updates], None] = lambda _: None,
+    make: Callable[[int, int, int, int], list[Updates]] = make_updates,
+) -> tuple[Stopwatch, int]:
     """Apply batches of updates, round after round for a second, until the time is up; return how many were applied.
 
-    Every round has updates of its own: the same ones again would change nothing.
+    Every round has updates of its own: the same ones again would change nothing. `applied` is told of each batch.
     """
     rows = contestant.row_count()
-    for updates in make_updates(rows, contestant.warm_ups, batch, settings.seed):
+    for updates in make(rows, contestant.warm_ups, batch, settings.seed):
         contestant.update(contestant.prepare_update(updates))
+        applied(updates)
     contestant.observed = 0
     # What is loaded and open stays: as in any long-lived service, the collector need not walk it again and again.
     gc.collect()
@@ -77,18 +86,20 @@ def _drive(contestant: Live, settings: Settings, batches: int, batch: int) -> tu
     done = 0
     least = min(LEAST_SECONDS * settings.scale, settings.seconds)
     while True:
-        fresh = make_updates(rows, batches, batch, settings.seed + 1 + done)
-        for prepared in [contestant.prepare_update(updates) for updates in fresh]:
+        fresh = make(rows, batches, batch, settings.seed + 1 + done)
+        for updates, prepared in [(updates, contestant.prepare_update(updates)) for updates in fresh]:
             with watch:
                 contestant.update(prepared)
             done += 1
+            applied(updates)
             if watch.wall > settings.seconds:
                 return watch, done
         if watch.wall >= least:
             return watch, done
 
 
-def _rate(watch: Stopwatch, commits: int, batch: int, sessions: int, contestant: Live) -> Figure:
+def rate(watch: Stopwatch, commits: int, batch: int, sessions: int, contestant: Updatable) -> Figure:
+    """Return the rate of updates, and what explains it."""
     if sessions and not contestant.observed:
         raise AssertionError(f"{contestant.name} observed no delta: the run is void")
     rows = commits * batch

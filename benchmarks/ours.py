@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.contestant import Aggregates, LiveGroups, Selects
+from benchmarks.contestant import Aggregates, LiveAggregates, LiveGroups, Selects
 from benchmarks.trades import Texts, Trades, Updates
 from benchmarks.workload import OURS
 from tesseract_grpc.engine.data.commit import Write, WriteKind
@@ -44,10 +44,11 @@ _BY_SYMBOL = Grouping(
         Aggregate("trades", "count"),
     ),
 )
+_FUNCTIONS = {"sum": "sum", "median": "median", "distinct": "distinct_count"}
 _MICROSECONDS = 1000  # in a millisecond
 
 
-class Ours(Selects, Aggregates, LiveGroups):
+class Ours(Selects, Aggregates, LiveGroups, LiveAggregates):
     """tesseract_grpc.engine."""
 
     name = OURS
@@ -95,6 +96,14 @@ class Ours(Selects, Aggregates, LiveGroups):
 
     def watch_groups(self) -> None:
         self._hub.open_session(Query(TABLE, group=_BY_SYMBOL), "groups").watch().snapshot()
+
+    def watch_aggregate(self, function: str, *, by_symbol: bool) -> None:
+        grouping = Grouping(("symbol",) * by_symbol, (Aggregate("value", _FUNCTIONS[function], "price"),))
+        self._hub.open_session(Query(TABLE, group=grouping), "aggregate").watch().snapshot()
+
+    def aggregate(self) -> list[float]:
+        found = self._hub.session("aggregate").watch().snapshot()
+        return [float(value) for value in found.rows.columns["value"].to_list() if value is not None]
 
     def prepare_update(self, updates: Updates) -> list[Write]:
         columns = {

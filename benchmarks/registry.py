@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks import joined, live, load, oneshot
+from benchmarks import aggregates, joined, live, load, oneshot
 from benchmarks.field import LIVE_PEERS, PEERS
 from benchmarks.wire.workloads import WIRE
 from benchmarks.workload import OURS, Better, Figures, Metric, Settings, Workload
 
 _LIVE = (OURS, *LIVE_PEERS)
+# Of 70 numbers with 0.591 and 0.604 in the middle, Perspective's median was 0.564: what is wrong is not measured.
+_WRONG: dict[str, tuple[str, ...]] = {"sum": (), "median": ("perspective",), "distinct": ()}
 _HIGHER, _LOWER = Better.HIGHER, Better.LOWER
 
 
@@ -88,6 +90,11 @@ _IN_PROCESS = (
         (Metric(joined.METRIC, "updates/s", _HIGHER, "336,776 flights joined live with 3 tables, batches of 100"),),
         (OURS, *joined.PEERS),
         joined.run,
+    ),
+    *(
+        aggregates.workload(function, (OURS, *(peer for peer in PEERS if peer not in wrong)), by_symbol=by_symbol)
+        for by_symbol in (False, True)
+        for function, wrong in _WRONG.items()
     ),
 )
 

@@ -26,6 +26,7 @@ KNOWN_NAMES = (
     *("W1", "W1_bytes", "W2", "W3", "W4_1", "W4_10", "W4_50", "W4_50_group", "W5", "W6_0", "W6_100", "W7", "W8"),
     *("wire_write_bulk", "wire_write_unary", "wire_watch_1", "wire_watch_100", "wire_watch_1000"),
     *("wire_latency_p50", "wire_latency_p99", "join3"),
+    *("live_sum", "live_median", "live_distinct", "live_sum_group", "live_median_group", "live_distinct_group"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
 from benchmarks.trades import Texts, Trades, Updates
@@ -25,6 +26,12 @@ def arrow_trades(trades: Trades) -> pa.Table:
 
 def arrow_updates(updates: Updates) -> pa.Table:
     return pa.table({"id": updates.id, "price": updates.price, "qty": updates.qty})
+
+
+def last_updates(updates: Updates) -> pa.Table:
+    """Return the updates with each row once, the last of its updates: for those whose updates are joins."""
+    _, from_the_end = np.unique(updates.id[::-1], return_index=True)
+    return arrow_updates(updates).take(len(updates) - 1 - from_the_end)
 
 
 def ipc_bytes(table: pa.Table) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from benchmarks.contestant import Aggregates, LiveGroups, Selects
+from benchmarks.contestant import Aggregates, LiveAggregates, LiveGroups, Selects
 from benchmarks.peers.arrow import arrow_trades
 from benchmarks.trades import Trades, Updates
 from benchmarks.wire.port import free_port
@@ -31,7 +31,7 @@ _INSTANT = pa.timestamp("ns", "UTC")  # the one Arrow type that becomes its own 
 _TEXTS = ("symbol", "side", "trader")
 
 
-class Deephaven(Selects, Aggregates, LiveGroups):
+class Deephaven(Selects, Aggregates, LiveGroups, LiveAggregates):
     """deephaven-server."""
 
     name = "deephaven"
@@ -101,6 +101,19 @@ class Deephaven(Selects, Aggregates, LiveGroups):
 
     def watch_groups(self) -> None:
         self._observe(self._grouped())
+
+    def watch_aggregate(self, function: str, *, by_symbol: bool) -> None:
+        from deephaven import agg
+
+        made = {"sum": agg.sum_, "median": agg.median, "distinct": agg.count_distinct}[function]("value=price")
+        self._observe(self._table.agg_by(made, by=["symbol"] if by_symbol else []))
+
+    def aggregate(self) -> list[float]:
+        from deephaven.arrow import to_arrow
+
+        table = self._kept[-2]
+        sorted_table = table.sort("symbol") if len(table.columns) > 1 else table
+        return [float(value) for value in to_arrow(sorted_table)["value"].to_pylist()]
 
     def prepare_update(self, updates: Updates) -> Any:
         if self._whole is None:

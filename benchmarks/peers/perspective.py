@@ -10,7 +10,7 @@ from typing import Any
 
 import perspective
 
-from benchmarks.contestant import Aggregates, LiveGroups, Selects
+from benchmarks.contestant import Aggregates, LiveAggregates, LiveGroups, Selects
 from benchmarks.peers.arrow import arrow_trades, arrow_updates, ipc_bytes
 from benchmarks.trades import Trades, Updates
 
@@ -31,7 +31,7 @@ _EXPRESSIONS = {"low": '"price"', "high": '"price"', "rows": '"id"'}
 _AGGREGATES = {"qty": "sum", "price": "avg", "low": "min", "high": "max", "rows": "count"}
 
 
-class Perspective(Selects, Aggregates, LiveGroups):
+class Perspective(Selects, Aggregates, LiveGroups, LiveAggregates):
     """perspective-python."""
 
     name = "perspective"
@@ -83,6 +83,19 @@ class Perspective(Selects, Aggregates, LiveGroups):
 
     def watch_groups(self) -> None:
         self._observe(self._group_view())
+
+    def watch_aggregate(self, function: str, *, by_symbol: bool) -> None:
+        aggregate = {"sum": "sum", "median": "median", "distinct": "distinct count"}[function]
+        view = self._table.view(
+            group_by=["symbol" if by_symbol else "all"],
+            columns=["price"],
+            aggregates={"price": aggregate},
+            expressions={} if by_symbol else {"all": "1"},  # there are no aggregates without groups
+        )
+        self._observe(view)
+
+    def aggregate(self) -> list[float]:
+        return [float(value) for value in self._views[-1].to_columns()["price"][1:]]  # the first row is the total
 
     def prepare_update(self, updates: Updates) -> Any:
         if len(updates) >= _SMALL:
