@@ -1,0 +1,101 @@
+"""The log of a hub's commits: what the engine asks of whoever keeps it.
+
+A hub is a deterministic machine over a line of commits: a snapshot and the entries after it lead to the same state,
+bit for bit. The log knows nothing of what it holds. An entry is a version, a kind and bytes; a snapshot is a version
+and pieces of bytes; what they mean is the business of whoever writes and reads them.
+
+**What the caller guarantees**: versions of entries rise by one from `last`; `append` is called by one thread; `flush`
+and `write_snapshot` may each be called from one other thread at a time.
+
+**What the log guarantees**: an entry at or below `durable` is there after a restart, as far as its durability promises.
+Entries come back in order, without a gap, each as it was appended; there is never a later one without all before it.
+After `LogFailed` nothing more is taken, and what was durable stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+
+class Durability(IntEnum):
+    """What an acknowledged commit survives. The numbers are those of the wire."""
+
+    MEMORY = 1
+    """Nothing: it is in the memory of the process."""
+    NORMAL = 2
+    """The death of the process: the operating system has it."""
+    FSYNC = 3
+    """A loss of power: the disk has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One commit: the version that it takes, and what it does, as bytes of some kind."""
+
+    version: int
+    kind: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """The state at a version, in pieces. The pieces can be read once."""
+
+    version: int
+    pieces: Iterator[bytes]
+
+
+class LogFailed(Exception):
+    """The log cannot be written any more: a full disk, an I/O error. What was durable before stays."""
+
+
+class LogDamaged(Exception):
+    """The log cannot be read: it is not one, it is newer than this program, or something in its middle is broken."""
+
+
+class CommitLog(Protocol):
+    """The commits of one hub, and snapshots of its state."""
+
+    @property
+    def epoch(self) -> str:
+        """The identity of this line of versions, chosen when the log was made."""
+
+    @property
+    def durability(self) -> Durability:
+        """What an entry survives once it is `durable`."""
+
+    @property
+    def since(self) -> int:
+        """The version after which entries can be read."""
+
+    @property
+    def last(self) -> int:
+        """The version of the newest entry that was appended, or `since`."""
+
+    @property
+    def durable(self) -> int:
+        """The version up to which entries are as durable as was promised."""
+
+    def append(self, entry: LogEntry) -> None:
+        """Takes an entry; it is durable after a `flush`. O(1). Raises LogFailed."""
+
+    def flush(self) -> int:
+        """Makes durable what was appended, many entries at the price of one; returns `durable`. Raises LogFailed."""
+
+    def read(self, after: int) -> Iterator[LogEntry]:
+        """The durable entries after a version, which must be at least `since`. Raises LogDamaged."""
+
+    def write_snapshot(self, version: int, pieces: Iterable[bytes]) -> None:
+        """Keeps the state at a durable version. Either all of it is kept, or none. Raises LogFailed."""
+
+    def load_snapshot(self) -> StoredSnapshot | None:
+        """The newest snapshot that is whole; None when there is none."""
+
+    def trim(self, version: int) -> None:
+        """Forgets entries up to a version, but none that the oldest snapshot kept does not hold. Raises LogFailed."""
+
+    def close(self) -> None:
+        """Flushes and lets go. A log that is closed takes nothing more."""
