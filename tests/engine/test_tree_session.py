@@ -258,6 +258,25 @@ def test_a_parent_may_be_worked_out() -> None:
     assert [row["id"] for row in session.read().rows.to_rows()] == ["a", "ab", "abc", "b"]
 
 
+def test_groups_may_be_a_tree_of_their_own() -> None:
+    hub = make(a=None, b="a", c="a", d="b")
+    grouping = Grouping(("parent",), (Aggregate("n", "count"),))
+    above = ComputedColumn("above", expression="parent == null ? 'b' : parent == 'b' ? 'a' : null")
+    query = Query(source=QuerySource(Query("t", group=grouping)), computed=(above,), tree="above")
+    session = hub.open_session(query, "s")
+
+    def shown(window: Window) -> list[Any]:
+        return [row["parent"] for row in session.read(window).rows.to_rows()]
+
+    assert shown(Window()) == ["a", "b", None]
+    # What names a group may be null, so a node may be named so, too.
+    assert shown(Window(expansion=Expansion(1, frozenset({(None,)})))) == ["a", "b"]
+    assert shown(Window(expansion=Expansion(1, frozenset({("b",)})))) == ["a", "b", None]
+    put(hub, {"id": "d", "parent": "c"})
+    assert shown(Window()) == ["a", "c", None]
+    hub.check()
+
+
 def test_a_session_may_be_edited_to_a_tree_and_back() -> None:
     hub = make(**FAMILY)
     session = hub.open_session(Query("t", sort=TREE.sort), "s")

@@ -80,7 +80,7 @@ class _ByParentColumn:
         return _batch([self._key], [name for name in names if self._fits(name)])
 
     def _fits(self, name: NodeName) -> bool:
-        return len(name) == 1 and name[0] is not None and fits(self._key, name[0])
+        return len(name) == 1 and (self._key.schema.nullable if name[0] is None else fits(self._key, name[0]))
 
     def check_name(self, name: NodeName, where: str) -> None:
         if len(name) != 1:
@@ -89,9 +89,10 @@ class _ByParentColumn:
                 f"a node of this tree is named by its key, and not by {len(name)} values",
                 field=where,
             )
-        if name[0] is None:
-            raise InvalidRequest(Reason.BAD_WINDOW, "a key is never null", field=where)
-        check_scalar(self._key.schema, name[0], where)
+        if name[0] is not None:
+            check_scalar(self._key.schema, name[0], where)
+        elif not self._key.schema.nullable:
+            raise InvalidRequest(Reason.BAD_WINDOW, f"the key '{self._key.schema.name}' is never null", field=where)
 
 
 class _ByLevels:
