@@ -128,7 +128,7 @@ def weighted(items: Sequence[Item]) -> float | None:
     bottom += sum((Fraction(item.other) for item in odd if math.isfinite(item.other)), Fraction(0))
     divisor = total(weights) if weights else to_float(bottom)
     assert isinstance(products, float) and isinstance(divisor, float)
-    return products / divisor if divisor else math.nan if math.isnan(products) else math.copysign(math.inf, products)
+    return products / divisor if divisor else None
 
 
 def spread(values: Sequence[float], root: bool) -> float | None:

@@ -93,8 +93,10 @@ class GroupOperator:
         self.arguments = tuple(
             tuple(table.schema.position(name) for name in inputs_of(aggregate)) for aggregate in grouping.aggregates
         )
+        ordered = table.keyed_order and any(AggregateFunction(each.function) in BY_ORDER for each in grouping.aggregates)
+        self._order = KeyOrder(table) if ordered else None
         self.states: list[AggregateState] = [
-            make_state(aggregate, [table.columns[position] for position in read], table)
+            make_state(aggregate, [table.columns[position] for position in read], self._order or table)
             for aggregate, read in zip(grouping.aggregates, self.arguments, strict=True)
         ]
         self._by_inputs: dict[Positions, list[AggregateState]] = {}
@@ -149,6 +151,8 @@ class GroupOperator:
             grouped.count_into(self._members, 1)
             self._group_of[rows] = grouped.groups
             self._enter(blockwise, grouped, rows)
+        if self._order is not None:
+            self._order.fill(np.arange(count, dtype=np.int32) if slots is None else slots)
         if whole:
             rows = slice(0, count) if slots is None else slots
             slots = np.arange(count, dtype=np.int32) if slots is None else slots
@@ -210,6 +214,8 @@ class GroupOperator:
         self._reclaim()
         self._make_room()
         inserted, removed, updated = change.inserted, change.removed, change.updated
+        if self._order is not None:
+            self._order.came(inserted)
         came = self._numbered(inserted, len(inserted))
         went = self._group_of[removed].astype(np.int64)
         was = self._group_of[updated].astype(np.int64)
@@ -236,6 +242,8 @@ class GroupOperator:
             for state in states:
                 state.leave(leaving, old)
                 state.enter(entering, new)
+        if self._order is not None:
+            self._order.went(removed)
         if now is not was:
             touched += (was, now)
         transaction = Transaction(self.table, version, BY_SLOT, CommitLimits())

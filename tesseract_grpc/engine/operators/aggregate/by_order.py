@@ -32,11 +32,15 @@ _BEHIND = np.int64(1 << 62)
 
 
 class Insertion(Protocol):
-    """The relation that the rows are of: their order of insertion, by slot."""
+    """The relation that the rows are of, or what stands for it: their order of insertion, by slot."""
 
     @property
     def sequence(self) -> NDArray[np.int64]:
         """The order of insertion."""
+
+    @property
+    def sequence_generation(self) -> int:
+        """Rises when `sequence` is given anew, in the same order."""
 
 
 class OrderedState(State):
@@ -52,7 +56,7 @@ class OrderedState(State):
         self._order = order
         self._relation = relation
         self._rows = RankedRows(tied=order is not None)
-        self._generation = 0 if order is None else label_generation(order)
+        self._generation = self._labels()
 
     def fresh(self) -> Self:
         """An empty state of the same kind."""
@@ -91,12 +95,12 @@ class OrderedState(State):
 
     def _keys(self, slots: Slots, order: Stored | None) -> tuple[Int64Array, Int64Array | None]:
         """What rows are ordered by."""
+        self._follow_labels()
         sequence: Int64Array = self._relation.sequence[slots]
         if order is None or self._order is None:
             return sequence, None
         values, valid = order
         numbers = comparable(self._order, values)
-        self._follow_labels()
         if valid is None or valid.all():
             return numbers, sequence
         return np.where(valid, numbers, HOLE), np.where(valid, sequence, sequence + _BEHIND)
@@ -106,17 +110,29 @@ class OrderedState(State):
 
         Rows that changed have left and are not back yet, so all that are there have the values that they came with.
         """
-        order = self._order
-        if order is None or self._generation == label_generation(order):
+        order, sequence = self._order, self._relation.sequence
+        if self._generation == self._labels():
             return
-        self._generation = label_generation(order)
+        self._generation = self._labels()
+        if order is None:
+            self._rows.rekey(lambda slots: sequence[slots])
+            return
 
         def keys_of(slots: Slots) -> Int64Array:
             values, valid = stored_at(order, slots)
             numbers = comparable(order, values)
             return numbers if valid is None else np.where(valid, numbers, HOLE)
 
-        self._rows.rekey(keys_of)
+        def ties_of(slots: Slots) -> Int64Array:
+            valid = stored_at(order, slots)[1]
+            ties: Int64Array = sequence[slots]
+            return ties if valid is None else np.where(valid, ties, ties + _BEHIND)
+
+        self._rows.rekey(keys_of, ties_of)
+
+    def _labels(self) -> tuple[int, int]:
+        """Changes when keys by which rows were put in order are no longer true."""
+        return 0 if self._order is None else label_generation(self._order), self._relation.sequence_generation
 
     def _chosen(self, groups: Groups) -> Slots:
         """The row that stands for each of these groups, which have rows."""

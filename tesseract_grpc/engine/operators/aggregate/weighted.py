@@ -128,7 +128,8 @@ class WeightedAverage(State):
         """The weighted averages. O(groups)."""
         total, total_rest = self._products.sums.pair(groups)
         weight, weight_rest = self._weights.sums.pair(groups)
-        odd = self._odd(groups)
+        odd_weights = _any_odd(self._weights, groups)
+        odd = odd_weights | _any_odd(self._products, groups)
         plain = _plain(total) & _plain(weight) & (weight != 0.0) & ~odd
         top, top_rest = np.where(plain, total, 0.0), np.where(plain, total_rest, 0.0)
         bottom, bottom_rest = np.where(plain, weight, 1.0), np.where(plain, weight_rest, 0.0)
@@ -142,16 +143,9 @@ class WeightedAverage(State):
         for row in (~plain | (low != high)).nonzero()[0].tolist():
             low[row] = self._exactly(int(groups[row]))
         low += 0.0  # -0.0 becomes 0.0
-        valid = (self.counts[groups] > 0) & (odd | (weight != 0.0))
+        valid = (self.counts[groups] > 0) & (odd_weights | (weight != 0.0))
         low[~valid] = 0.0
         return low, None if valid.all() else valid
-
-    def _odd(self, groups: Groups) -> BoolArray:
-        odd = np.zeros(len(groups), np.bool_)
-        for sums in (self._products, self._weights):
-            for held in sums.odd(groups) or ():
-                odd |= held
-        return odd
 
     def _exactly(self, group: int) -> float:
         if self._products.is_odd(group) or self._weights.is_odd(group):
@@ -167,8 +161,8 @@ class WeightedAverage(State):
         """The weighted average of one group."""
         if not self.counts[group]:
             return None
-        odd = self._products.is_odd(group) or self._weights.is_odd(group)
-        return self._exactly(group) if odd or self._weights.sums.exact(group)[0] else None
+        weighs = self._weights.is_odd(group) or self._weights.sums.exact(group)[0]
+        return self._exactly(group) if weighs else None
 
     def memory_bytes(self) -> int:
         """The memory held, in bytes."""
@@ -188,3 +182,11 @@ def _doubles(values: AnyArray) -> Iterator[FloatArray]:
         return
     yield (values >> _WORD).astype(np.float64) * 2.0**_WORD
     yield (values & ((1 << _WORD) - 1)).astype(np.float64)
+
+
+def _any_odd(sums: FloatSums, groups: Groups) -> BoolArray:
+    """Which groups hold a value that is not finite."""
+    odd = np.zeros(len(groups), np.bool_)
+    for held in sums.odd(groups) or ():
+        odd |= held
+    return odd
