@@ -26,6 +26,8 @@ class Relation:
     keyed_order = False
     """Whether rows stand in the order of their keys where no other is asked for, and not in that of insertion: what an
     operator derives under names of its own has come in an order that a fresh evaluation would not repeat."""
+    sequence_generation = 0
+    """Rises when `sequence` is given anew; in a relation it never is."""
 
     def __init__(
         self, name: str, schema: TableSchema, columns: Sequence[Column], version: int, history: HistoryLimits

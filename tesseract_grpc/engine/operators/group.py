@@ -41,10 +41,11 @@ from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.operators.aggregate.arrays import capacity_for, distinct, grown
 from tesseract_grpc.engine.operators.aggregate.contract import AggregateState
 from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
-from tesseract_grpc.engine.operators.aggregate.make import aggregate_column, inputs_of, make_state
+from tesseract_grpc.engine.operators.aggregate.make import aggregate_column, inputs_of, is_ordered, make_state
 from tesseract_grpc.engine.operators.aggregate.state import BLOCK
 from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
 from tesseract_grpc.engine.operators.group_keys import GroupKeys
+from tesseract_grpc.engine.operators.key_order import KeyOrder
 from tesseract_grpc.engine.operators.writing import BY_SLOT
 from tesseract_grpc.engine.query.grouping import Grouping
 
@@ -93,8 +94,8 @@ class GroupOperator:
         self.arguments = tuple(
             tuple(table.schema.position(name) for name in inputs_of(aggregate)) for aggregate in grouping.aggregates
         )
-        ordered = table.keyed_order and any(AggregateFunction(each.function) in BY_ORDER for each in grouping.aggregates)
-        self._order = KeyOrder(table) if ordered else None
+        ordered = table.keyed_order and any(map(is_ordered, grouping.aggregates))
+        self._order = KeyOrder(table) if ordered else None  # in the place of the order of insertion
         self.states: list[AggregateState] = [
             make_state(aggregate, [table.columns[position] for position in read], self._order or table)
             for aggregate, read in zip(grouping.aggregates, self.arguments, strict=True)
@@ -388,9 +389,12 @@ class GroupOperator:
     def memory_bytes(self) -> int:
         """The memory held beside the derived table, in bytes."""
         own = self._members.nbytes + self._left.nbytes + self._group_of.nbytes + self.keys.memory_bytes()
+        own += 0 if self._order is None else self._order.memory_bytes()
         return own + sum(state.memory_bytes() for state in self.states)
 
     def check(self) -> None:
         """Proves that the rows of the input, and no others, are in groups."""
         slots = self.filter.hydrate()
         assert np.array_equal(np.sort(slots), (self._group_of[: self.source.high_water] >= 0).nonzero()[0])
+        if self._order is not None:
+            self._order.check()

@@ -121,6 +121,11 @@ def _check_numbers(aggregate: Aggregate, function: AggregateFunction, field: str
         )
 
 
+def is_ordered(aggregate: Aggregate) -> bool:
+    """Whether the order of rows decides, or may decide among equals."""
+    return AggregateFunction(aggregate.function) in _ORDERED
+
+
 def make_state(aggregate: Aggregate, columns: Sequence[Column], relation: Insertion) -> AggregateState:
     """An empty state of an aggregate that was checked, over its inputs, which are columns of a relation."""
     function = AggregateFunction(aggregate.function)

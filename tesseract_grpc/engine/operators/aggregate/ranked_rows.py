@@ -328,11 +328,15 @@ class RankedRows:
         order = _order(whose, leaves.keys[places], ties)
         return leaves.slots[places[order]], self.counts[groups]
 
-    def rekey(self, keys_of: Callable[[Slots], Int64Array]) -> None:
+    def rekey(
+        self, keys_of: Callable[[Slots], Int64Array], ties_of: Callable[[Slots], Int64Array] | None = None
+    ) -> None:
         """Gives all rows their keys anew, which must be in the order in which the old ones were. O(n)."""
         leaves, runs = self._leaves, self._runs
         places = (leaves.slots >= 0).nonzero()[0]
         keys = leaves.keys[places] = keys_of(leaves.slots[places])
+        if leaves.ties is not None and ties_of is not None:
+            leaves.ties[places] = ties_of(leaves.slots[places])
         owner = leaves.leaf_at(places)
         least = np.full(len(leaves.start), HOLE)
         np.minimum.at(least, owner, keys)
