@@ -339,3 +339,27 @@ def test_many_rows_equal_the_same_rows_in_small_batches(aggregate: Aggregate) ->
     large.rebuild(stale, *batch(large, member))
     assert large.result(everyone)[0].tobytes() == fresh.result(everyone)[0].tobytes()
     large.check(everyone, *batch(large, slice(half, count)))
+
+
+def test_extremes_of_many_rows_are_found_as_those_of_few() -> None:
+    """So many rows to a group that most are compared as doubles only; NaN, infinities and empty groups among them."""
+    rng = np.random.default_rng(11)
+    count, groups = 4000, 5
+    x, o = column_of("x", DataType.FLOAT64), column_of("o", DataType.FLOAT64)
+    relation, slots = Relation(np.arange(count)), np.arange(count, dtype=np.int32)
+    for odd in ((), (math.nan,), (math.inf, -math.inf), (math.nan, -math.inf, -0.0)):
+        of, values = rng.integers(0, groups - 1, count), rng.normal(size=count) - 3.0
+        places = rng.choice(np.flatnonzero(of == 1), len(odd), replace=False)
+        values[places] = odd
+        for function in ("min", "max"):
+            states = [state_of(Aggregate("y", function, "x"), x, o, relation) for _ in range(2)]
+            for state, step in zip(states, (2000, 3), strict=True):
+                state.reserve(groups)
+                for start in range(0, count, step):
+                    part = slice(start, start + step)
+                    state.enter(Grouped(of[part], slots[part]), [(values[part] + 0.0, None)])
+            everyone = np.arange(groups)
+            many, few = (state.result(everyone) for state in states)
+            assert many[0].tobytes() == few[0].tobytes()
+            assert many[1] is not None and few[1] is not None and many[1].tolist() == few[1].tolist()
+            states[0].check(everyone, Grouped(of, slots), [(values + 0.0, None)])

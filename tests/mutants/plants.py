@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.aggregate_plants import AGGREGATES
 from tests.mutants.expression_plants import EXPRESSIONS
 from tests.mutants.plant import Plant
 from tests.mutants.relation_plants import JOINS
@@ -446,4 +447,15 @@ TREES = (
     ),
 )
 
-PLANTS = (*ORDERING, *FILTERING, *ROUTES, *STORING, *DELIVERING, *WINDOWING, *TREES, *EXPRESSIONS, *JOINS)
+PLANTS = (
+    *ORDERING,
+    *FILTERING,
+    *ROUTES,
+    *STORING,
+    *DELIVERING,
+    *WINDOWING,
+    *TREES,
+    *EXPRESSIONS,
+    *JOINS,
+    *AGGREGATES,
+)
