@@ -34,14 +34,15 @@ from tesseract_grpc.testing import Response
 from tests.engine import translate
 from tests.engine.small import small_thresholds
 from tests.engine.viewer import TableViewer, Viewer, cut, same
-from tests.oracle.answer import fixed, is_tree, shape_of, tree_of
+from tests.oracle.answer import fixed, is_tree, shape_of
 from tests.oracle.asks import Definition, Put, Row
 from tests.oracle.model import Model
 from tests.oracle.question import Open, Question, Span, sessions_in, tables_in
 from tests.oracle.relation import Overflow
 from tests.oracle.rows import Refused
-from tests.world import composed, domain, questions
+from tests.world import composed, domain
 from tests.world import writes as random_writes
+from tests.world.spans import random_span
 
 SESSIONS = 20
 """At least so many sessions are open on every history."""
@@ -147,19 +148,10 @@ class World:
         """Also how a window moves: by another watch of the same session."""
         name = name or rng.choice(list(self.questions))
         question, session = self.questions[name], self.hub.session(name)
-        self.viewers.append(Viewer(session, question, shape_of(self.model, question), self.span(rng, question)))
+        self.viewers.append(
+            Viewer(session, question, shape_of(self.model, question), random_span(rng, self.model, question))
+        )
         self.streams.append(self.viewers[-1].stream)
-
-    def span(self, rng: Random, question: Question) -> Span:
-        """A window; of a tree often one with closed nodes."""
-        span = questions.span(rng)
-        if not is_tree(question) or rng.random() < 0.4:
-            return span
-        names = [node.name for node in tree_of(self.model, question) or []]
-        chosen = tuple(dict.fromkeys(rng.sample(names, min(len(names), rng.randint(0, 4)))))
-        half = rng.randint(0, len(chosen))
-        which = Open(rng.choice((None, 0, 1, 2)), chosen[:half], chosen[half:])
-        return replace(span, open=which)
 
     def watch_table(self, table: Definition) -> None:
         watch = self.hub.watch_table(table.name, old_values=True)
@@ -407,7 +399,7 @@ class World:
                 table_viewer.compare(self.model)
         assert set(self.hub.sessions) == set(self.questions)
         for name, question in self.questions.items():
-            self.verify_session(rng, name, question, self.span(rng, question))
+            self.verify_session(rng, name, question, random_span(rng, self.model, question))
         for definition in self.definitions():
             self.verify_rows(definition)
 

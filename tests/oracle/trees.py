@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.oracle.asks import Key, Row
+from tests.oracle.asks import Key, Moment, Row
 from tests.oracle.question import Grouping, Open
 from tests.oracle.relation import Relation, same_key
 
@@ -66,8 +66,11 @@ def of_parents(relation: Relation, parent: str, ordered: Sequence[Row]) -> list[
 def of_levels(relation: Relation, grouping: Grouping, ordered: Sequence[Row]) -> list[Node]:
     """The tree of a rollup: a group below the group of one column less, a row below its group."""
 
+    times = {name for name in grouping.by if relation.field(name).type == "timestamp"}
+
     def path(row: Row) -> tuple[Any, ...]:
-        return tuple(row[name] for name in grouping.by[: row["level"]])
+        named = [(name, row[name]) for name in grouping.by[: row["level"]]]
+        return tuple(Moment(value) if name in times and value is not None else value for name, value in named)
 
     def name(row: Row) -> Any:
         leaf = [same_key(row[key]) for key in relation.key] if row["level"] > len(grouping.by) else []

@@ -8,7 +8,9 @@ be compared with the truth, not only the last.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -25,17 +27,23 @@ from tesseract_grpc._proto.tesseract.v1 import (
     table_service_pb2_grpc,
 )
 from tesseract_grpc.client import EventHorizon, Mirror
-from tesseract_grpc.testing import Answer, RecordingWatcher, rows_of, running_server
+from tesseract_grpc.testing import Answer, ManualClock, RecordingWatcher, rows_of, running_server
 from tests.engine.viewer import cut, same
-from tests.oracle.asks import Definition, Put, Row
+from tests.oracle.answer import fixed, is_tree, shape_of
+from tests.oracle.asks import Definition, Field, Put, Row
 from tests.oracle.model import Model
-from tests.oracle.question import Question, Span
+from tests.oracle.question import Open, Question, Span, tables_in
 from tests.oracle.rows import Refused
 from tests.server import wire_asks
-from tests.world import domain, questions
+from tests.world import composed, domain, questions
 from tests.world import writes as random_writes
+from tests.world.spans import random_span
 
 SESSIONS = 20
+
+NOW = 2_000_000
+"""The time at which the server's clock stands."""
+
 pb = table_service_pb2
 
 
@@ -48,21 +56,31 @@ class Reader:
 
     def __init__(self, watcher: RecordingWatcher, question: Question, span: Span | None, session: str) -> None:
         self.watcher = watcher
-        self.question = question
+        self.asked = [(0, question)]  # from which version on it is which question
         self.span = span  # None: a watch of the whole table, which has no order
         self.session = session
+
+    @property
+    def question(self) -> Question:
+        return self.asked[-1][1]
+
+    def at(self, version: int) -> Question:
+        """The question at a version."""
+        return [question for begins, question in self.asked if begins <= version][-1]
 
 
 class SocketWorld:
     def __init__(self) -> None:
         self.stack = ExitStack()
-        self.server = self.stack.enter_context(running_server(progress_interval=0.1))
+        self.server = self.stack.enter_context(running_server(progress_interval=0.1, clock=ManualClock(NOW / 1e6)))
         self.channel = self.stack.enter_context(self.server.channel())
         self.client = self.stack.enter_context(EventHorizon.connect(self.server.address))
         self.tables = table_service_pb2_grpc.TableServiceStub(self.channel)
         self.sessions = session_service_pb2_grpc.SessionServiceStub(self.channel)
         self.hubs = hub_service_pb2_grpc.HubServiceStub(self.channel)
         self.model = Model()
+        self.model.now = NOW
+        self.answers: dict[tuple[int, Question, Open | None], tuple[list[Row], int]] = {}
         self.version = 0
         self.states: dict[int, dict[str, list[Row]]] = {}
         self.questions: dict[str, Question] = {}
@@ -98,13 +116,15 @@ class SocketWorld:
             self.open_session(rng)
 
     def open_session(self, rng: Random) -> None:
-        definition = rng.choice(list(self.model.definitions.values()))
-        question = questions.question(rng, definition)
+        question = self.draw(rng)
+        if rng.random() < 0.1:
+            question = composed.with_permanent(rng, self.scope(), question)
         self.names += 1
         name = f"session_{self.names}"
-        session = session_service_pb2.Session(query=wire_asks.query_of(question, definition))
+        permanent = wire_asks.kept(question.permanent)
+        session = session_service_pb2.Session(query=wire_asks.query_of(question), permanent_filter=permanent)
         self.sessions.CreateSession(session_service_pb2.CreateSessionRequest(session_id=name, session=session))
-        self.questions[name] = question
+        self.questions[name] = fixed(self.model, question)
         self.open_watch(rng, name)
         if rng.random() < 0.3:
             span = questions.span(rng)
@@ -112,10 +132,38 @@ class SocketWorld:
             mirror = self.stack.enter_context(self.client.get_session(name).mirror(window=window))
             self.mirrors.append((mirror, name, span))
 
+    def scope(self) -> composed.Scope:
+        return composed.Scope(list(self.model.definitions.values()), self.questions)
+
+    def draw(self, rng: Random) -> Question:
+        """A question whose sums cannot leave INT64, and that does not spread over values of which there are none."""
+        while True:
+            question = composed.question(rng, self.scope())
+            group = fixed(self.model, question).group
+            spread = group is None or group.pivot is None or group.pivot[1]
+            if spread and "'sum'" not in repr(question):
+                return question
+
+    def edit_session(self, rng: Random) -> None:
+        """Another question under the same name; its readers go on."""
+        name = rng.choice(list(self.questions))
+        mine = self.questions[name]
+        another = mine.permanent is None and rng.random() < 0.5
+        question = self.draw(rng) if another else composed.edited(rng, self.scope(), mine)
+        question = fixed(self.model, replace(question, permanent=mine.permanent))
+        session = session_service_pb2.Session(name=name, query=wire_asks.query_of(question))
+        request = session_service_pb2.UpdateSessionRequest(session=session)
+        request.update_mask.paths.append("query")
+        self.now_at(self.sessions.UpdateSession(request).version)
+        self.questions[name] = question
+        for reader in self.readers:
+            if reader.session == name:
+                reader.asked.append((self.version, question))
+
     def open_watch(self, rng: Random, name: str | None = None) -> None:
         """Some readers want their changes at most every 150 ms: several commits come to them as one change."""
         name = name or rng.choice(list(self.questions))
-        span = questions.span(rng)
+        span = random_span(rng, self.model, self.questions[name])
         request = wire_asks.watch_of(name, span, rng.choice((0, 0, 0, 150)))
         watcher = RecordingWatcher.session(self.channel, request=request)
         self.readers.append(Reader(watcher, self.questions[name], span, name))
@@ -136,7 +184,7 @@ class SocketWorld:
         definition = rng.choice(list(self.model.definitions.values()))
         self.now_at(self.tables.DeleteTable(pb.DeleteTableRequest(name=definition.name)).version)
         self.model.drop(definition.name)
-        names = [name for name, question in self.questions.items() if question.table == definition.name]
+        names = [name for name, question in self.questions.items() if definition.name in tables_in(question)]
         self.ended(names, "TABLE_DELETED", [definition.name])
         self.create(definition)
         self.fill(rng)
@@ -217,18 +265,19 @@ class SocketWorld:
         for mirror, name, span in self.mirrors:
             mirror.wait_for(self.version)
             rows, total = self.model.answer(self.questions[name])
-            shown = [as_client(row, self.model.definitions[self.questions[name].table]) for row in cut(rows, span)]
+            shape = shape_of(self.model, self.questions[name])
+            shown = [as_client(row, shape.fields) for row in cut(rows, span)]
             same([dict(row) for row in mirror.rows()], shown, f"the client's mirror of {name} in {span}")
             assert mirror.total_count == total
         for name in rng.sample(list(self.questions), 5):
-            self.verify_reads(name, questions.span(rng))
+            self.verify_reads(name, random_span(rng, self.model, self.questions[name]))
         assert list(self.hubs.CheckHub(hub_service_pb2.CheckHubRequest()).violations) == []
 
     def verify_reads(self, name: str, span: Span) -> None:
         question = self.questions[name]
         rows, total = self.model.answer(question, span)
         window = wire_asks.window_of(span)
-        query = wire_asks.query_of(question, self.model.definitions[question.table])
+        query = wire_asks.query_of(question, inline=True)
         for response in (
             self.sessions.QuerySession(session_service_pb2.QuerySessionRequest(name=name, window=window)),
             self.tables.Query(pb.QueryRequest(query=query, window=window, min_version=self.version)),
@@ -244,15 +293,25 @@ class SocketWorld:
 
     def truth(self, reader: Reader, version: int) -> Answer | None:
         """The true answer at a version: that of the last state at or before it."""
-        known = self.states.get(version)
-        if known is None or reader.question.table not in known:
+        question, known = reader.at(version), self.states.get(version)
+        if known is None or not tables_in(question) <= set(known):
             return None
-        definition = next(table for table in domain.TABLES if table.name == reader.question.table)
-        past = Model()
-        past.create(definition)
-        past.rows[definition.name] = {tuple(r[k] for k in definition.key): r for r in known[definition.name]}
-        rows, total = past.answer(reader.question)
+        which = reader.span.open if reader.span is not None and is_tree(question) else None
+        if (version, question, which) not in self.answers:
+            self.answers[version, question, which] = self.past(known).answer(question, Span(open=which))
+        rows, total = self.answers[version, question, which]
         return Answer(rows if reader.span is None else cut(rows, reader.span), total, ordered=reader.span is not None)
+
+    def past(self, known: dict[str, list[Row]]) -> Model:
+        """All tables as they were."""
+        past = Model()
+        past.now = NOW
+        for definition in domain.TABLES:
+            if definition.name in known:
+                past.create(definition)
+                rows = {tuple(row[name] for name in definition.key): row for row in known[definition.name]}
+                past.rows[definition.name] = rows
+        return past
 
     def judge(self, reader: Reader) -> None:
         """All promises, over everything that a reader was ever sent."""
@@ -270,9 +329,9 @@ class SocketWorld:
         self.stack.close()
 
 
-def as_client(row: Row, table: Definition) -> dict[str, Any]:
+def as_client(row: Row, fields: Sequence[Field]) -> dict[str, Any]:
     """A row as the Python client shows it: times as datetime, JSON as what it says."""
-    kinds = {field.name: field.type for field in table.fields}
+    kinds = {field.name: field.type for field in fields}
 
     def shown(name: str, value: Any) -> Any:
         if value is None:

@@ -53,6 +53,10 @@ class SocketMachine(RuleBasedStateMachine):
         self.open_world.close_session(rng)
 
     @rule(rng=seeds)
+    def edit_session(self, rng: Random) -> None:
+        self.open_world.edit_session(rng)
+
+    @rule(rng=seeds)
     def move_a_window(self, rng: Random) -> None:
         self.open_world.close_watch(rng)
         self.open_world.open_watch(rng)
@@ -82,7 +86,7 @@ class SocketMachine(RuleBasedStateMachine):
 TestSocketMachine = pytest.mark.fuzz(pytest.mark.slow(SocketMachine.TestCase))
 profile = settings()
 TestSocketMachine.settings = settings(
-    max_examples=max(3, profile.max_examples // 10), stateful_step_count=profile.stateful_step_count // 4
+    max_examples=max(3, profile.max_examples // 25), stateful_step_count=profile.stateful_step_count // 5
 )
 
 
@@ -93,6 +97,8 @@ def test_a_seeded_history_through_a_socket() -> None:
         for step in range(12):
             for _ in range(rng.choice((1, 3, 8))):
                 world.commit(rng)
+            if step % 3 == 0:
+                world.edit_session(rng)
             if step % 4 == 1:
                 world.close_session(rng)
             if step == 6:
