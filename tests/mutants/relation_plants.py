@@ -155,4 +155,12 @@ JOINS = (
         "a reader that lags misses a part of a tick",
         tests=("tests/engine/test_relations_ticks.py",),
     ),
+    Plant(
+        "numbers in the order of keys run into each other",
+        "engine/operators/key_order.py",
+        "if int(step.min()) < 1 or",
+        "if int(step.min()) < 0 or",
+        "the first row of a group over a join is another one after a while",
+        tests=("tests/engine/test_relations_order.py",),
+    ),
 )
