@@ -179,6 +179,8 @@ def text(tree: Tree) -> str:
             return f"[{', '.join(parts)}]"
         case "join":
             return f"{parts[0]}.join('-')"
+        case "template" if templates(tree) > 2:  # one may stand in a hole of another, but not in one of that
+            return f"[{', '.join(parts)}].join(':')"
         case "template":
             return f"`${{{parts[0]}}}:${{{parts[1]}}}`"
         case "neg":
@@ -210,6 +212,12 @@ def text(tree: Tree) -> str:
     if op[0].isalpha():
         return f"{op}({', '.join(parts)})"
     return f" {op} ".join(parts)
+
+
+def templates(tree: Tree) -> int:
+    """How many levels of templates within templates there are."""
+    inner = max((templates(part) for part in tree if isinstance(part, tuple)), default=0)
+    return inner + int(tree[0] == "template")
 
 
 def holds(value: Any) -> bool:

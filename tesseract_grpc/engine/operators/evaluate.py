@@ -1,10 +1,13 @@
 """A checked expression as something that runs over batches of rows.
 
 Every part becomes a function from a `Frame` (the rows at hand) to `Cells`. Numbers, times and truth values are worked
-on as arrays; what has no way for arrays, mostly texts, is worked out once for each distinct combination of arguments.
-A part that depends on nothing but one text column is a function of the column's codes: it is worked out once for each
-distinct text there has ever been, and then looked up (`evaluate_codes`). So is what comes of one JSON column, but not
-what is read of its documents on the way: a document is read once for the rows at hand, and let go.
+on as arrays; what has no way for arrays, mostly texts and JSON, is worked out once for each distinct combination of
+what it depends on, by the closures that single rows use. Texts and JSON values on the way to a result are made and let
+go one after the other: a million rows may pass through texts of a million characters, or documents of a thousand parts,
+and they are never held together.
+
+A part that depends on nothing but one text or JSON column is a function of the column's codes: it is worked out once
+for each distinct text there has ever been, and then looked up (`evaluate_codes`).
 
 Operations that need not look at all their arguments (`&&`, `?:`, `??`) may compute them all the same: nothing here
 fails, so nothing has to be avoided.
@@ -20,14 +23,16 @@ import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.schema import DataType, TableSchema
-from tesseract_grpc.engine.data.vector import AnyArray, BoolArray, Vector
+from tesseract_grpc.engine.data.vector import BoolArray, Vector
 from tesseract_grpc.engine.operators import evaluate_logic as logic
-from tesseract_grpc.engine.operators.evaluate_cells import Cells, all_valid, constant, map_distinct
+from tesseract_grpc.engine.operators.evaluate_cells import Cells, all_valid, constant, listed, map_distinct
 from tesseract_grpc.engine.operators.evaluate_codes import CodeResults
 from tesseract_grpc.engine.operators.evaluate_kernels import KERNELS, comparison
+from tesseract_grpc.engine.operators.evaluate_one import compile_one
 from tesseract_grpc.engine.operators.predicate_leaf import Read
+from tesseract_grpc.engine.query.expression.closures import compile_closure
 from tesseract_grpc.engine.query.expression.lambdas import applied
-from tesseract_grpc.engine.query.expression.scalar import specialise
+from tesseract_grpc.engine.query.expression.lazy import Closure
 from tesseract_grpc.engine.query.expression.typed import HIGHER, Call, ColumnRef, Constant, Now, Rank, Type, Typed, walk
 
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
@@ -100,10 +105,9 @@ def compile_expression(root: Typed, schema: TableSchema, columns: Sequence[Colum
 
 
 class _Compiler:
-    """Makes the parts of one expression; without `coded`, of what is itself a function of codes."""
+    """Makes the parts of one expression."""
 
-    def __init__(self, root: Typed, schema: TableSchema, columns: Sequence[Column], *, coded: bool = True) -> None:
-        self.coded = coded
+    def __init__(self, root: Typed, schema: TableSchema, columns: Sequence[Column]) -> None:
         self.schema = schema
         self.columns = columns
         self.uses = Counter(node for node in walk(root) if isinstance(node, Call))
@@ -135,24 +139,23 @@ class _Compiler:
         return found
 
     def by_codes(self, node: Typed) -> Part | None:
-        if not self.coded or not isinstance(node, Call) or _is_null_test(node):
+        """The part of a node that depends on nothing but one text column."""
+        if not isinstance(node, Call) or _is_null_test(node):
             return None
         if node.type is Type.JSON and node.op != "json_text":
             return None  # what was read of documents is not kept, only what comes of it
-        below = list(walk(node))
-        if any(isinstance(each, (Now, Rank)) for each in below):
+        if any(isinstance(each, (Now, Rank)) for each in walk(node)):
             return None
         positions = self.positions(node)
         if len(positions) != 1 or self.columns[positions[0]].dictionary is None:
             return None
         (at,) = positions
-        plain = _Compiler(node, self.schema, self.columns, coded=False).plain(node)
         dictionary = self.columns[at].dictionary
         assert dictionary is not None
+        one = compile_one(node, self.schema, self.columns)
 
-        def judge(codes: AnyArray, valid: BoolArray | None) -> Cells:
-            with np.errstate(all="ignore"):
-                return plain(Frame(lambda _: (codes, valid), len(codes), None))
+        def judge(codes: Sequence[int | None]) -> Cells:
+            return listed([one(lambda _, code=code: code) for code in codes], node.type)  # type: ignore[misc]
 
         results = CodeResults(dictionary, judge)
 
@@ -174,15 +177,49 @@ class _Compiler:
             case Now():
                 return _now
         assert isinstance(node, Call), "what functions are given is no value of a row"
-        if node.op in HIGHER:
-            operation, below = applied(node)
-            given = [self.part(each) for each in below]
-            return lambda frame: map_distinct(operation, [part(frame) for part in given], node.type, nullable=True)
+        if node.op == "same_text":
+            return self.part(node.arguments[0])
+        kernel = None if any(map(_is_made_text, node.arguments)) else self.kernel(node)
+        if kernel is None:
+            return self.fused(node)
         parts = [self.part(argument) for argument in node.arguments]
+        return kernel(parts)
+
+    def kernel(self, node: Call) -> Callable[[list[Part]], Part] | None:
+        """What makes the part of a call from those of its arguments, where arrays have a way of their own."""
         lazy = logic.OPERATIONS.get(node.op)
         if lazy is not None:
-            return lambda frame: lazy(*[part(frame) for part in parts])
-        return self.strict(node, parts)
+            return lambda parts: lambda frame: lazy(*[part(frame) for part in parts])
+        types = [argument.type for argument in node.arguments]
+        if node.op in _COMPARISONS and types[0] not in _TEXTS:
+            compared = comparison(node.op, *(_stored(type) for type in types))
+            return lambda parts: _by_kernel(compared, parts)
+        if node.op == "one_of" and types[0] not in _TEXTS:
+            items = [each.value for each in node.arguments[1:] if isinstance(each, Constant)]
+            return lambda parts: _one_of(parts[0], items, _stored(types[0]), _stored(types[1]))
+        found = KERNELS.get(node.op)
+        return None if found is None else lambda parts: _by_kernel(found, parts)
+
+    def fused(self, node: Call) -> Part:
+        """The part of a call that is worked out value by value, with all texts and JSON values on the way to it."""
+        inputs: dict[Typed, int] = {}
+
+        def leaf(part: Typed) -> Closure | None:
+            if isinstance(part, Constant):
+                return None
+            if part is not node and not _is_made_text(part):
+                place = inputs.setdefault(part, len(inputs))
+                return lambda env: env[place]
+            assert isinstance(part, Call)
+            if part.op not in HIGHER:
+                return None
+            operation, below = applied(part)
+            given = [compile_closure(each, leaf) for each in below]
+            return lambda env: operation(*[value(env) for value in given])
+
+        closure = compile_closure(node, leaf)
+        parts = [self.part(each) for each in inputs]
+        return lambda frame: map_distinct(lambda *env: closure(env), [part(frame) for part in parts], node.type)
 
     def column(self, node: ColumnRef) -> Part:
         at = self.schema.position(node.name)
@@ -191,21 +228,10 @@ class _Compiler:
             return lambda frame: Cells(*frame.read(at))
         return lambda frame: Cells(*frame.read(at), dictionary.texts)
 
-    def strict(self, node: Call, parts: list[Part]) -> Part:
-        types = [argument.type for argument in node.arguments]
-        if node.op == "same_text":
-            return parts[0]
-        kernel = KERNELS.get(node.op)
-        if node.op in _COMPARISONS and types[0] not in _TEXTS:
-            kernel = comparison(node.op, *(_stored(type) for type in types))
-        if node.op == "one_of" and types[0] not in _TEXTS:
-            items = [each.value for each in node.arguments[1:] if isinstance(each, Constant)]
-            return _one_of(parts[0], items, _stored(types[0]), _stored(types[1]))
-        if kernel is not None:
-            return _by_kernel(kernel, parts)
-        function, taken = specialise(node)
-        wanted = [parts[place] for place in taken]
-        return lambda frame: map_distinct(function, [part(frame) for part in wanted], node.type)
+
+def _is_made_text(node: Typed) -> bool:
+    """Whether a node makes texts or JSON values, which are not held for many rows while others are made of them."""
+    return isinstance(node, Call) and node.type in _TEXTS
 
 
 def _is_null_test(node: Call) -> bool:

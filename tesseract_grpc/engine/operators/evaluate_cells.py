@@ -93,34 +93,29 @@ def compact(cells: Cells) -> tuple[AnyArray, list[Any]]:
     return placed, [cells.texts[code] for code in distinct.tolist()]
 
 
-def map_distinct(
-    function: Callable[..., Any], arguments: Sequence[Cells], type: Type, *, nullable: bool = False
-) -> Cells:
-    """A function of Python values, called once for each distinct combination of arguments that are not null.
-
-    With `nullable`, it is called with None where an argument is null.
-    """
-    valid = None if nullable else all_valid(arguments)
+def map_distinct(function: Callable[..., Any], arguments: Sequence[Cells], type: Type) -> Cells:
+    """A function of Python values, None for null, called once for each distinct combination of arguments."""
     varying = [place for place, each in enumerate(arguments) if each.values.ndim]
     if not varying:
-        values = [_alone(each) for each in arguments]
-        return single(type, function(*values) if valid is None or bool(valid) else None)
-    shapes = [each.values.shape for each in arguments]
-    shape = np.broadcast_shapes(*shapes, () if valid is None else valid.shape)
-    rows = None if valid is None else np.flatnonzero(np.broadcast_to(valid, shape))
-    columns: list[list[Any]] = [[] for _ in arguments]
-    wanted = [arguments[place] for place in varying]
-    if nullable:
-        key, lists = _distinct([_with_null(each) for each in wanted])
-    else:
-        key, lists = _distinct([_coded(_gather(each, rows)) for each in wanted])
-    for place, items in zip(varying, lists, strict=True):
-        columns[place] = items
+        return single(type, function(*map(_alone, arguments)))
+    key, lists = _distinct([_coded(arguments[place]) for place in varying])
     count = len(lists[0])
-    for place, each in enumerate(arguments):
-        if not each.values.ndim:
-            columns[place] = [_alone(each) if count else None] * count
-    return _spread([function(*row) for row in zip(*columns, strict=True)], key, rows, shape, type)
+    columns = [[_alone(each) if count else None] * count for each in arguments if not each.values.ndim]
+    rows = iter(columns)
+    varied = dict(zip(varying, lists, strict=True))
+    given = [varied[place] if place in varied else next(rows) for place in range(len(arguments))]
+    results = listed([function(*row) for row in zip(*given, strict=True)], type)
+    return Cells(results.values[key], None if results.valid is None else results.valid[key], results.texts)
+
+
+def listed(results: Sequence[Any], type: Type) -> Cells:
+    """Python values as cells."""
+    present = np.fromiter((result is not None for result in results), np.bool_, len(results))
+    valid, dtype = None if present.all() else present, STORAGE[type.data_type]
+    if _is_text(type):
+        texts = ["" if result is None else result for result in results]
+        return Cells(np.arange(len(results), dtype=dtype), valid, texts or [""])
+    return Cells(np.array([0 if result is None else result for result in results], dtype), valid)
 
 
 def _alone(cells: Cells) -> Any:
@@ -131,26 +126,22 @@ def _alone(cells: Cells) -> Any:
 
 
 def _coded(cells: Cells) -> tuple[AnyArray, list[Any]]:
-    """Values without nulls as codes into the distinct ones."""
-    if cells.texts is not None:
-        return compact(cells)
-    distinct, inverse = np.unique(cells.values, return_inverse=True)
-    return inverse, distinct.tolist()
-
-
-def _with_null(cells: Cells) -> tuple[AnyArray, list[Any]]:
-    """Values as codes into the distinct ones and null."""
+    """Values as codes into the distinct ones; None is one of them where some are null."""
     if cells.valid is None:
-        return _coded(cells)
+        return _present(cells)
     valid = np.broadcast_to(cells.valid, cells.values.shape)
-    codes, items = _coded(_gather(cells, np.flatnonzero(valid)))
+    codes, items = _present(Cells(cells.values[valid], None, cells.texts))
     placed = np.full(cells.values.shape, len(items), np.int64)
     placed[valid] = codes
     return placed, [*items, None]
 
 
-def _gather(cells: Cells, rows: AnyArray | None) -> Cells:
-    return cells if rows is None else Cells(cells.values[rows], None, cells.texts)
+def _present(cells: Cells) -> tuple[AnyArray, list[Any]]:
+    """The same of values without nulls."""
+    if cells.texts is not None:
+        return compact(cells)
+    distinct, inverse = np.unique(cells.values, return_inverse=True)
+    return inverse, distinct.tolist()
 
 
 def _distinct(coded: Sequence[tuple[AnyArray, list[Any]]]) -> tuple[AnyArray, list[list[Any]]]:
@@ -167,23 +158,6 @@ def _distinct(coded: Sequence[tuple[AnyArray, list[Any]]]) -> tuple[AnyArray, li
         span *= len(items)
     _, first, combined = np.unique(key, return_index=True, return_inverse=True)
     return combined, [[items[code] for code in codes[first].tolist()] for codes, items in coded]
-
-
-def _spread(results: list[Any], key: AnyArray, rows: AnyArray | None, shape: tuple[int, ...], type: Type) -> Cells:
-    """The results, one a combination, given to the rows."""
-    present = np.fromiter((result is not None for result in results), np.bool_, len(results))
-    texts: list[Any] | None = None
-    dtype = STORAGE[type.data_type]
-    if _is_text(type):
-        texts = ["" if result is None else result for result in results] or [""]
-        table = np.arange(len(results), dtype=dtype)
-    else:
-        table = np.array([0 if result is None else result for result in results], dtype)
-    if rows is None:
-        return Cells(table[key], None if present.all() else present[key], texts)
-    values, valid = np.zeros(shape, dtype), np.zeros(shape, np.bool_)
-    values[rows], valid[rows] = table[key], present[key]
-    return Cells(values, valid, texts)
 
 
 def _is_text(type: Type) -> bool:

@@ -6,7 +6,7 @@ are worked on at once; when few are, only theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from tesseract_grpc.engine.data.dictionary import Dictionary
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
 from tesseract_grpc.engine.operators.evaluate_cells import Cells
 
-Judge = Callable[[AnyArray, "BoolArray | None"], Cells]
+Judge = Callable[[Sequence["int | None"]], Cells]
+"""What the computation gives for codes, or for null."""
 
 
 class CodeResults:
@@ -25,7 +26,7 @@ class CodeResults:
     def __init__(self, dictionary: Dictionary, judge: Judge) -> None:
         self._dictionary = dictionary
         self._judge = judge
-        null = judge(np.zeros(1, np.int32), np.zeros(1, np.bool_))
+        null = judge([None])
         self._texts: list[str] | None = None if null.texts is None else []
         self._values: AnyArray = np.zeros(2, null.values.dtype)
         self._valid: BoolArray = np.zeros(2, np.bool_)
@@ -59,7 +60,7 @@ class CodeResults:
         else:
             asked = np.flatnonzero(~self._done[: total + 1])
         if len(asked):
-            self._keep(asked, self._judge((asked - 1).astype(np.int32), None))
+            self._keep(asked, self._judge((asked - 1).tolist()))
 
     def _keep(self, places: AnyArray, cells: Cells) -> None:
         values = np.broadcast_to(cells.values, places.shape)

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
-from tesseract_grpc.engine.operators.evaluate_cells import Cells, map_distinct, pick
+from tesseract_grpc.engine.operators.evaluate_cells import Cells, pick
 from tesseract_grpc.engine.query.expression.scalar import truth
-from tesseract_grpc.engine.query.expression.typed import Type
 
 
 def holds(cells: Cells) -> BoolArray:
@@ -88,6 +87,5 @@ OPERATIONS: Mapping[str, Callable[..., Cells]] = {
     "choose": lambda condition, then, otherwise: pick(holds(condition), then, otherwise),
     "first_true": first_true,
     "first_false": first_false,
-    "array": lambda *items: map_distinct(lambda *values: list(values), items, Type.JSON, nullable=True),
 }
-"""Every operation of `typed.NOT_STRICT`."""
+"""Every operation of `typed.NOT_STRICT` but `array`, which no arrays of rows can hold."""

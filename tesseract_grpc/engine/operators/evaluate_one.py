@@ -13,8 +13,9 @@ from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.schema import TableSchema
 from tesseract_grpc.engine.operators.evaluate_present import Present
 from tesseract_grpc.engine.operators.predicate_leaf import Get
-from tesseract_grpc.engine.query.expression.closures import Closure, compile_closure
+from tesseract_grpc.engine.query.expression.closures import compile_closure
 from tesseract_grpc.engine.query.expression.lambdas import applied
+from tesseract_grpc.engine.query.expression.lazy import Closure
 from tesseract_grpc.engine.query.expression.typed import HIGHER, Call, ColumnRef, Now, Rank, Typed
 
 One = Callable[[Get], Any]

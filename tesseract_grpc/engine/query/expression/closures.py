@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tesseract_grpc.engine.query.expression.document import held
-from tesseract_grpc.engine.query.expression.fold import LAZY
+from tesseract_grpc.engine.query.expression.lazy import LAZY, Closure
 from tesseract_grpc.engine.query.expression.scalar import specialise
 from tesseract_grpc.engine.query.expression.typed import Call, Constant, Type, Typed
 
-Closure = Callable[[Any], Any]
 Leaf = Callable[[Typed], "Closure | None"]
 
 
@@ -36,7 +35,7 @@ def call_closure(node: Call, arguments: list[Closure]) -> Closure:
     """The value of a call, given those of its arguments."""
     lazy = LAZY.get(node.op)
     if lazy is not None:
-        return lambda env: lazy(*[lambda argument=argument: argument(env) for argument in arguments])
+        return lazy(arguments)
     function, taken = specialise(node)
     return strict_closure(_plain_comparison(node) or function, [arguments[place] for place in taken])
 

@@ -36,7 +36,7 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 def read_document(text: str) -> Document:
     """The document that a text stands for; null when it stands for none."""
-    return _read_short(text) if len(text) <= _SHORT else _read(text)
+    return _read_short(text) if len(text) <= _SHORT else _read_long(text)
 
 
 def _read(text: str) -> Document:
@@ -51,6 +51,8 @@ def _read(text: str) -> Document:
 
 # One change of a row is looked at by many expressions, and mostly its document is a short one.
 _read_short = functools.lru_cache(maxsize=512)(_read)
+# Expressions read a document in each place where they name it, and rows with the same one are looked at together.
+_read_long = functools.lru_cache(maxsize=2)(_read)
 
 
 def _levels_exceed(text: str) -> bool:

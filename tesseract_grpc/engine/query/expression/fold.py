@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tesseract_grpc.engine.query.expression.document import constant_of, held
-from tesseract_grpc.engine.query.expression.scalar import specialise, truth
+from tesseract_grpc.engine.query.expression.lazy import LAZY, Closure
+from tesseract_grpc.engine.query.expression.scalar import specialise
 from tesseract_grpc.engine.query.expression.typed import (
     FALSE,
     HIGHER,
@@ -19,7 +20,6 @@ from tesseract_grpc.engine.query.expression.typed import (
     Constant,
     Type,
     Typed,
-    Value,
 )
 
 _OPPOSITES = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
@@ -54,67 +54,11 @@ def apply(made: Call, values: Sequence[Any]) -> Any:
             return None
         function, taken = specialise(made)
         return function(*[values[place] for place in taken])
-    return LAZY[made.op](*[_given(value) for value in values])
+    return LAZY[made.op]([_given(value) for value in values])(None)
 
 
-def _given(value: Any) -> Any:
-    return lambda: value
-
-
-def _and(*parts: Any) -> Value:
-    result: Value = True
-    for part in parts:
-        value = part()
-        if value is False:
-            return False
-        result = None if value is None else result
-    return result
-
-
-def _or(*parts: Any) -> Value:
-    result: Value = False
-    for part in parts:
-        value = part()
-        if value is True:
-            return True
-        result = None if value is None else result
-    return result
-
-
-def _coalesce(*parts: Any) -> Value:
-    value: Value = None
-    for part in parts:
-        value = part()
-        if value is not None:
-            break
-    return value
-
-
-def _first(wanted: bool) -> Any:
-    def first(*parts: Any) -> Value:
-        value: Value = None
-        for part in parts:
-            value = part()
-            if truth(value) is wanted:
-                break
-        return value
-
-    return first
-
-
-LAZY: dict[str, Any] = {
-    "and": _and,
-    "or": _or,
-    "truth": lambda a: truth(a()),
-    "is_null": lambda a: a() is None,
-    "not_null": lambda a: a() is not None,
-    "coalesce": _coalesce,
-    "choose": lambda condition, then, otherwise: then() if condition() else otherwise(),
-    "first_true": _first(True),
-    "first_false": _first(False),
-    "array": lambda *parts: [part() for part in parts],
-}
-"""The operations that are not strict, as functions of functions: an argument that does not matter is not computed."""
+def _given(value: Any) -> Closure:
+    return lambda env: value
 
 
 def _connected(op: str, args: tuple[Typed, ...], line: int, column: int) -> Typed:

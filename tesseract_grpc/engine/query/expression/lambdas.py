@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tesseract_grpc.engine.query.expression.closures import Closure, compile_closure
+from tesseract_grpc.engine.query.expression.closures import compile_closure
 from tesseract_grpc.engine.query.expression.document import Document, size
+from tesseract_grpc.engine.query.expression.lazy import Closure
 from tesseract_grpc.engine.query.expression.scalar import specialise
 from tesseract_grpc.engine.query.expression.scalar_json import SMALL
 from tesseract_grpc.engine.query.expression.typed import (
