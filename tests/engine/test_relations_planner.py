@@ -10,6 +10,7 @@ from tesseract_grpc.engine.data.commit import Write
 from tesseract_grpc.engine.data.errors import EngineError, LimitExceeded, NotFound, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.hub import Hub
+from tesseract_grpc.engine.live import resolve_relations
 from tesseract_grpc.engine.live.node import Node
 from tesseract_grpc.engine.query.computed import ComputedColumn, Lookup
 from tesseract_grpc.engine.query.filter import AllOf, Compare, CompareOp, Custom, Filter, NullTest
@@ -216,6 +217,24 @@ def test_queries_within_queries_are_limited() -> None:
     with pytest.raises(LimitExceeded) as caught:
         hub().query(wide)
     assert caught.value.metadata["limit"] == "max_query_queries"
+
+
+def test_the_work_of_planning_follows_the_size_of_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = 0
+    true = resolve_relations._read
+
+    def counting(*arguments: object) -> object:
+        nonlocal reads
+        reads += 1
+        assert reads < 2_000, "every level of queries in queries doubles the work"
+        return true(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(resolve_relations, "_read", counting)
+    query = Query(source=Union((TableSource("flights"), TableSource("flights"))))
+    for level in range(28):
+        query = Query(source=QuerySource(query), filter=Compare("delay", CompareOp.GREATER, level))
+    assert hub().query(query).total_count == 0
+    assert reads > 28
 
 
 # Sessions as sources

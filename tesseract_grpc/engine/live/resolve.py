@@ -79,6 +79,7 @@ class Planner:
         self.line = line
         self.history = history
         self.scope = Scope(Query())
+        self.stages: dict[str, Stage] = {}  # sources by their place in the query, as they are without conditions
         self._made: dict[tuple[Source, Hashable], Node] = {}
 
     def resolve(self, query: Query, permanent: Filter | None = None) -> Resolved:
@@ -88,6 +89,7 @@ class Planner:
         """
         query = closed(query, self._definition)
         self.scope = Scope(query)
+        self.stages.clear()
         stage = self.rows(query, permanent)
         table = stage.source.table
         sort, limits = query.sort, self.limits

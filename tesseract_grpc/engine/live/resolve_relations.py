@@ -89,7 +89,21 @@ def group_conditions(query: Query, conditions: Filter | None) -> list[Filter]:
 
 
 def read(planner: Planner, source: RowSource, field: str, early: Sequence[Filter] = ()) -> Stage:
-    """The rows of a source; of those only what satisfies `early` where that can be asked on the way."""
+    """The rows of a source; of those only what satisfies `early` where that can be asked on the way.
+
+    What is read without conditions first, to see its columns, is kept: else every level of queries in queries would
+    double the work.
+    """
+    if early:
+        return _read(planner, source, field, early)
+    place = planner.scope.path + field.removeprefix(_FIELD)
+    stage = planner.stages.get(place)
+    if stage is None:
+        stage = planner.stages[place] = _read(planner, source, field, early)
+    return stage
+
+
+def _read(planner: Planner, source: RowSource, field: str, early: Sequence[Filter]) -> Stage:
     if isinstance(source, TableSource):
         if source.table not in planner.tables:
             raise NotFound(Reason.UNKNOWN_TABLE, f"there is no table '{source.table[:140]}'", field=f"{field}.table")
