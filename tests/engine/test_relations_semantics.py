@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tesseract_grpc.engine.data.commit import Write, WriteKind
+from tesseract_grpc.engine.data.delta import RemoveReason
 from tesseract_grpc.engine.data.errors import EngineError
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema
 from tesseract_grpc.engine.data.vector import Batch, Vector
@@ -75,6 +76,36 @@ def test_joins(line: Line, swapped: bool) -> None:
             else:
                 pairs = [f"{row['id']}-{'null' if row['r_id'] is None else row['r_id']}" for row in rows]
                 assert pairs == parts
+
+
+SEVERAL = Query("left", joins=(Join(TableSource("right"), ON, prefix="r_"),))
+ONE = Query("left", joins=(Join(TableSource("right"), (JoinKey("x", "id"),), prefix="r_"),))
+GONE, OTHER = {"id": 0}, {"id": 0, "x": 9}
+
+
+@pytest.mark.parametrize(
+    ("query", "table", "row", "reason"),
+    [
+        (SEVERAL, "left", GONE, RemoveReason.DELETED),
+        (SEVERAL, "right", GONE, RemoveReason.DELETED),
+        (SEVERAL, "left", OTHER, RemoveReason.FILTERED),
+        (SEVERAL, "right", OTHER, RemoveReason.FILTERED),
+        (ONE, "left", GONE, RemoveReason.DELETED),
+        (ONE, "right", GONE, RemoveReason.FILTERED),
+        (ONE, "left", OTHER, RemoveReason.FILTERED),
+        (TOGETHER, "left", GONE, RemoveReason.DELETED),
+    ],
+)
+def test_reasons(query: Query, table: str, row: dict[str, Scalar], reason: RemoveReason) -> None:
+    hub = _hub(DataType.INT64, DataType.INT64)
+    watch = hub.open_session(query, "s").watch()
+    for name in ("left", "right"):
+        _fill(hub, name, DataType.INT64, "0")
+    watch.snapshot()
+    kind = WriteKind.DELETE if row is GONE else WriteKind.UPSERT
+    hub.commit([Write(table, kind, Batch.of_rows(hub.table(table).schema.columns, [row]))])
+    (removes,) = watch.take().removes
+    assert (removes.reason, removes.keys.length) == (reason, 1)
 
 
 @pytest.mark.parametrize("line", UNIONS, ids=str)
