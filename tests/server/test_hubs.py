@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from pathlib import Path
+
 import pytest
 
 import tesseract_grpc
@@ -10,6 +14,8 @@ from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import schema_pb2
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
+from tesseract_grpc.server.host import Host
+from tesseract_grpc.server.services.hubs import FEATURES
 from tests.server.support import Api, insert, refused, serving, user, user_columns
 
 LATER = {"resume", "every_commit", "on_lag"}
@@ -26,6 +32,29 @@ async def test_the_server_says_what_it_is() -> None:
         unset = [field.name for field in info.limits.DESCRIPTOR.fields if not getattr(info.limits, field.name)]
         assert not unset
         assert info.server_time.seconds > 0
+
+
+def test_every_feature_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "API.md").read_text()
+    table = page.partition("### Features")[2].partition("\n\nBeside")[0]
+    listed = [
+        name for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    ]
+    assert sorted(listed) == sorted(FEATURES)
+
+
+async def test_a_clock_that_fails_goes_on_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks: list[int] = []
+
+    def tick(host: Host) -> None:
+        ticks.append(1)
+        raise RuntimeError("a bug")
+
+    async with serving(tick_interval=0.01) as (_, api):
+        monkeypatch.setattr(Host, "tick", tick)
+        while len(ticks) < 3:
+            await asyncio.sleep(0.01)
+        assert (await api.hubs.GetHub(hpb.GetHubRequest())).hub.name == "hubs/default"
 
 
 async def test_a_hub_counts_what_it_holds(api: Api) -> None:

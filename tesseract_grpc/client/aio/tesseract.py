@@ -66,6 +66,11 @@ class AsyncTesseract:
         """The names of its key columns."""
         return self._schema.key
 
+    @property
+    def derived(self) -> bool:
+        """Whether its rows are those of a query; then it cannot be written."""
+        return self._table.HasField("query")
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, columns={', '.join(self._schema.types)})"
 

@@ -117,6 +117,7 @@ def test_joins_unions_and_derived_tables(shop: Shop) -> None:
     )
     derived = shop.hub.create_tesseract_from_session(shop.name("derived"), inks)
     assert derived.key == ("id",)
+    assert (derived.derived, shop.orders.derived) == (True, False)
     both = shop.hub.create_union(shop.name("both"), [inks, {"table": shop.orders, "columns": ["person", "qty"]}])
     shop.orders.add({"id": 13, "person": 1, "item": "ink", "qty": 5})
     assert [row["id"] for row in derived.get_data()] == [11, 12, 13]

@@ -736,10 +736,10 @@ class WindowColumn(_message.Message):
     column: _builtins.str
     """The column it works on. Required but for ROW_NUMBER, RANK, DENSE_RANK and COUNT."""
     offset: _builtins.int
-    """For LAG and LEAD: how many rows away. Default 1."""
+    """For LAG and LEAD: how many rows away, at least 1. Default 1."""
     rows: _builtins.int
-    """For SUM, AVG, COUNT, MIN and MAX: over this many rows, up to and with this one. Unset: over all from the first row of
-    the partition to this one.
+    """For SUM, AVG, COUNT, MIN and MAX: over this many rows, up to and with this one, at least 1. Unset: over all from the
+    first row of the partition to this one.
     """
     @_builtins.property
     def partition_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
