@@ -66,6 +66,7 @@ class Relation:
     """The order of insertion of the rows."""
 
     sequence: np.ndarray
+    sequence_generation: int = 0
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ THRESHOLDS: dict[str, dict[str, int]] = {
     "data.table": {"_SMALLEST": 4},
     "live.routing": {"_PATIENCE": 0, "_BLOCK": 4},
     "operators.aggregate.exact_sums": {"_MOST_ROWS": 8},
+    "operators.aggregate.extreme": {"CALL": 0, "ROW": 0, "PATIENCE": 0},
     "operators.aggregate.grouped": {"_MANY": 2},
     "operators.aggregate.state": {"BLOCK": 3},
     "operators.aggregate.value_counts": {"_PIECE": 3, "_SMALLEST": 8},

@@ -19,7 +19,9 @@ from tesseract_grpc.engine.data.schema import DataType, TableSchema
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch
+from tesseract_grpc.engine.operators.aggregate import extreme
 from tesseract_grpc.engine.operators.aggregate.contract import AggregateFunction
+from tesseract_grpc.engine.operators.aggregate.extreme import Minimum
 from tesseract_grpc.engine.operators.filter import routed_filter
 from tesseract_grpc.engine.operators.group import GroupOperator, columns_read
 from tesseract_grpc.engine.operators.select import TableSelector
@@ -212,6 +214,39 @@ def written(table: Table, write: Write, version: int) -> Any:
     table.changelog.forget(version)
     table.release()
     return delta
+
+
+def test_extremes_that_keep_leaving_are_found_without_looking_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows expire in the order of their times: the least one always leaves. Soon nobody looks at all rows any more."""
+    looked: list[int] = []
+    rebuild = Minimum.rebuild
+
+    def counted(self: Minimum, *rows: Any) -> None:
+        looked.append(version)
+        rebuild(self, *rows)
+
+    monkeypatch.setattr(Minimum, "rebuild", counted)
+    monkeypatch.setattr(extreme, "CALL", 2)
+    monkeypatch.setattr(extreme, "ROW", 1)
+    table = Table("t", _schema(), 0, HistoryLimits(commits=2, rows=8))
+    groups = operator(table, Grouping(("b",), (Aggregate("least", "min", "i"), Aggregate("name", "min", "s"))), None)
+    version = 0
+    groups.hydrate(version)
+    for version in range(1, 120):
+        oldest, fresh = max(0, version - 30) * 2, (version * 2, version * 2 + 1)
+        rows: list[Row] = [{"id": k, "i": k, "s": f"{k:05}", "b": k % 4 < 2} for k in fresh]
+        batch = Batch.of_rows(table.schema.columns, rows)
+        deltas = [written(table, Write("t", WriteKind.INSERT, batch), version)]
+        gone = Batch.of_rows(table.schema.columns, [{"id": oldest}, {"id": oldest + 1}])
+        groups.apply([groups.filter.apply(deltas[0])], version)
+        left = written(table, Write("t", WriteKind.DELETE, gone), version)
+        if len(left):
+            groups.apply([groups.filter.apply(left)], version)
+        held = table.batch(table.live_slots(), range(5)).to_rows()
+        for group in rows_of(groups.table):
+            assert group["least"] == min(row["i"] for row in held if row["b"] == group["b"])  # type: ignore[type-var]
+            assert group["name"] == min(row["s"] for row in held if row["b"] == group["b"])  # type: ignore[type-var]
+    assert looked[0] >= 31 and looked[-1] < 80, "the rows were looked at again and again"
 
 
 # DuckDB

@@ -13,14 +13,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tesseract_grpc.engine.data.column import Column
+from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.errors import OutOfRange, Reason
 from tesseract_grpc.engine.data.schema import INT64_MAX, INT64_MIN, ColumnSchema, DataType
 from tesseract_grpc.engine.operators.aggregate.exact_sums import ExactSums, largest_of
+from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
 from tesseract_grpc.engine.operators.aggregate.make import make_state
 from tesseract_grpc.engine.operators.aggregate.rounding import quotient, rounded_sum, two_product, two_sum
 from tesseract_grpc.engine.operators.aggregate.state import ColumnState
 from tesseract_grpc.engine.query.grouping import Aggregate
-from tests.engine.aggregate_oracle import spread, to_float
+from tests.engine.aggregate_oracle import Item, spread, to_float, weighted
 from tests.engine.aggregate_world import Relation
 
 GROUP = np.zeros(1, np.int64)
@@ -243,3 +245,18 @@ def test_variance_needs_two_values() -> None:
         assert state.result_one(0) is None
         state.add(GROUP, stored([4.0]))
         assert only(state) == (2.0 if function == "var" else math.sqrt(2.0))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(FLOATS, FLOATS | st.integers(1, 1000).map(float)), min_size=1, max_size=12))
+@example([(1e17, 1.0), (0.1, 0.3), (-1e17, 1.0)])
+def test_weighted_averages_are_rounded_once(rows: list[tuple[float, float]]) -> None:
+    columns = [Column(ColumnSchema(name, DataType.FLOAT64)) for name in ("x", "w")]
+    state = make_state(Aggregate("y", "weighted_avg", "x", weight="w"), columns, Relation(np.empty(0, np.int64)))
+    state.reserve(1)
+    inputs: list[Stored] = [(np.array(items) + 0.0, None) for items in zip(*rows, strict=True)]
+    state.enter(Grouped(np.zeros(len(rows), np.int64)), inputs)
+    want = weighted([Item(value, weight) for value, weight in rows])
+    values, valid = state.result(GROUP)
+    got = values.item() if valid is None or valid[0] else None
+    assert repr(got) == repr(want if want is None else want + 0.0) == repr(state.result_one(0))

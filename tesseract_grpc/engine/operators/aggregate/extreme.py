@@ -5,13 +5,19 @@ it holds the extreme; when the last holder leaves while other values stay, the g
 kept, is a bound that all its values lie beyond, and the values must be looked at again to know more, unless one comes
 that reaches the bound. So an update of most rows costs a comparison.
 
+That is cheap while extremes leave seldom. Where they keep leaving (the least of times under expiry), looking at all
+rows of a table again and again would cost more than keeping the rows in order. So it is reckoned what looking again
+costs and what keeping an order would, and when the first has outweighed the second for long, the rows are put in
+order for good.
+
 Values are compared as numbers (see `comparable`), with texts by their order labels; when labels are given anew, the
 extremes' labels are read again from the codes that the groups keep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -19,12 +25,19 @@ from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.order import label_generation
 from tesseract_grpc.engine.data.schema import DataType, Scalar
-from tesseract_grpc.engine.data.vector import AnyArray
+from tesseract_grpc.engine.data.vector import STORAGE, AnyArray
 from tesseract_grpc.engine.operators.aggregate.arrays import NO_GROUPS, Groups, Int64Array, distinct, grown
+from tesseract_grpc.engine.operators.aggregate.by_order import Insertion
 from tesseract_grpc.engine.operators.aggregate.comparable import comparable, comparable_one, restored, restored_one
+from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
+from tesseract_grpc.engine.operators.aggregate.ranked_rows import RankedRows
 from tesseract_grpc.engine.operators.aggregate.state import ColumnState, Present, masked
 
 _FAR_MORE = 4  # times as many rows as groups
+# What keeping rows in order costs, in rows of a table that is looked at again:
+CALL = 50_000  # a batch
+ROW = 500  # a row of it
+PATIENCE = 8  # rows are put in order when looking again has cost so many times the table more than this
 
 
 class _Extreme(ColumnState):
@@ -37,8 +50,11 @@ class _Extreme(ColumnState):
     _farthest: Callable[[AnyArray], AnyArray]  # the least extreme of some numbers, NaN where one is
     _nothing: int  # the number that every other reaches
 
-    def __init__(self, column: Column) -> None:
+    def __init__(self, column: Column, relation: Insertion) -> None:
         super().__init__(column)
+        self._relation = relation
+        self._ordered: RankedRows | None = None  # the rows in order, once that costs less
+        self._excess = 0  # what looking again has cost more than an order would have
         self.type = column.type
         self._extremes: Int64Array = np.zeros(0, np.int64)  # of an empty group: `_nothing`
         self._holders: Int64Array = np.zeros(0, np.int64)
@@ -46,15 +62,90 @@ class _Extreme(ColumnState):
         self._generation = label_generation(column)
         self._suspects: list[Groups] = []  # groups that were stale once; whether they still are is asked later
 
+    def fresh(self) -> Self:
+        """An empty state of the same kind."""
+        return type(self)(self.column, self._relation)
+
+    # Rows in order
+
+    def enter(self, rows: Grouped, inputs: Sequence[Stored]) -> None:
+        """Takes in rows. O(rows), or where they are in order O(rows * root of their groups' sizes) at the most."""
+        if self._ordered is None:
+            self._relax(len(rows))
+            super().enter(rows, inputs)
+            return
+        some, values = rows.present(inputs[0])
+        some.count_into(self.counts, 1)
+        numbers = comparable(self.column, values)
+        self._follow_labels()
+        self._ordered.add(some.groups, some.slots, numbers)
+
+    def leave(self, rows: Grouped, inputs: Sequence[Stored]) -> None:
+        """Takes out rows. As `enter`."""
+        if self._ordered is None:
+            self._relax(len(rows))
+            super().leave(rows, inputs)
+            return
+        some, _ = rows.present(inputs[0])
+        some.count_into(self.counts, -1)
+        self._ordered.remove(some.groups, some.slots)
+
+    def enter_one(self, group: int, slot: int, values: Sequence[Scalar]) -> None:
+        """Takes in one row."""
+        if self._ordered is None:
+            self._relax(1)
+            super().enter_one(group, slot, values)
+        else:
+            self.enter(*self._alone(group, slot, values))
+
+    def leave_one(self, group: int, slot: int, values: Sequence[Scalar]) -> None:
+        """Takes out one row."""
+        if self._ordered is None:
+            self._relax(1)
+            super().leave_one(group, slot, values)
+        else:
+            self.leave(*self._alone(group, slot, values))
+
+    def rebuild(self, groups: Groups, rows: Grouped, inputs: Sequence[Stored]) -> None:
+        """Looks at all rows of stale groups again, or puts all rows in order."""
+        if not self._weary:
+            self._excess += len(self._relation.sequence)
+            super().rebuild(groups, rows, inputs)
+            return
+        self._ordered = RankedRows()
+        self._ordered.reserve(len(self.counts))
+        self._suspects = []
+        self._extremes = self._holders = np.zeros(0, np.int64)
+        self.counts[:] = 0
+        self.enter(rows, inputs)
+
+    def _relax(self, rows: int) -> None:
+        """Reckons what a batch would have cost in order."""
+        if rows:
+            self._excess = max(0, self._excess - CALL - ROW * rows)
+
+    @property
+    def _weary(self) -> bool:
+        """Whether looking again has cost too much."""
+        return self._excess > PATIENCE * len(self._relation.sequence)
+
+    # Extremes
+
     def _reserve(self, capacity: int) -> None:
+        if self._ordered is not None:
+            self._ordered.reserve(capacity)
+            return
         self._extremes = grown(self._extremes, capacity, self._nothing)
         self._holders = grown(self._holders, capacity)
         if self._codes is not None:
             self._codes = grown(self._codes, capacity)
 
     def _follow_labels(self) -> None:
-        """Reads the labels of the extremes again if labels were given anew."""
-        if self._codes is not None and self._generation != label_generation(self.column):
+        """Reads the labels of the extremes, or of all rows in order, again if labels were given anew."""
+        if self._ordered is not None and self._generation != label_generation(self.column):
+            self._ordered.rekey(lambda slots: comparable(self.column, self.column.values[slots]))
+            self._generation = label_generation(self.column)
+        elif self._codes is not None and self._generation != label_generation(self.column):
             known = self.counts.nonzero()[0]  # rows on their way in are counted but not yet known: their codes are old
             known = known[self._extremes[known] != self._nothing]
             self._extremes[known] = comparable(self.column, self._codes[known])
@@ -125,21 +216,26 @@ class _Extreme(ColumnState):
                 self._suspects.append(np.array([group]))
 
     def _clear(self, groups: Groups) -> None:
+        if self._ordered is not None:
+            self._ordered.clear(groups)
+            return
         self._extremes[groups] = self._nothing
         self._holders[groups] = 0
 
     def stale(self) -> Groups:
-        """The groups whose last holder left. O(groups that lost one since the last call)."""
+        """The groups whose last holder left, or all when rows are to be put in order. O(groups that lost one)."""
         if not self._suspects:
             return NO_GROUPS
         groups: Groups = distinct(np.concatenate(self._suspects))
         groups = groups[(self._holders[groups] == 0) & (self.counts[groups] > 0)]
         self._suspects = [groups] if len(groups) else []
-        return groups
+        return self.counts.nonzero()[0] if len(groups) and self._weary else groups
 
     def result(self, groups: Groups) -> Stored:
         """The extremes; null where there are no values. The groups are not stale."""
         counts = self.counts[groups]
+        if self._ordered is not None:
+            return self._ends(self._ordered, groups, counts)
         if self._codes is not None:
             return masked(self._codes[groups].astype(np.int32), counts)
         # An empty group's number may stand for no value of the type, but it is overwritten.
@@ -147,19 +243,39 @@ class _Extreme(ColumnState):
 
     def result_one(self, group: int) -> Scalar:
         """The extreme of one group, which is not stale."""
+        if self._ordered is not None:
+            return super().result_one(group)
         if not self.counts[group]:
             return None
         if self._codes is not None:
             return self._codes.item(group)
         return restored_one(self.type, self._extremes.item(group))
 
+    def _ends(self, ordered: RankedRows, groups: Groups, counts: Int64Array) -> Stored:
+        """The values of the first or the last rows of groups."""
+        values = np.zeros(len(groups), STORAGE[self.type])
+        there = (counts > 0).nonzero()[0]
+        if len(there):
+            found = self.column.values[ordered.ends(groups[there], last=not self._least)]
+            # As it is turned back where there is no order, NaN has but one form.
+            values[there] = found if self._codes is not None else restored(self.type, comparable(self.column, found))
+        return masked(values, counts)
+
+    def check(self, groups: Groups, rows: Grouped, inputs: Sequence[Stored]) -> None:
+        """Proves that the state of these groups is the one that their rows, which are given, make."""
+        super().check(groups, rows, inputs)
+        if self._ordered is not None:
+            self._ordered.check()
+            assert np.array_equal(self._ordered.counts, self.counts), "the rows in order are others than those counted"
+
     def _facts(self, group: int) -> object:
-        return int(self._holders[group])
+        return None if self._ordered is not None else int(self._holders[group])
 
     def memory_bytes(self) -> int:
         """The memory held, in bytes."""
         codes = 0 if self._codes is None else self._codes.nbytes
-        return super().memory_bytes() + self._extremes.nbytes + self._holders.nbytes + codes
+        ordered = 0 if self._ordered is None else self._ordered.memory_bytes()
+        return super().memory_bytes() + self._extremes.nbytes + self._holders.nbytes + codes + ordered
 
 
 class Minimum(_Extreme):

@@ -32,8 +32,6 @@ _OF_ONE_COLUMN: Mapping[AggregateFunction, type[ColumnState]] = {
     _F.COUNT_IF: CountIf,
     _F.SUM: Sum,
     _F.AVG: Average,
-    _F.MIN: Minimum,
-    _F.MAX: Maximum,
     _F.VAR: Variance,
     _F.STDDEV: Deviation,
     _F.ANY: Any,
@@ -134,6 +132,8 @@ def make_state(aggregate: Aggregate, columns: Sequence[Column], relation: Insert
     column, second = columns[0], columns[1] if len(columns) > 1 else None
     if function in _OF_ONE_COLUMN:
         return _OF_ONE_COLUMN[function](column)
+    if function in (_F.MIN, _F.MAX):
+        return (Minimum if function is _F.MIN else Maximum)(column, relation)
     if function in (_F.DISTINCT_COUNT, _F.UNIQUE):
         return (DistinctCount if function is _F.DISTINCT_COUNT else Unique)(column)
     if function in _CHOOSING:
