@@ -32,7 +32,9 @@ _SMALLEST = 1 << 10
 
 def key_words(column: Column, stored: AnyArray) -> NDArray[np.int64]:
     """Stored values of a key column as key words."""
-    del column  # every key type is stored as an integer or a bool
+    del column
+    if stored.dtype == np.float64:  # only what is derived is named by doubles; equal ones have equal bits
+        return (stored + 0.0).view(np.int64)
     return stored.astype(np.int64, copy=False)
 
 
