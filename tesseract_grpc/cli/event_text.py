@@ -5,9 +5,10 @@
     @8 ~ id=1: name=Countess            columns changed
     @9 > id=1: to 1                     a row moved
     @9 - id=2 (filtered)                a row left, and why
+    @10 edited: id, name, total         the session was edited, and its rows have these columns from here on
 
-Every JSON object has `change` (snapshot, insert, update, move, remove), `version` and `total_count`; what follows a
-`snapshot` replaces everything before it.
+Every JSON object has `change` (snapshot, insert, update, move, remove, edited), `version` and `total_count`; what
+follows a `snapshot` replaces everything before it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ def event_lines(event: Event, columns: tuple[str, ...]) -> Iterator[str]:
     elif isinstance(event, Delta):
         if event.skipped_commits:
             yield f"@{event.version} merged {event.skipped_commits} commits"
+        if event.edited is not None:
+            yield f"@{event.version} edited: {', '.join(event.edited.columns)}"
         for change in event.changes:
             yield f"@{event.version} {_change_line(change, columns)}"
 
@@ -43,6 +46,9 @@ def event_objects(event: Event, columns: tuple[str, ...]) -> Iterator[str]:
             came = {"change": "insert", "version": event.version, "total_count": event.total_count, "key": key}
             yield json_line(came | {"row": _chosen(row, columns), "index": index})
     elif isinstance(event, Delta):
+        if event.edited is not None:
+            head = {"change": "edited", "version": event.version, "total_count": event.total_count}
+            yield json_line(head | {"generation": event.edited.generation, "columns": event.edited.columns})
         for change in event.changes:
             yield json_line(_change_object(change, event, columns))
 
@@ -79,7 +85,7 @@ def _change_object(change: Change, delta: Delta, columns: tuple[str, ...]) -> di
 
 
 def _chosen(row: Mapping[str, Any], columns: tuple[str, ...]) -> Mapping[str, Any]:
-    return {name: row[name] for name in columns} if columns else row
+    return {name: row[name] for name in columns if name in row} if columns else row
 
 
 def _without_key(change: Change) -> dict[str, Any]:

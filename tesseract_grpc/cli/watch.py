@@ -130,7 +130,8 @@ def _show(watched: Watched, question: Question, count: int | None) -> None:
 
 def _picture(watched: Watched, mirror: Mirror) -> RenderableType:
     rows = mirror.rows()
-    names = watched.columns or tuple(column["name"] for column in watched.session.columns)
+    # The columns of the rows themselves: the session may have been edited since.
+    names = watched.columns or tuple(rows[0] if rows else (column["name"] for column in watched.session.columns))
     head = Text.assemble(
         (watched.title, "bold"),
         f"  {len(rows):,} of {mirror.total_count:,} rows  version {mirror.version}  ",

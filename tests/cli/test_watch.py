@@ -96,6 +96,41 @@ def test_a_session_is_watched_by_its_name(command: Command, hub: EventHorizon, u
     assert command.invoke("watch", session.name, "--table").exit_code == 1
 
 
+def test_an_edit_of_a_watched_session_is_told(command: Command, hub: EventHorizon, users: Tesseract) -> None:
+    session = hub.create_session(f"edited-{users.name}", table=users, filter="id < 3", columns=["name"])
+    with watching(command, session.name, "--json") as process, watching(command, session.name) as lines:
+        read_objects(process, 3)
+        read(lines, 3)
+        version = session.update(filter="id == 2", columns=["name", {"name": "twice", "expression": "age * 2"}])
+        edited, *changes = read_objects(process, 3)
+        assert edited == {
+            "change": "edited",
+            "version": version,
+            "total_count": 1,
+            "generation": 2,
+            "columns": ["id", "name", "twice"],
+        }
+        assert [(change["change"], change["key"]["id"]) for change in changes] == [("remove", 1), ("update", 2)]
+        assert changes[1]["row"] == {"twice": 34}
+        assert read(lines, 3) == [
+            f"@{version} edited: id, name, twice",
+            f"@{version} - id=1 (filtered)",
+            f"@{version} ~ id=2: twice=34",
+        ]
+
+
+def test_groups_of_a_table_are_watched(command: Command, users: Tesseract) -> None:
+    groups = ("--group-by", "role", "--aggregate", "n=count", "--sort", "-n")
+    with watching(command, users.name, *groups, "--json") as process:
+        assert [line["row"] for line in read_objects(process, 3)[1:]] == [
+            {"role": "reader", "n": 3},
+            {"role": "writer", "n": 1},
+        ]
+        users.remove([1])
+        (change,) = read_objects(process, 1)
+        assert (change["change"], change["key"], change["row"]) == ("update", {"role": "reader"}, {"n": 2})
+
+
 def test_what_is_not_there_is_said(command: Command) -> None:
     ended = command.invoke("watch", "nowhere")
     assert ended.exit_code == 1
