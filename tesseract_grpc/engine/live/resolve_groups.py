@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from tesseract_grpc.engine.data.errors import InvalidRequest, LimitExceeded, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.live.resolve_computed import column_of, compute
-from tesseract_grpc.engine.live.resolve_order import in_key_order
 from tesseract_grpc.engine.live.resolve_pivot import Pivoted, pivoted, renamed, spread
 from tesseract_grpc.engine.live.stage import Stage
 from tesseract_grpc.engine.live.tree_plan import LEVEL
@@ -47,8 +46,6 @@ _FIELD = "query.group"
 def grouped(planner: Planner, stage: Stage, grouping: Grouping) -> Stage:
     """The rows of a grouping. Raises InvalidRequest, BadExpression, LimitExceeded."""
     _check(stage, grouping)
-    rows = stage
-    stage, grouping = in_key_order(planner, stage, grouping, _FIELD)
     plain = tuple(aggregate for aggregate in grouping.aggregates if aggregate.function != _EXPRESSION)
     below, plain = _arguments(planner, stage, grouping, plain)
     pivot = pivoted(planner, stage, grouping)
@@ -56,7 +53,7 @@ def grouped(planner: Planner, stage: Stage, grouping: Grouping) -> Stage:
     for by in _levels(grouping):
         flat = Grouping(by, plain)
         levels.append(planner.group(below, flat) if pivot is None else spread(planner, below, flat, pivot))
-    result = levels[0] if grouping.mode is GroupMode.FLAT else _united(planner, rows, grouping, levels)
+    result = levels[0] if grouping.mode is GroupMode.FLAT else _united(planner, stage, grouping, levels)
     return _expressions(planner, below, result, grouping, plain, pivot)
 
 
