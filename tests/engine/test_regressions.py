@@ -10,8 +10,12 @@ from tesseract_grpc.engine.data.errors import CommitRefused
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub, Limits
+from tesseract_grpc.engine.query.computed import ComputedColumn
+from tesseract_grpc.engine.query.filter import Custom
+from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
 from tesseract_grpc.engine.query.query import Query, Window
 from tesseract_grpc.engine.query.sort_key import SortKey
+from tesseract_grpc.engine.query.source import Join, JoinKey, QuerySource, TableSource
 
 COLUMNS = (ColumnSchema("id", DataType.INT64, primary_key=True), ColumnSchema("n", DataType.INT64))
 
@@ -113,3 +117,46 @@ def test_a_refused_commit_gives_back_used_slots_and_new_ones(deleted: tuple[int,
         hub.commit([new, again])
     hub.check()
     assert [row["id"] for row in hub.query(Query("t")).rows.to_rows()] == [0, 2, 4]
+
+
+def test_a_tree_that_begins_without_rows_sees_those_that_come() -> None:
+    """An empty tree was false, and another order was kept in its place."""
+    hub = hub_of(0)
+    watch = hub.open_session(Query("t", tree="n"), "s").watch()
+    watch.snapshot()
+    write(hub, WriteKind.INSERT, {"id": 1, "n": 2}, {"id": 2, "n": 7})
+    changes = watch.take()
+    assert changes.inserts is not None
+    assert [row["id"] for row in changes.inserts.rows.to_rows()] == [2, 1]
+    hub.check()
+
+
+def test_an_expression_over_texts_of_which_none_has_ever_come() -> None:
+    """Slots without a row have the first text of their column, and there was none."""
+    hub = hub_of(3)
+    hub.create_table("names", TableSchema((COLUMNS[0], ColumnSchema("name", DataType.STRING))))
+    join = Join(TableSource("names"), (JoinKey("n", "id"),))
+    session = hub.open_session(Query("t", Custom("(n ? name : name) >= name + 'a'"), joins=(join,)), "s")
+    assert session.total_count == 0
+
+
+@pytest.mark.parametrize("columns", [("n",), ("id", "n")])
+def test_columns_that_do_not_show_are_not_in_the_way_of_others(columns: tuple[str, ...]) -> None:
+    """A column of a source kept its name although it did not show."""
+    hub = hub_of(2)
+    inner = Query("t", computed=(ComputedColumn("c", expression="n"),), columns=columns)
+    outer = Query(source=QuerySource(inner), computed=(ComputedColumn("c", expression="n + 1"),))
+    assert hub.query(outer).rows.to_rows() == [{"id": 0, "n": 0, "c": 1}, {"id": 1, "n": 1, "c": 2}]
+
+
+def test_what_is_derived_stands_in_the_order_of_its_key_whatever_came_first() -> None:
+    """Lists of groups were in the order in which the groups had come."""
+    hub = hub_of(0)
+    groups = QuerySource(Query("t", group=Grouping(("n",), (Aggregate("rows", "count"),))))
+    listed = Query(
+        source=groups, group=Grouping((), (Aggregate("all", "array", "n"), Aggregate("first", "first", "n")))
+    )
+    session = hub.open_session(listed, "s")
+    for key, value in ((1, 5), (2, 3), (3, 4)):
+        write(hub, WriteKind.INSERT, {"id": key, "n": value})
+    assert session.read().rows.to_rows() == [{"group": True, "all": "[3,4,5]", "first": 3}]

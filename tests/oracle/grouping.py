@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.oracle.aggregates import aggregate_of, field_of
-from tests.oracle.asks import AllOf, Ask, Compare, Field, Row
+from tests.oracle.asks import AllOf, Ask, Compare, Field, Moment, Row
 from tests.oracle.expressions import as_text, evaluate
 from tests.oracle.part import Part
 from tests.oracle.question import Aggregate, Grouping
@@ -108,4 +108,5 @@ def pivot_values(relation: Relation, grouping: Grouping) -> Grouping:
     else:
         held = {same_key(row[field.name]): row for row in relation.rows if row[field.name] is not None}
         values = tuple(row[field.name] for row in Relation((field,), (field.name,), [*held.values()]).by_key().rows)
+        values = tuple(map(Moment, values)) if field.type == "timestamp" else values
     return replace(grouping, pivot=(field.name, values))

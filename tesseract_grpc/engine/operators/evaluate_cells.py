@@ -74,23 +74,24 @@ def pick(where: BoolArray, one: Cells, other: Cells) -> Cells:
 def compact(cells: Cells) -> tuple[AnyArray, list[Any]]:
     """Codes into only the texts that occur, and these. Codes at nulls are 0. O(n + texts), O(n log n) when few."""
     assert cells.texts is not None
-    codes, valid, total = cells.values, cells.valid, len(cells.texts)
+    texts = cells.texts or [""]  # slots that hold no row have the code 0, of a text that may never have come
+    codes, valid, total = cells.values, cells.valid, len(texts)
     if valid is not None:
         codes, valid = np.broadcast_arrays(codes, valid)
     if codes.ndim and total <= 4 * codes.size + 16:
         used = np.zeros(total, np.bool_)
         used[codes if valid is None else codes[valid]] = True
         found = np.flatnonzero(used)
-        place = np.zeros(max(total, 1), np.int32)
+        place = np.zeros(total, np.int32)
         place[found] = np.arange(len(found), dtype=np.int32)
-        return place.take(codes, mode="clip"), [cells.texts[code] for code in found.tolist()]
+        return place.take(codes, mode="clip"), [texts[code] for code in found.tolist()]
     distinct, inverse = np.unique(codes if valid is None else codes[valid], return_inverse=True)
     placed = np.zeros(codes.shape, np.int32)
     if valid is None:
         placed[...] = inverse.reshape(codes.shape)
     else:
         placed[valid] = inverse.reshape(-1)
-    return placed, [cells.texts[code] for code in distinct.tolist()]
+    return placed, [texts[code] for code in distinct.tolist()]
 
 
 def map_distinct(function: Callable[..., Any], arguments: Sequence[Cells], type: Type) -> Cells:
