@@ -178,74 +178,85 @@ def _flight_boards(rows: int) -> tuple[Board, ...]:
 
 def _group_boards(rows: int) -> tuple[Board, ...]:
     """The boards that count: groups of flights, with names from the other tables."""
-    return (
-        Board(
-            id="carrier-delays",
-            title="Average delay by carrier and hour",
-            question={
-                "computed": [
-                    _resolved("airline", "carrier", "airlines", "name"),
-                    {"name": "hour", "expression": "bucket(sched_dep, '1h')"},
-                ],
-                "filter": "dep_delay != null",
-                "group_by": ["airline", "hour"],
-                "aggregates": {"departed": "count", "delay": "avg(dep_delay)"},
-                "sort": [_by("hour", "desc"), _by("delay", "desc")],
+    return (_carrier_delays(), _on_time(), _worst_planes(rows))
+
+
+def _carrier_delays() -> Board:
+    """Groups by a column of another table and a computed one."""
+    return Board(
+        id="carrier-delays",
+        title="Average delay by carrier and hour",
+        question={
+            "computed": [
+                _resolved("airline", "carrier", "airlines", "name"),
+                {"name": "hour", "expression": "bucket(sched_dep, '1h')"},
+            ],
+            "filter": "dep_delay != null",
+            "group_by": ["airline", "hour"],
+            "aggregates": {"departed": "count", "delay": "avg(dep_delay)"},
+            "sort": [_by("hour", "desc"), _by("delay", "desc")],
+        },
+        sql="""select name as airline, date_trunc('hour', sched_dep) as hour, count(*) as departed,
+                avg(dep_delay) as delay
+            from board left join airlines using (carrier) where dep_delay is not null
+            group by all order by hour desc, delay desc, airline""",
+        window=None,
+        shown=("airline", "hour", "departed", "delay"),
+        brief=lambda row: f"{row['airline']} {row['delay']:+.1f} min",
+        formats={"delay": "{:+.1f}"},
+    )
+
+
+def _on_time() -> Board:
+    """An aggregate worked out from other aggregates."""
+    return Board(
+        id="on-time",
+        title="On time by origin",
+        question={
+            "computed": [_resolved("airport", "origin", "airports", "name")],
+            "filter": [_is("status", "in", ["arrived", "diverted", "cancelled"])],
+            "group_by": ["origin", "airport"],
+            "aggregates": {
+                "finished": "count",
+                "on_time": f"count_if(status == 'arrived' && arr_delay < {LATE_MINUTES})",
+                "share": "expression(on_time / finished)",
             },
-            sql="""select name as airline, date_trunc('hour', sched_dep) as hour, count(*) as departed,
-                    avg(dep_delay) as delay
-                from board left join airlines using (carrier) where dep_delay is not null
-                group by all order by hour desc, delay desc, airline""",
-            window=None,
-            shown=("airline", "hour", "departed", "delay"),
-            brief=lambda row: f"{row['airline']} {row['delay']:+.1f} min",
-            formats={"delay": "{:+.1f}"},
-        ),
-        Board(
-            id="on-time",
-            title="On time by origin",
-            question={
-                "computed": [_resolved("airport", "origin", "airports", "name")],
-                "filter": [_is("status", "in", ["arrived", "diverted", "cancelled"])],
-                "group_by": ["origin", "airport"],
-                "aggregates": {
-                    "finished": "count",
-                    "on_time": f"count_if(status == 'arrived' && arr_delay < {LATE_MINUTES})",
-                    "share": "expression(on_time / finished)",
-                },
-                "sort": [_by("share", "desc")],
-            },
-            sql="""select origin, name as airport, count(*) as finished,
-                    count(*) filter (where status = 'arrived' and arr_delay < 15) as on_time,
-                    on_time / finished as share
-                from board left join airports on faa = origin where status in ('arrived', 'diverted', 'cancelled')
-                group by all order by share desc, origin, airport""",
-            window=None,
-            shown=("origin", "airport", "finished", "on_time", "share"),
-            brief=lambda row: f"{row['origin']} {row['share']:.0%}",
-            formats={"share": "{:.1%}"},
-        ),
-        Board(
-            id="worst-planes",
-            title="Worst planes today by total delay",
-            question={
-                "computed": [
-                    _resolved("plane", "tailnum", "planes", "${manufacturer} ${model}"),
-                    _resolved("built", "tailnum", "planes", "year"),
-                ],
-                "filter": "tailnum != null && arr_delay != null",
-                "group_by": ["tailnum", "plane", "built"],
-                "aggregates": {"flown": "count", "total_delay": "sum(arr_delay)"},
-                "sort": [_by("total_delay", "desc")],
-            },
-            sql="""select tailnum, manufacturer || ' ' || model as plane, year as built, count(*) as flown,
-                    sum(arr_delay)::bigint as total_delay
-                from board left join planes using (tailnum) where tailnum is not null and arr_delay is not null
-                group by all order by total_delay desc, tailnum""",
-            window=(0, min(rows, 10)),
-            shown=("tailnum", "plane", "built", "flown", "total_delay"),
-            brief=lambda row: f"{row['tailnum']} {row['total_delay']:+d} min",
-        ),
+            "sort": [_by("share", "desc")],
+        },
+        sql="""select origin, name as airport, count(*) as finished,
+                count(*) filter (where status = 'arrived' and arr_delay < 15) as on_time,
+                on_time / finished as share
+            from board left join airports on faa = origin where status in ('arrived', 'diverted', 'cancelled')
+            group by all order by share desc, origin, airport""",
+        window=None,
+        shown=("origin", "airport", "finished", "on_time", "share"),
+        brief=lambda row: f"{row['origin']} {row['share']:.0%}",
+        formats={"share": "{:.1%}"},
+    )
+
+
+def _worst_planes(rows: int) -> Board:
+    """A sum, and what another table knows of the planes, where it knows them."""
+    return Board(
+        id="worst-planes",
+        title="Worst planes today by total delay",
+        question={
+            "computed": [
+                _resolved("plane", "tailnum", "planes", "${manufacturer} ${model}"),
+                _resolved("built", "tailnum", "planes", "year"),
+            ],
+            "filter": "tailnum != null && arr_delay != null",
+            "group_by": ["tailnum", "plane", "built"],
+            "aggregates": {"flown": "count", "total_delay": "sum(arr_delay)"},
+            "sort": [_by("total_delay", "desc")],
+        },
+        sql="""select tailnum, manufacturer || ' ' || model as plane, year as built, count(*) as flown,
+                sum(arr_delay)::bigint as total_delay
+            from board left join planes using (tailnum) where tailnum is not null and arr_delay is not null
+            group by all order by total_delay desc, tailnum""",
+        window=(0, min(rows, 10)),
+        shown=("tailnum", "plane", "built", "flown", "total_delay"),
+        brief=lambda row: f"{row['tailnum']} {row['total_delay']:+d} min",
     )
 
 
