@@ -15,6 +15,7 @@ from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
 from tesseract_grpc._proto.tesseract.v1.schema_pb2 import Column, Index, Table
+from tesseract_grpc.engine.operators import join
 from tesseract_grpc.testing import RecordingWatcher, check_stream, rows_of
 from tests.server.boards import Board, drop, open_shop, put, query
 from tests.server.support import Api, refused, serving
@@ -81,6 +82,30 @@ async def test_a_row_comes_once_for_each_match(shop: Api) -> None:
 
 
 LOOKUP = {"source": {"table": "people"}, "on": [{"left": "person"}]}
+
+
+async def test_a_join_of_too_many_rows_is_refused(shop: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join, "MOST_ROWS", 4)
+    on_item = {"source": {"query": {"table": "orders"}}, "on": [{"left": "item", "right": "item"}], "prefix": "o_"}
+    squares = query(table="orders", joins=[on_item])
+    refusal = await refused(shop.tables.Query(pb.QueryRequest(query=squares)))
+    assert (refusal.code.name, refusal.reason) == ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
+    assert "6 rows" in refusal.message
+    await drop(shop, "orders", 12, 13)
+    await shop.open("squares", squares)
+    watch = shop.sessions.WatchSession(spb.WatchSessionRequest(name="squares"))
+    await watch.read()
+    await put(shop, "orders", [{"id": 14, "item": "cup"}, {"id": 15, "item": "mug"}])
+    assert (await shop.sessions.QuerySession(spb.QuerySessionRequest(name="squares"))).total_count == 4
+    await put(shop, "orders", [{"id": 15, "item": "cup"}])
+
+    async def end() -> None:
+        while await watch.read():
+            pass
+
+    assert (await refused(end())).reason == "LIMIT_EXCEEDED", "it ends alone: the commit was made"
+    assert (await shop.all_rows("orders")).total_count == 4
+    assert "squares" not in str(await shop.sessions.ListSessions(spb.ListSessionsRequest()))
 
 
 async def test_lookups_show_what_they_find(shop: Api) -> None:
