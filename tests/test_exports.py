@@ -16,8 +16,8 @@ CLIENT = """
     AlreadyExists AsyncEventHorizon AsyncMirror AsyncSession AsyncTesseract AsyncWatch Cancelled Change Closed
     Condition ConnectionState DeadlineExceeded Delta Edited Event EventHorizon ExpressionCheck ExpressionProblem
     FeatureNotAvailable Gap HubInfo IngestResult
-    InvalidRequest LimitExceeded Limits Mirror NotFound OutOfRange PermissionDenied Plan PlanStep PreconditionFailed Progress Retry
-    Row RowError Rows ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls Unauthenticated
+    InvalidRequest LimitExceeded Limits Mirror NotFound OutOfRange PermissionDenied Plan PlanStep PreconditionFailed
+    Progress Retry Row RowError Rows ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls Unauthenticated
     Unavailable Watch WriteBatch WriteCounts WriteResult
 """
 TESTING = """

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tesseract_grpc.engine.data.commit import Write, WriteKind
-from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
+from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.filter import Custom
@@ -102,7 +102,7 @@ def test_rows_that_are_named_by_doubles_are_found() -> None:
     hub.commit([Write("t", WriteKind.INSERT, Batch.of_rows(schema.columns, rows))])
     table = hub.create_derived_table("d", Query("t", group=Grouping(("x",), (Aggregate("n", "count"),))))
 
-    def found(value: float) -> list[object]:
+    def found(value: float) -> list[Scalar]:
         return hub.get_rows("d", Batch.of_rows(table.schema.columns[:1], [{"x": value}]))[0].columns["n"].to_list()
 
     assert [found(value) for value in (*values, 1.75)] == [[1], [1], [1], [2], [2], [1], []]

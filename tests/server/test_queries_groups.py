@@ -252,6 +252,16 @@ async def test_groups_that_cannot_be_are_refused(shop: Api, what: str) -> None:
     assert (refusal.reason, refusal.fields) == (reason, (f"query.group.{field}".rstrip("."),))
 
 
+async def test_a_pivot_makes_no_more_columns_than_can_be_shown(shop: Api) -> None:
+    values = [{"int64Value": number} for number in range(1_000)]
+    counts = [aggregate(f"n{number}", "COUNT") for number in range(6)]
+    refusal = await refused(
+        shop.tables.Query(pb.QueryRequest(query=grouping(*counts, splitBy={"column": "qty", "values": values})))
+    )
+    assert (refusal.reason, refusal.fields) == ("LIMIT_EXCEEDED", ("query.group.split_by",))
+    assert refusal.metadata["limit"] == "max_pivot_columns"
+
+
 async def test_windows_that_cannot_be_are_refused(shop: Api) -> None:
     flat = query(table="orders", group={"by": ["item"], "aggregates": [N]})
     for asked, window, field in (

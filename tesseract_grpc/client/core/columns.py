@@ -29,6 +29,14 @@ _WORDS = {
     "resolve": "resolve",
     "lookup": "resolve",
 }
+_COMPUTED_WORDS = {
+    "name": "name",
+    "expression": "expression",
+    "value": "value",
+    "template": "template",
+    "resolve": "resolve",
+    "lookup": "resolve",
+}
 _RESOLVE_WORDS = {
     **SOURCE_WORDS,
     "underlying_field": "left",
@@ -76,7 +84,7 @@ def computed_of(given: object, source: SourceOf, field: str) -> list[query_pb2.C
     found = Columns()
     for at, item in enumerate(list_of(given, "computed", field)):
         where = f"{field}[{at}]"
-        words = words_of(item, ("name", "expression", "value", "template", "resolve"), "a computed column", where)
+        words = words_of(item, _COMPUTED_WORDS, "a computed column", where)
         if words.keys() == {"name"}:
             raise malformed("a computed column needs one of expression, value, template and resolve", where)
         _take(found, words, source, where)

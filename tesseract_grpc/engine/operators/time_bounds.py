@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
-from tesseract_grpc.engine.data.delta import Slots
+from tesseract_grpc.engine.data.delta import Slots, Stored
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import TableSchema
 from tesseract_grpc.engine.operators.evaluate import Evaluator, compile_expression
@@ -37,7 +37,7 @@ class _Bound:
         return None if found.valid is not None and not found.valid[0] else int(found.values[0])
 
 
-def _unread(position: int) -> object:
+def _unread(position: int) -> Stored:
     raise AssertionError("a moment that moves with the present reads no column")
 
 
