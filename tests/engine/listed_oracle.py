@@ -19,8 +19,7 @@ def _number(value: float) -> str:
         return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
     if value == 0:
         return "0"
-    # The fewest digits that make the number.
-    shortest = next(text for text in (f"{value:.{more}e}" for more in range(18)) if float(text) == value)
+    shortest = f"{Decimal(repr(value)).normalize():e}"  # with the fewest digits that make the number
     digits, exponent = shortest.split("e")
     power, after = int(exponent), len(digits.partition(".")[2])
     if not -7 < power < 21:

@@ -21,7 +21,7 @@ THRESHOLDS: dict[str, dict[str, int]] = {
     "operators.aggregate.extreme": {"CALL": 0, "ROW": 0, "PATIENCE": 0},
     "operators.aggregate.grouped": {"_MANY": 2},
     "operators.aggregate.state": {"BLOCK": 3},
-    "operators.aggregate.value_counts": {"_PIECE": 3, "_SMALLEST": 8},
+    "operators.aggregate.value_counts": {"_PIECE": 3, "_SMALLEST": 8, "FEW": 1},
     "operators.aggregate.weighted": {"BLOCK": 3},
     "operators.order": {"_SEARCH_LIMIT": 1},
     "operators.predicate": {"BLOCK": 3, "SPARSE": 2},

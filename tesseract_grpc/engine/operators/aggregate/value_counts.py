@@ -22,6 +22,7 @@ _EMPTY, _GONE = np.int32(-1), np.int32(-2)
 _WANTED = -3  # places wanted by row 0, 1, .. of a batch hold this and less, until it is decided who has them
 _MULTIPLIER, _MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
 _SMALLEST = 64
+FEW = 16  # up to so many values are looked for one by one
 _PIECE = 1 << 15
 """The most rows that are looked up at once: their temporaries stay in the cache."""
 
@@ -112,7 +113,7 @@ class ValueCounts:
         found = np.empty(len(groups), np.int64)
         left: AnyArray | None = None  # which rows are not decided, None for all
         mask = len(self._places) - 1
-        while len(places):
+        while len(places) > FEW:
             held = self._places[places]
             entries = np.maximum(held, 0)
             same = (held >= 0) & (self._groups[entries] == groups) & (self._words[entries] == words)
@@ -132,7 +133,19 @@ class ValueCounts:
             places, groups, words = places[rest], groups[rest], words[rest]
             places = (places + step) & mask
             left = rest.nonzero()[0] if left is None else left[rest]
+        rows = range(len(places)) if left is None else left.tolist()
+        for row, group, word, place in zip(rows, groups.tolist(), words.tolist(), places.tolist(), strict=True):
+            found[row] = self._found_one(group, word, place)
         return found
+
+    def _found_one(self, group: int, word: int, place: int) -> int:
+        """The entry of one value, looked for from a place on, made where there is none. O(1) expected."""
+        mask = len(self._places) - 1
+        while (held := self._places.item(place)) != _EMPTY:
+            if held >= 0 and self._words.item(held) == word and self._groups.item(held) == group:
+                return held
+            place = (place + 1) & mask
+        return self._enter(np.array([group]), np.array([word]), np.array([place])).item(0)
 
     def _enter(self, groups: Groups, words: Int64Array, places: Int64Array) -> NDArray[np.int32]:
         """New entries at empty places."""

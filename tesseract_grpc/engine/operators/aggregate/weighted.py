@@ -71,17 +71,16 @@ class WeightedAverage(State):
             self._put_block(some.groups[part], values[part], weights[part], sign)
 
     def _put_block(self, groups: Groups, values: AnyArray, weights: AnyArray, sign: int) -> None:
+        for part in _doubles(weights):
+            self._weights.add(groups, part, sign)
         finite = np.isfinite(values) & np.isfinite(weights)
         if not finite.all():
             odd = ~finite
             with np.errstate(invalid="ignore"):  # inf * 0 is NaN
                 self._products.add(groups[odd], values[odd].astype(np.float64) * weights[odd], sign)
-            self._weights.add(groups[odd], weights[odd].astype(np.float64), sign)
             groups, values, weights = groups[finite], values[finite], weights[finite]
             if not len(groups):
                 return
-        for part in _doubles(weights):
-            self._weights.add(groups, part, sign)
         for value in _doubles(values):
             for weight in _doubles(weights):
                 self._put_products(groups, value, weight, sign)
@@ -117,11 +116,10 @@ class WeightedAverage(State):
             return
         assert not isinstance(value, str) and not isinstance(weight, str)
         self.counts[group] += sign
+        self._weights.add_one(group, weight, sign)
         if not (math.isfinite(value) and math.isfinite(weight)):
             self._products.add_one(group, float(value) * float(weight), sign)
-            self._weights.add_one(group, float(weight), sign)
             return
-        self._weights.add_one(group, weight, sign)
         self._put_exactly(group, value, weight, sign)
 
     def result(self, groups: Groups) -> Stored:
@@ -130,7 +128,8 @@ class WeightedAverage(State):
         weight, weight_rest = self._weights.sums.pair(groups)
         odd_weights = _any_odd(self._weights, groups)
         odd = odd_weights | _any_odd(self._products, groups)
-        plain = _plain(total) & _plain(weight) & (weight != 0.0) & ~odd
+        # Zero may be a sum too small for a double.
+        plain = _plain(total) & (total != 0.0) & _plain(weight) & (weight != 0.0) & ~odd
         top, top_rest = np.where(plain, total, 0.0), np.where(plain, total_rest, 0.0)
         bottom, bottom_rest = np.where(plain, weight, 1.0), np.where(plain, weight_rest, 0.0)
         result = top / bottom
