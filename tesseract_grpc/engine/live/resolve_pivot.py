@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from tesseract_grpc.engine.live.resolve import Planner
 
 MOST_VALUES = 1_000
+MOST_COLUMNS = 5_000
+"""The most columns that a pivot makes: each is kept for every group, and looked at by every reader."""
 _FIELD = "query.group.split_by"
 _COUNTS = frozenset(("count", "count_values", "count_if", "distinct_count"))
 
@@ -70,7 +72,16 @@ def pivoted(planner: Planner, stage: Stage, grouping: Grouping) -> Pivoted | Non
         raise LimitExceeded(
             Reason.LIMIT_EXCEEDED,
             f"column '{column.name}' has {len(values)} values; a pivot spreads over at most {MOST_VALUES}",
+            field=_FIELD,
             metadata=metadata,
+        )
+    if (made := len(values) * len(grouping.aggregates)) > MOST_COLUMNS:
+        raise LimitExceeded(
+            Reason.LIMIT_EXCEEDED,
+            f"{len(values)} values times {len(grouping.aggregates)} aggregates are {made:,} columns; "
+            f"a pivot makes at most {MOST_COLUMNS:,}",
+            field=_FIELD,
+            metadata={"limit": "max_pivot_columns", "maximum": str(MOST_COLUMNS)},
         )
     prefixes = tuple(f"{_text(column.type, value)}|" for value in values)
     if len(set(prefixes)) < len(prefixes):
