@@ -267,10 +267,10 @@ def test_equal_groupings_are_maintained_once() -> None:
     ("query", "reason", "field"),
     [
         (_grouped(by=("nobody",)), Reason.UNKNOWN_COLUMN, "query.group.by"),
-        (_grouped(Aggregate("x", "sum", "s")), Reason.WRONG_TYPE, "s"),
+        (_grouped(Aggregate("x", "sum", "s")), Reason.WRONG_TYPE, "query.group.aggregates[0].column"),
         (_grouped(Aggregate("x", "sum", "none")), Reason.UNKNOWN_COLUMN, "query.group.aggregates[0].column"),
         (_grouped(Aggregate("x", "guess", "i")), Reason.MALFORMED_REQUEST, "query.group.aggregates[0].function"),
-        (_grouped(Aggregate("s", "count")), Reason.DUPLICATE_COLUMN, "columns[1].name"),
+        (_grouped(Aggregate("s", "count")), Reason.DUPLICATE_COLUMN, "query.group"),
         (Query("t", having=NullTest("s")), Reason.MALFORMED_REQUEST, "query.having"),
         (
             Query("t", group=Grouping(("s",)), having=NullTest("i")),
