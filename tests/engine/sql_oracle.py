@@ -158,7 +158,7 @@ def expression(part: Part, fields: dict[str, Field], now: int) -> str:
     if op == "literal" and part.kind != "enum":
         return literal(Field("", part.kind), part.value)
     texts = [expression(inner, fields, now) for inner in part.parts if inner.kind != "enum"]
-    if "enum" in kinds or (op in ("&&", "||", "!") and set(kinds) != {"bool"}):
+    if {"enum", "json"} & set(kinds) or (op in ("&&", "||", "!") and set(kinds) != {"bool"}):
         raise NotSaid(op)
     kind = TYPES[part.kind]
     if (op in SAME and "timestamp" not in kinds) or op in COMPARED:

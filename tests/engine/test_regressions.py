@@ -160,3 +160,15 @@ def test_what_is_derived_stands_in_the_order_of_its_key_whatever_came_first() ->
     for key, value in ((1, 5), (2, 3), (3, 4)):
         write(hub, WriteKind.INSERT, {"id": key, "n": value})
     assert session.read().rows.to_rows() == [{"group": True, "all": "[3,4,5]", "first": 3}]
+
+
+def test_a_column_that_repeats_documents_of_which_none_has_ever_come() -> None:
+    """The nulls were looked up among the documents."""
+    hub = Hub("test", epoch="test")
+    columns = (COLUMNS[0], ColumnSchema("j", DataType.JSON))
+    hub.create_table("t", TableSchema(columns))
+    session = hub.open_session(Query("t", computed=(ComputedColumn("c", expression="j"),)), "s")
+    for key, value in ((1, None), (2, None), (3, "[1]")):
+        hub.commit([Write("t", WriteKind.INSERT, Batch.of_rows(columns, [{"id": key, "j": value}]))])
+    assert [row["c"] for row in session.read().rows.to_rows()] == [None, None, "[1]"]
+    hub.check()

@@ -6,6 +6,7 @@ None for null. A part knows its kind, which is the type of its values.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -36,6 +37,8 @@ def evaluate(part: Part, row: Row, names: Names, now: int) -> Any:
         return now if part.op == "now" else part.value
     values = [evaluate(inner, row, names, now) for inner in part.parts]
     first = values[0]
+    if part.parts[0].kind == "json":
+        return of_document(part.op, None if first is None else json.loads(first))
     match part.op:
         case "is null" | "is not null":
             return (first is None) == (part.op == "is null")
@@ -59,6 +62,18 @@ def evaluate(part: Part, row: Row, names: Names, now: int) -> Any:
             values = [enums[0].index(value) for value in values]
         return COMPARISONS[part.op](order(values[0], values[1]))
     return of_kind(part.kind, strict(part, values))
+
+
+def of_document(op: str, found: Any) -> Any:
+    """What is asked of JSON, whose own null is null, too; texts and arrays have a length and a first part."""
+    if op in ("is null", "is not null"):
+        return (found is None) == (op == "is null")
+    if not isinstance(found, (list, str)):
+        return None
+    if op == "length":
+        return len(found)
+    first = found[0] if found else None
+    return None if first is None else json.dumps(first, ensure_ascii=False, separators=(",", ":"))
 
 
 def truthy(value: Any) -> bool:

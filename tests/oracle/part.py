@@ -44,6 +44,8 @@ def written(part: Part) -> str:
             return f"{texts[0]} {'==' if part.op == 'is null' else '!='} null"
         case "in":
             return f"{texts[0]} in [{', '.join(texts[1:])}]"
+        case "[0]":
+            return f"{texts[0]}[0]"
         case "length":
             return f"{texts[0]}.length"
         case "toUpperCase" | "toLowerCase" | "getTime":

@@ -25,12 +25,10 @@ from tests.oracle.question import (
 from tests.oracle.relation import Relation
 from tests.world import questions
 from tests.world.grouped import NAMES, fresh, grouping, sortable, windowed
-from tests.world.parts import part, recent, template
+from tests.world.parts import kinds_over, part, recent, template
 
 DEEPEST = 2
 """So deep are sources within sources, without those of sessions."""
-
-KINDS = ("int64", "float64", "string", "bool", "timestamp")
 
 
 @dataclass
@@ -220,7 +218,7 @@ def computed(rng: Random, scope: Scope, ask: Question, depth: int) -> Computed:
     name = fresh(rng, [field.name for field in rows.fields], "c")
     form = rng.random()
     if form < 0.5:
-        return Computed(name, part(rng, rows.fields, rng.choice(KINDS), 3))
+        return Computed(name, part(rng, rows.fields, rng.choice(kinds_over(rows.fields)), 3))
     if form < 0.65:
         return Computed(name, template(rng, rows.fields))
     there = source(rng, scope, depth)
@@ -232,7 +230,7 @@ def computed(rng: Random, scope: Scope, ask: Question, depth: int) -> Computed:
         return Computed(name, Lookup(there, on, rng.choice(other.fields).name))
     if form < 0.85:
         return Computed(name, Lookup(there, on, template(rng, other.fields)))
-    return Computed(name, Lookup(there, on, part(rng, other.fields, rng.choice(KINDS), 2)))
+    return Computed(name, Lookup(there, on, part(rng, other.fields, rng.choice(kinds_over(other.fields)), 2)))
 
 
 def condition(rng: Random, rows: Relation) -> Ask:

@@ -83,8 +83,6 @@ def aggregate(rng: Random, relation: Relation, name: str, field: Field) -> Aggre
     if kind == "bool":
         functions += ("count_if", "any", "every")
     function = rng.choice(["count", *functions, "min_by", "max_by", "join", "array", "weighted_avg"])
-    if relation.derived and function in ("first", "last", "min_by", "max_by", "join", "array"):
-        return Aggregate(name, "count", filter=only)
     if function == "count":
         return Aggregate(name, "count", filter=only)
     others = sortable(relation.fields)

@@ -15,12 +15,13 @@ LITERALS: dict[str, tuple[Any, ...]] = {
     "string": ("", "a", "A", "ab", "é"),
     "bool": (True, False),
 }
+KINDS = ("int64", "float64", "string", "bool", "timestamp")
 SAME = tuple((op, kind, kind) for op in ("==", "!=", "<", "<=", ">", ">=") for kind in ("int64", "float64", "string"))
 CALLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "int64": (
         ("+", "int64", "int64"), ("-", "int64", "int64"), ("*", "int64", "int64"), ("negate", "int64"),
         ("?:", "bool", "int64", "int64"), ("??", "int64", "int64"), ("length", "string"),
-        ("Math.max", "int64", "int64"), ("Math.min", "int64", "int64"), ("getTime", "timestamp"),
+        ("Math.max", "int64", "int64"), ("Math.min", "int64", "int64"), ("getTime", "timestamp"), ("length", "json"),
     ),
     "float64": (
         ("/", "int64", "int64"), ("+", "float64", "int64"), ("-", "float64", "float64"), ("*", "float64", "float64"),
@@ -36,12 +37,13 @@ CALLS: dict[str, tuple[tuple[str, ...], ...]] = {
         (">=", "timestamp", "timestamp"), ("is null", "int64"), ("is not null", "string"), ("is null", "timestamp"),
         ("&&", "bool", "bool"), ("||", "bool", "bool"), ("&&", "bool", "string"), ("||", "int64", "string"),
         ("!", "bool"), ("!", "string"), ("!", "float64"), ("in", "int64", "int64", "int64"),
-        ("~", "string", "string"),
+        ("~", "string", "string"), ("is null", "json"), ("is not null", "json"),
     ),
     "timestamp": (
         ("bucket", "timestamp"), ("??", "timestamp", "timestamp"), ("+", "timestamp", "int64"),
         ("-", "timestamp", "int64"), ("?:", "bool", "timestamp", "timestamp"),
     ),
+    "json": (("[0]", "json"),),
 }  # fmt: skip
 
 
@@ -53,7 +55,8 @@ def part(rng: Random, fields: Sequence[Field], kind: str, depth: int = 2, now: b
         enums = [field for field in fields if field.type == "enum"]
         if enums:
             return of_enum(rng, rng.choice(enums))
-    op, *kinds = rng.choice(CALLS[kind])
+    documents = any(field.type == "json" for field in fields)
+    op, *kinds = rng.choice([call for call in CALLS[kind] if documents or "json" not in call])
     if op == "~":
         return Part(op, kind, (part(rng, fields, "string", depth - 1, now), literal(rng, "string")))
     return Part(op, kind, tuple(part(rng, fields, each, depth - 1, now) for each in kinds))
@@ -63,11 +66,16 @@ def leaf(rng: Random, fields: Sequence[Field], kind: str, now: bool) -> Part:
     columns = [field for field in fields if field.type == kind]
     if kind == "timestamp" and now and (not columns or rng.random() < 0.4):
         return Part("now", kind)
-    if columns and rng.random() < 0.75:
+    if columns and (kind == "json" or rng.random() < 0.75):
         return Part("column", kind, value=rng.choice(columns).name)
     if kind == "timestamp":
         return Part("column", kind, value=rng.choice(columns).name) if columns else NOWHERE
     return literal(rng, kind)
+
+
+def kinds_over(fields: Sequence[Field]) -> list[str]:
+    """The kinds of expressions that can be drawn over some columns."""
+    return [*KINDS, *(["json"] if any(field.type == "json" for field in fields) else [])]
 
 
 NOWHERE = Part("+", "timestamp", (Part("now", "timestamp"), Part("literal", "int64", value=0)))

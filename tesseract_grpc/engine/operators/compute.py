@@ -51,6 +51,8 @@ class Formula:
 def stored_of(column: Column, vector: Vector) -> Stored:
     """What a column stores for values that an expression gave; new texts are added to its dictionary."""
     if column.type is DataType.JSON and vector.texts is not None and column.dictionary is not None:
+        if not vector.texts:  # nothing but nulls has ever come
+            return np.zeros(len(vector.values), np.int32), vector.valid
         used, codes = np.unique(vector.values, return_inverse=True)
         known = column.dictionary.encode([vector.texts[code] for code in used.tolist()])
         return known[codes], vector.valid
