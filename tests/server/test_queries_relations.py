@@ -15,7 +15,7 @@ from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
 from tesseract_grpc._proto.tesseract.v1.schema_pb2 import Column, Index, Table
-from tesseract_grpc.engine.operators import join
+from tesseract_grpc.engine.operators import room
 from tesseract_grpc.testing import RecordingWatcher, check_stream, rows_of
 from tests.server.boards import Board, drop, open_shop, put, query
 from tests.server.support import Api, refused, serving
@@ -85,7 +85,7 @@ LOOKUP = {"source": {"table": "people"}, "on": [{"left": "person"}]}
 
 
 async def test_a_join_of_too_many_rows_is_refused(shop: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(join, "MOST_ROWS", 4)
+    monkeypatch.setattr(room, "MOST_ROWS", 4)
     on_item = {"source": {"query": {"table": "orders"}}, "on": [{"left": "item", "right": "item"}], "prefix": "o_"}
     squares = query(table="orders", joins=[on_item])
     refusal = await refused(shop.tables.Query(pb.QueryRequest(query=squares)))
@@ -106,6 +106,26 @@ async def test_a_join_of_too_many_rows_is_refused(shop: Api, monkeypatch: pytest
     assert (await refused(end())).reason == "LIMIT_EXCEEDED", "it ends alone: the commit was made"
     assert (await shop.all_rows("orders")).total_count == 4
     assert "squares" not in str(await shop.sessions.ListSessions(spb.ListSessionsRequest()))
+
+
+async def test_a_union_of_too_many_rows_is_refused(shop: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MOST_ROWS", 8)
+    twice = query(source={"union": {"sources": [{"table": "orders"}, {"table": "orders"}]}})
+    board = await Board.open(shop, twice)
+    assert len(await board.rows()) == 8
+    again = query(
+        source={"union": {"sources": [{"subSession": "twice"}, {"subSession": "twice"}], "branchColumn": "half"}},
+        subSessions={"twice": {"source": {"union": {"sources": [{"table": "orders"}, {"table": "orders"}]}}}},
+    )
+    refusal = await refused(shop.tables.Query(pb.QueryRequest(query=again)))
+    assert (refusal.reason, "16 rows" in refusal.message) == ("LIMIT_EXCEEDED", True)
+    await put(shop, "orders", [{"id": 99}])
+
+    async def end() -> None:
+        while await board.reader.call.read():
+            pass
+
+    assert (await refused(end())).reason == "LIMIT_EXCEEDED"
 
 
 async def test_lookups_show_what_they_find(shop: Api) -> None:

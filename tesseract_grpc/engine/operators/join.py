@@ -30,21 +30,18 @@ from tesseract_grpc.engine.data.delta import (
     stored_at,
 )
 from tesseract_grpc.engine.data.derived_table import DerivedTable
-from tesseract_grpc.engine.data.errors import OutOfRange, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, Scalar, TableSchema
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch, BoolArray
 from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
 from tesseract_grpc.engine.operators.join_index import JoinIndex, Moves
 from tesseract_grpc.engine.operators.join_keys import NO_NUMBER, Numbers
+from tesseract_grpc.engine.operators.room import demand_room
 from tesseract_grpc.engine.operators.writing import BY_SLOT
 
 Pairs = NDArray[np.int64]
 """Left slot << 32 | right slot + 1; 0 in the place of the right one where there is none."""
 _NOBODY = np.int64(0)
-
-MOST_ROWS = 20_000_000
-"""The most rows of a join: two tables with one value in common have as many pairs as the product of their rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +153,6 @@ class JoinOperator:
         found = int(rows.count[numbers[numbers >= 0]].sum(dtype=np.int64))
         return found + int(np.count_nonzero(self._alone(numbers))) if side else found
 
-    def _bound(self, rows: int) -> None:
-        """Refuses more rows than a join may have, before they are made. Raises OutOfRange."""
-        if rows > MOST_ROWS:
-            raise OutOfRange(
-                Reason.LIMIT_EXCEEDED,
-                f"the join would have {rows:,} rows; the limit is {MOST_ROWS:,}",
-                field="query.joins",
-                hint="join on more columns, or group one side first",
-            )
-
     # Hydrating and following
 
     def hydrate(self, version: int) -> int:
@@ -174,7 +161,7 @@ class JoinOperator:
         self.index.right.fill(right)
         numbers = self.index.left.fill(left)
         self.index.make_room()
-        self._bound(self._count(numbers, 1))
+        demand_room(self._count(numbers, 1), "join", "query.joins")
         self._place(self._pairs_of_left(left, numbers), version)
         return sum(source.examined for source in self.inputs)
 
@@ -191,11 +178,11 @@ class JoinOperator:
             index.left.settle(left)
             index.right.settle(right)
             new = self._count(left.after()[1], 1) + self._count(right.after()[1], 0)
-            self._bound(new // 2)  # a pair of which both rows are new is counted twice
+            demand_room(new // 2, "join", "query.joins")  # a pair of which both rows are new is counted twice
             after = self._touched(left.after(), right.after(), keys)
             gone = np.setdiff1d(before, after, assume_unique=True)
             born = np.setdiff1d(after, before, assume_unique=True)
-            self._bound(self.table.row_count - len(gone) + len(born))
+            demand_room(self.table.row_count - len(gone) + len(born), "join", "query.joins")
             self._erase(transaction, gone, changes)
             index.give_back(np.union1d(left.touched(), keys).astype(np.int32))
         for side, change in enumerate(changes):

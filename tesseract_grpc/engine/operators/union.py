@@ -41,6 +41,7 @@ from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import AnyArray, Batch, BoolArray, Vector
 from tesseract_grpc.engine.operators.code_map import CodeMap
 from tesseract_grpc.engine.operators.filter import FilterOperator, as_delta
+from tesseract_grpc.engine.operators.room import demand_room
 from tesseract_grpc.engine.operators.writing import BY_SLOT
 
 Numbers = NDArray[np.int64]
@@ -205,6 +206,7 @@ class UnionOperator:
         """Takes over all rows of all inputs; returns how many were examined. O(n)."""
         for which, source in enumerate(self.inputs):
             slots = source.hydrate()
+            demand_room(self.table.row_count + len(slots), "union", "query.source.union")
             if len(slots):
                 self._place(which, slots, version)
         return sum(source.examined for source in self.inputs)
@@ -213,6 +215,8 @@ class UnionOperator:
         """Follows a commit. O(changes)."""
         transaction = Transaction(self.table, version, BY_SLOT, CommitLimits())
         changes = [self._renamed(which, change) for which, change in enumerate(changes)]
+        more = sum(len(change.inserted) - len(change.removed) for change in changes)
+        demand_room(self.table.row_count + more, "union", "query.source.union")
         for which, change in enumerate(changes):
             if len(change.removed):
                 self._erase(transaction, which, change)
