@@ -36,6 +36,7 @@ class Leaves:
         "end",
         "fill",
         "group",
+        "hole",
         "keys",
         "live",
         "slots",
@@ -59,6 +60,7 @@ class Leaves:
         self.fill: Int64Array = np.empty(0, np.int64)  # places used, holes among them
         self.live: Int64Array = np.empty(0, np.int64)  # rows
         self.group: Int64Array = np.empty(0, np.int64)
+        self.hole: Int64Array = np.empty(0, np.int64)  # the place of the row that left last; -1: it is taken again
 
     def make(self, groups: Int64Array, sizes: Int64Array, widths: Int64Array) -> Ids:
         """New leaves of these widths, of which `sizes` rows will be written. O(places)."""
@@ -76,6 +78,7 @@ class Leaves:
                 starts[mine[again:]] = np.arange(fresh) * width + self._extend(fresh * width)
         self.start[ids], self.width[ids], self.group[ids] = starts, widths, groups
         self.fill[ids] = self.live[ids] = sizes
+        self.hole[ids] = _NOBODY
         self._owner[ragged(starts >> _SHIFT, widths >> _SHIFT)] = ids.repeat(widths >> _SHIFT)
         return ids
 
@@ -87,7 +90,7 @@ class Leaves:
             del self._free_ids[-again:]
         if count > again:
             known = len(self.start)
-            for name in ("start", "width", "fill", "live", "group"):
+            for name in ("start", "width", "fill", "live", "group", "hole"):
                 setattr(self, name, grown(getattr(self, name), capacity_for(known, known + count - again)))
             ids[again:] = np.arange(known, known + count - again)
             self._free_ids.extend(range(len(self.start) - 1, known + count - again - 1, -1))
@@ -140,6 +143,7 @@ class Leaves:
         self.at[slots] = _NOBODY
         leaves: Ids = self._owner[places >> _SHIFT].astype(np.int64)
         np.subtract.at(self.live, leaves, 1)
+        self.hole[leaves] = places
         return leaves
 
     def places(self, ids: Ids) -> tuple[Int64Array, Int64Array]:

@@ -81,6 +81,20 @@ class RankedRows:
         wanted = wanted[order]
         first = np.flatnonzero(np.concatenate(([True], wanted[1:] != wanted[:-1])))
         ids, sizes = wanted[first], np.diff(np.append(first, len(wanted)))
+        hole = leaves.hole[ids]
+        holed = hole >= 0
+        if holed.any():
+            # The first row of a leaf takes the place of the one that left last: leaves fill up far more slowly.
+            taking = order[first[holed]]
+            leaves.write(hole[holed], keys[taking], None if ties is None else ties[taking], slots[taking])
+            leaves.hole[ids[holed]] = -1
+            leaves.live[ids[holed]] += 1
+            left = np.ones(len(wanted), np.bool_)
+            left[first[holed]] = False
+            order, wanted = order[left], wanted[left]
+            sizes -= holed
+            ids, sizes = ids[sizes > 0], sizes[sizes > 0]
+            first = sizes.cumsum() - sizes
         fits = leaves.fill[ids] + sizes <= leaves.width[ids]
         ranks = np.arange(len(wanted)) - first.repeat(sizes)
         each = fits.repeat(sizes)

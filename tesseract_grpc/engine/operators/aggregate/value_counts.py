@@ -2,7 +2,8 @@
 
 One *entry* is one value of one group that is there, with its count. A hash table leads from group and value to the
 entry: open addressing with linear probing, for a whole batch at once, in rounds that shrink fast because at most half
-of the table is used. An entry knows its place, so one whose last value leaves is taken out without a search.
+of the table is used. An entry knows its place, so one whose last value leaves is taken out without a
+search, and the next one that passes takes the place.
 
 Values are compared as numbers that are equal where they are (texts by their codes). For every group it is known how
 many entries it has and what their numbers add up to, so that of a group with just one entry it is known which.
@@ -112,43 +113,56 @@ class ValueCounts:
         places = self._hash(groups, words)
         found = np.empty(len(groups), np.int64)
         left: AnyArray | None = None  # which rows are not decided, None for all
+        spots = np.full(len(groups), -1, np.int64)  # the first place on the way that an entry was taken from
         mask = len(self._places) - 1
         while len(places) > FEW:
             held = self._places[places]
             entries = np.maximum(held, 0)
             same = (held >= 0) & (self._groups[entries] == groups) & (self._words[entries] == words)
+            spots = np.where((held == _GONE) & (spots < 0), places, spots)
             empty = (held == _EMPTY).nonzero()[0]
+            step = np.ones(len(places), np.int64)
             if len(empty):
-                # Of rows that want one empty place, the last one has it; the others look at it again.
-                wanted, marks = places[empty], (_WANTED - empty).astype(np.int32)
+                # Of rows that want one place, the last one has it; the others look at it again.
+                taken = (spots[empty] >= 0) & (self._places[spots[empty]] != _GONE)
+                if taken.any():  # since, perhaps for the same value: they go back there
+                    back, empty = empty[taken], empty[~taken]
+                    places[back], spots[back], step[back] = spots[back], -1, 0
+                wanted = np.where(spots[empty] < 0, places[empty], spots[empty])
+                marks = (_WANTED - empty).astype(np.int32)
                 self._places[wanted] = marks
                 won = self._places[wanted] == marks
                 rows = empty[won]
-                held[rows] = self._enter(groups[rows], words[rows], places[rows])
+                held[rows] = self._enter(groups[rows], words[rows], wanted[won], int((spots[rows] < 0).sum()))
                 same[rows] = True
+                places[empty], spots[empty], step[empty] = wanted, -1, 0
             done = same.nonzero()[0]
             found[done if left is None else left[done]] = held[done]
             rest = ~same
-            step = (held != _EMPTY)[rest]
-            places, groups, words = places[rest], groups[rest], words[rest]
-            places = (places + step) & mask
+            places, groups, words, spots = (places + step)[rest] & mask, groups[rest], words[rest], spots[rest]
             left = rest.nonzero()[0] if left is None else left[rest]
         rows = range(len(places)) if left is None else left.tolist()
-        for row, group, word, place in zip(rows, groups.tolist(), words.tolist(), places.tolist(), strict=True):
-            found[row] = self._found_one(group, word, place)
+        ways = zip(rows, groups.tolist(), words.tolist(), places.tolist(), spots.tolist(), strict=True)
+        for row, group, word, place, spot in ways:
+            found[row] = self._found_one(group, word, place, spot)
         return found
 
-    def _found_one(self, group: int, word: int, place: int) -> int:
+    def _found_one(self, group: int, word: int, place: int, spot: int) -> int:
         """The entry of one value, looked for from a place on, made where there is none. O(1) expected."""
         mask = len(self._places) - 1
         while (held := self._places.item(place)) != _EMPTY:
             if held >= 0 and self._words.item(held) == word and self._groups.item(held) == group:
                 return held
+            if held == _GONE and spot < 0:
+                spot = place
             place = (place + 1) & mask
-        return self._enter(np.array([group]), np.array([word]), np.array([place])).item(0)
+        if spot >= 0 and self._places[spot] != _GONE:
+            return self._found_one(group, word, spot, -1)  # it was taken since, perhaps for the same value
+        wanted = np.array([place if spot < 0 else spot])
+        return self._enter(np.array([group]), np.array([word]), wanted, int(spot < 0)).item(0)
 
-    def _enter(self, groups: Groups, words: Int64Array, places: Int64Array) -> NDArray[np.int32]:
-        """New entries at empty places."""
+    def _enter(self, groups: Groups, words: Int64Array, places: Int64Array, fresh: int) -> NDArray[np.int32]:
+        """New entries at places, of which so many were never used."""
         count = len(groups)
         kept = max(0, self._free_count - count)
         again = self._free[kept : self._free_count].copy()
@@ -159,7 +173,7 @@ class ValueCounts:
         made: NDArray[np.int32] = np.concatenate((again, np.arange(start, self._end, dtype=np.int32)))
         self._groups[made], self._words[made], self._place[made] = groups, words, places
         self._places[places] = made
-        self._used += count
+        self._used += fresh
         np.add.at(self.distinct, groups, 1)
         np.add.at(self.total, groups, made)
         return made
