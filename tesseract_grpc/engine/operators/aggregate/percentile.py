@@ -77,6 +77,7 @@ class Percentile(State):
         low, high, part = low[between], high[between], part[between]
         with np.errstate(invalid="ignore"):  # between -inf and inf there is NaN
             result[between] = low * (1.0 - part) + high * part + 0.0  # -0.0 becomes 0.0
+        result[np.isnan(result)] = np.nan  # which has a sign where it was inf - inf; NaN has one form in storage
         return result
 
     def memory_bytes(self) -> int:

@@ -149,7 +149,8 @@ class WeightedAverage(State):
     def _exactly(self, group: int) -> float:
         if self._products.is_odd(group) or self._weights.is_odd(group):
             with np.errstate(all="ignore"):
-                return float(np.float64(self._products.rounded_one(group)) / self._weights.rounded_one(group))
+                found = float(np.float64(self._products.rounded_one(group)) / self._weights.rounded_one(group))
+                return math.nan if found != found else found  # inf / inf has a sign; NaN has one form in storage
         total, exponent = self._products.sums.exact(group)
         weight, other = self._weights.sums.exact(group)
         if weight < 0:
