@@ -77,8 +77,8 @@ JOINS = (
     Plant(
         "one side of a join follows late",
         JOIN,
-        "            index.left.settle(left)\n            index.right.settle(right)\n            after",
-        "            index.left.settle(left)\n            after",
+        "            index.right.settle(right)\n",
+        "            index.make_room()\n",
         "a commit to both sides joins rows as they were",
         tests=OPERATORS,
     ),
