@@ -119,7 +119,9 @@ class ValueCounts:
             held = self._places[places]
             entries = np.maximum(held, 0)
             same = (held >= 0) & (self._groups[entries] == groups) & (self._words[entries] == words)
-            spots = np.where((held == _GONE) & (spots < 0), places, spots)
+            gone = held == _GONE
+            if gone.any():
+                spots = np.where(gone & (spots < 0), places, spots)
             empty = (held == _EMPTY).nonzero()[0]
             step = np.ones(len(places), np.int64)
             if len(empty):
@@ -187,7 +189,8 @@ class ValueCounts:
         """Room for so many more entries with half of the table empty. O(entries) now and then."""
         if not len(self._counts):
             self._extend(16)
-        if 2 * (self._used + more) <= len(self._places):
+        # A table that is being filled is left with room for what comes and goes afterwards.
+        if (3 if more >= _PIECE else 2) * (self._used + more) <= len(self._places):
             return
         entries = self._counts.nonzero()[0]
         size = _SMALLEST
