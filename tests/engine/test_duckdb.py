@@ -61,7 +61,7 @@ def test_sessions_agree_with_duckdb(seed: int) -> None:
             same(list(map(rounded, mine)), list(map(rounded, rows)), f"{question}, by DuckDB")
 
     play(seed, steps=8, also=ask)
-    assert said["yes"] > said["no"] / 2, said
+    assert said["yes"] > 20, said
 
 
 def rounded(row: Row) -> Row:

@@ -96,11 +96,13 @@ class World:
         question = self.draw(rng)
         if rng.random() < 0.05:
             question = composed.with_permanent(rng, self.scope(), question)
+        query, permanent = translate.query(question), translate.kept(question.permanent)
         if self.questions and rng.random() < 0.15:
             question = rng.choice(list(self.questions.values()))
+            permanent = translate.kept(question.permanent)
+            query = translate.query(replace(question, permanent=None), inline=True)
         self.names += 1
         name = f"session_{self.names}"
-        query, permanent = translate.query(question), translate.kept(question.permanent)
         hydration = self.hydrated(rng, query) if question.permanent is None else None
         if any(session not in self.questions for session in sessions_in(question)):
             return  # one that it reads has ended while it was hydrated
@@ -206,7 +208,8 @@ class World:
         question = fixed(self.model, replace(question, permanent=mine.permanent))
         session, generation = self.hub.session(name), self.hub.session(name).generation
         try:
-            assert self.hub.edit_session(name, translate.query(question)) is session
+            query = translate.query(replace(question, permanent=None), inline=True)  # sessions may have become others
+            assert self.hub.edit_session(name, query) is session
         except OutOfRange:
             assert self.overflows(question), f"{question} is refused"
             assert session.generation == generation

@@ -151,7 +151,8 @@ class SocketWorld:
         another = mine.permanent is None and rng.random() < 0.5
         question = self.draw(rng) if another else composed.edited(rng, self.scope(), mine)
         question = fixed(self.model, replace(question, permanent=mine.permanent))
-        session = session_service_pb2.Session(name=name, query=wire_asks.query_of(question))
+        query = wire_asks.query_of(replace(question, permanent=None), inline=True)  # sessions may have become others
+        session = session_service_pb2.Session(name=name, query=query)
         request = session_service_pb2.UpdateSessionRequest(session=session)
         request.update_mask.paths.append("query")
         self.now_at(self.sessions.UpdateSession(request).version)
