@@ -2,8 +2,8 @@
 
 A leaf is a stretch of the arena: a key and a slot a row, in no order. Its size is a power of two, and stretches that
 become free are used again by leaves of their size. A row that leaves makes a hole, whose key is the largest there is,
-so that sorting a stretch puts the holes behind everything; rows that come are put behind the last one that came. A
-row is found by its slot, so taking it out searches nothing.
+so that sorting a stretch puts the holes behind everything; a row that comes takes the hole that was made last, or is
+put behind all others. A row is found by its slot, so taking it out searches nothing.
 """
 
 from __future__ import annotations
