@@ -150,7 +150,6 @@ STORING = (
         "images = {p: (v[touched], None if ok is None else ok[touched])",
         "images = {p: (v[: len(slots)], None if ok is None else ok[: len(slots)])",
         "old values are those of a neighbour that did not change",
-        quick=True,
     ),
     Plant(
         "validity not written",
@@ -210,7 +209,6 @@ STORING = (
         "if index.position in written:",
         "if index.position not in written:",
         "a query by index does not find what was updated",
-        quick=True,
     ),
     Plant(
         "the index misses updates of one row",
@@ -242,7 +240,6 @@ DELIVERING = (
         "merged = np.bitwise_or.reduceat(changed, first) if len(first) else changed",
         "merged = changed[last] if len(first) else changed",
         "a slow reader misses values of all but the last commit",
-        quick=True,
     ),
     Plant(
         "windows share their changes",
@@ -418,7 +415,6 @@ TREES = (
         "if session.result.tree is None:\n                moved",
         "if session.result.count:\n                moved",
         "rows below a row that moves stay where they were",
-        quick=True,
         tests=TREE_TESTS,
     ),
     Plant(
