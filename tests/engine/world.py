@@ -37,7 +37,8 @@ from tests.engine.viewer import TableViewer, Viewer, cut, same
 from tests.oracle.answer import fixed, is_tree, shape_of
 from tests.oracle.asks import Definition, Put, Row
 from tests.oracle.model import Model
-from tests.oracle.question import Open, Question, Span, sessions_in, tables_in
+from tests.oracle.origins import sessions_in, tables_in
+from tests.oracle.question import Open, Question, Span
 from tests.oracle.relation import Overflow
 from tests.oracle.rows import Refused
 from tests.world import composed, domain

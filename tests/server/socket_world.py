@@ -32,7 +32,8 @@ from tests.engine.viewer import cut, same
 from tests.oracle.answer import fixed, is_tree, shape_of
 from tests.oracle.asks import Definition, Field, Put, Row
 from tests.oracle.model import Model
-from tests.oracle.question import Open, Question, Span, tables_in
+from tests.oracle.origins import tables_in
+from tests.oracle.question import Open, Question, Span
 from tests.oracle.rows import Refused
 from tests.server import wire_asks
 from tests.world import composed, domain, questions

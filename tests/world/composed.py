@@ -9,19 +9,8 @@ from random import Random
 from tests.oracle.answer import origin_of, relation_of
 from tests.oracle.asks import AllOf, Ask, Custom, Definition, Field
 from tests.oracle.model import Model
-from tests.oracle.question import (
-    Computed,
-    Join,
-    Lookup,
-    OfQuery,
-    OfSession,
-    OfSub,
-    OfTable,
-    Origin,
-    Question,
-    Together,
-    origins_in,
-)
+from tests.oracle.origins import origins_in
+from tests.oracle.question import Computed, Join, Lookup, OfQuery, OfSession, OfSub, OfTable, Origin, Question, Together
 from tests.oracle.relation import Relation
 from tests.world import questions
 from tests.world.grouped import NAMES, fresh, grouping, sortable, windowed
