@@ -121,9 +121,7 @@ class ShortHistoryMachine(Machine):
 
 
 profile = settings()
-budget = settings(
-    max_examples=max(10, profile.max_examples // 8), stateful_step_count=profile.stateful_step_count // 2
-)
+budget = settings(max_examples=max(10, profile.max_examples // 8), stateful_step_count=profile.stateful_step_count // 2)
 TestMachine = pytest.mark.fuzz(Machine.TestCase)
 TestMachine.settings = budget
 TestShortHistoryMachine = pytest.mark.fuzz(ShortHistoryMachine.TestCase)

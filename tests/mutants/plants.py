@@ -99,6 +99,7 @@ FILTERING = (
         "return value is not None and value not in listed",
         "return value not in listed",
         "`not in` keeps nulls, for commits of one row",
+        tests=("tests/engine/test_filter_predicate.py",),
     ),
     Plant(
         "NaN compares as false",

@@ -53,7 +53,7 @@ class Scope:
 
 def question(rng: Random, scope: Scope, depth: int = DEEPEST) -> Question:
     """One that is as deep as it may be, or a plain one of a table."""
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         return questions.question(rng, rng.choice(scope.tables))
     ask = begin(rng, scope, depth)
     if rng.random() < 0.4:
