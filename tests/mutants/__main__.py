@@ -12,7 +12,7 @@ def main(names: list[str]) -> int:
     chosen = [plant for plant in PLANTS if not names or plant.name in names]
     caught = 0
     for plant in chosen:
-        verdict = judge(plant, histories=200, seconds=120)
+        verdict = judge(plant, histories=400, seconds=400)
         caught += verdict.caught
         mark = "caught " if verdict.caught else "MISSED "
         sys.stdout.write(f"{mark} {verdict.seconds:5.1f} s  {plant.name}: {plant.seen}\n            {verdict.how}\n")
