@@ -27,7 +27,14 @@ INCREMENTS = lines("column", "stored", "added", "then")
 
 ELSEWHERE: dict[str, list[tuple[str, ...]]] = {
     "test_expression_semantics.py": [("row", "expression", "value")],
-    "test_aggregate_semantics.py": [("column", "values", "aggregate", "value")],
+    "test_aggregate_semantics.py": [
+        ("column", "values", "aggregate", "value"),
+        ("column", "values", "other column", "its values", "aggregate", "value"),
+    ],
+    "test_relations_semantics.py": [
+        ("column", "left", "right", "inner", "left join", "looked up"),
+        ("first", "second", "union"),
+    ],
     "test_window_semantics.py": [("column", "values", "window column", "results")],
     "test_tree_semantics.py": [
         ("column", "values", "grouping", "shows"),
