@@ -17,8 +17,8 @@ CLIENT = """
     Condition ConnectionState DeadlineExceeded Delta Edited Event EventHorizon ExpressionCheck ExpressionProblem
     FeatureNotAvailable Gap HubInfo IngestResult
     InvalidRequest LimitExceeded Limits Mirror NotFound OutOfRange PermissionDenied Plan PlanStep PreconditionFailed
-    Progress Retry Row RowError Rows ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls Unauthenticated
-    Unavailable Watch WriteBatch WriteCounts WriteResult
+    Progress Retry Row RowError Rows ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls
+    Unauthenticated Unavailable Watch WriteBatch WriteCounts WriteResult
 """
 TESTING = """
     Answer AsyncRecordingWatcher ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response Row
