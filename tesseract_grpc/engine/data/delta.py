@@ -218,6 +218,13 @@ def join_stored(first: Stored, second: Stored) -> Stored:
     return np.concatenate((first[0], second[0])), valid
 
 
+def rewritten(version: int, slots: Slots, changed: NDArray[np.uint64], before: Mapping[int, Stored]) -> Delta:
+    """Columns of these rows were written over: the delta of those rows of which a value is another than before."""
+    rows = changed.nonzero()[0]
+    images = {position: take_stored(image, rows) for position, image in before.items()} if len(rows) else {}
+    return Delta(version, updated=slots[rows], changed=changed[rows], before=images)
+
+
 def changed_values(old: Stored, new: Stored) -> BoolArray:
     """Which rows differ. NaN equals NaN, null equals null."""
     differ: BoolArray = old[0] != new[0]

@@ -34,7 +34,6 @@ class View:
     table: Relation
     slots: Slots
     positions: tuple[int, ...]
-    everything: Slots  # the rows of the whole result
     total: int  # the number of rows of which the window is a part
 
     @property
@@ -43,8 +42,18 @@ class View:
         return [(column.name, int(column.type)) for column in self.table.schema.key_columns]
 
 
-def difference(before: View, after: View, version: int, schema: SessionSchema) -> Changes | None:
-    """The change from one view to another, from the version before `version`; None when rows have other names."""
+def held(table: Relation, slots: Slots) -> BoolArray:
+    """By slot, which rows are in a result. The windows of all readers share it; -1, which is no slot, finds no row."""
+    found = np.zeros(len(root(table).alive) + 1, np.bool_)
+    found[slots] = True
+    return found
+
+
+def difference(before: View, after: View, everything: BoolArray, version: int, schema: SessionSchema) -> Changes | None:
+    """The change from one view to another, from the version before `version`; None when rows have other names.
+
+    `everything` says which rows the whole new result has (`held`).
+    """
     if before.key != after.key:
         return None
     table = after.table
@@ -53,7 +62,7 @@ def difference(before: View, after: View, version: int, schema: SessionSchema) -
     changes = Changes(version - 1, version, total_count=after.total, session_changed=schema)
     left, came = (~stays).nonzero()[0], (~known).nonzero()[0]
     if len(left):
-        reasons = np.where(np.isin(was[left], after.everything), RemoveReason.WINDOW, RemoveReason.FILTERED)
+        reasons = np.where(everything[was[left]], RemoveReason.WINDOW, RemoveReason.FILTERED)
         keys = before.table.batch(before.slots[left], before.table.schema.key)
         changes.removes = group_removes(keys, reasons.astype(np.uint8))
     if len(came):

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
-from tesseract_grpc.engine.data.errors import FeatureNotAvailable, InvalidRequest, NotFound, Reason
+from tesseract_grpc.engine.data.errors import InvalidRequest, NotFound, Reason
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import missing_table
 from tesseract_grpc.engine.data.version import VersionLine
@@ -169,9 +169,3 @@ class Planner:
             known = Node(kind, description, fingerprint, reads, make, self.line)
             self._made[reads[0], fingerprint] = known
         return known
-
-
-def _not_there(feature: str, field: str) -> FeatureNotAvailable:
-    return FeatureNotAvailable(
-        Reason.FEATURE_NOT_AVAILABLE, f"{feature.replace('_', ' ')} are not available in this version", field=field
-    )

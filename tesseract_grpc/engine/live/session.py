@@ -14,7 +14,7 @@ from tesseract_grpc.engine.data.frozen import read_rows
 from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.live.changes import Changes, SessionSchema, Snapshot
-from tesseract_grpc.engine.live.edit import View, difference
+from tesseract_grpc.engine.live.edit import View, difference, held
 from tesseract_grpc.engine.live.result import Result
 from tesseract_grpc.engine.live.watch import Watch, WindowImage
 from tesseract_grpc.engine.query.filter import Filter
@@ -70,14 +70,17 @@ class Session:
         self._changes_version = -1
 
     def edit(self, query: Query, resolved: Resolved, result: Result, advance: Callable[[], int]) -> None:
-        """Shows another query from here on; `advance` takes the version of the edit. O(windows log windows)."""
+        """Shows another query from here on; `advance` takes the version of the edit. O(n + windows log windows)."""
         for watch in self.watches:
             watch.before_edit()
         before = {watch.window: self._view(watch.window) for watch in self.watches}
         old, version = self.result, advance()
         self._define(query, resolved, result)
         schema = SessionSchema(self.generation, self.columns)
-        changes = {window: difference(view, self._view(window), version, schema) for window, view in before.items()}
+        everything = held(result.table, result.order.slots)
+        changes = {
+            window: difference(view, self._view(window), everything, version, schema) for window, view in before.items()
+        }
         for watch in self.watches:
             old.watches.discard(watch)
             result.watches.add(watch)
@@ -85,8 +88,7 @@ class Session:
 
     def _view(self, window: Window) -> View:
         image = self.image(window)
-        total = self.result.total(window)
-        return View(self.result.table, image.slots, self.positions, self.result.order.slots.copy(), total)
+        return View(self.result.table, image.slots, self.positions, self.result.total(window))
 
     def shown(self, changed: int) -> tuple[int, ...]:
         """The columns that an update of one row carries: the key and what changed; none when nothing shown did."""

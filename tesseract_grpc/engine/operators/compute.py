@@ -25,6 +25,7 @@ from tesseract_grpc.engine.data.delta import (
     Stored,
     changed_values,
     column_bit,
+    rewritten,
     stored_at,
 )
 from tesseract_grpc.engine.data.extended_table import ExtendedTable
@@ -177,9 +178,7 @@ class ComputeOperator:
                 if differ is not None:
                     before[self._first + index] = image
                     changed |= differ
-        rows = changed.nonzero()[0]
-        images = {p: (v[rows], None if ok is None else ok[rows]) for p, (v, ok) in before.items()}
-        return Delta(version, updated=slots[rows], changed=changed[rows], before=images)
+        return rewritten(version, slots, changed, before)
 
     def memory_bytes(self) -> int:
         """Nothing is held beside the table."""

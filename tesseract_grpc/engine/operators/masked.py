@@ -23,6 +23,7 @@ from tesseract_grpc.engine.data.delta import (
     Slots,
     Stored,
     changed_values,
+    rewritten,
     stored_at,
 )
 from tesseract_grpc.engine.data.extended_table import ExtendedTable
@@ -168,9 +169,7 @@ class MaskOperator:
         slots = self.table.live_slots()
         before: dict[int, Stored] = {}
         changed = self._again(slots, set(), before, every=True)
-        rows = changed.nonzero()[0]
-        images = {p: (v[rows], None if ok is None else ok[rows]) for p, (v, ok) in before.items()}
-        return Delta(version, updated=slots[rows], changed=changed[rows], before=images)
+        return rewritten(version, slots, changed, before)
 
     def memory_bytes(self) -> int:
         """Nothing is held beside the table."""
