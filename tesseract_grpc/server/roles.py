@@ -37,10 +37,12 @@ ROLE_OF: Mapping[str, Role | None] = {
     _SESSIONS + "QuerySession": Role.READ,
     _SESSIONS + "QuerySessionStream": Role.READ,
     _SESSIONS + "WatchSession": Role.READ,
+    _SESSIONS + "WatchSessions": Role.READ,
     _HUBS + "GetServerInfo": Role.READ,
     _HUBS + "GetHub": Role.READ,
     _HUBS + "ListHubs": Role.READ,
     _HUBS + "CheckHub": Role.ADMIN,
+    _HUBS + "RequestProgress": Role.READ,
     # Load balancers ask for health without a token.
     "/grpc.health.v1.Health/Check": None,
     "/grpc.health.v1.Health/Watch": None,

@@ -17,6 +17,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.internal import encoder
 from grpc import StatusCode
 
+from tesseract_grpc._proto.tesseract.v1 import change_pb2 as cpb
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2 as hpb
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
@@ -375,9 +376,9 @@ CASES = [
     Case("watch without a name", INVALID, "BAD_NAME", "name", watch(name="")),
     Case("watch of a negative window", INVALID, "BAD_WINDOW", "window.limit", watch(window=q.Window(limit=-5))),
     Case("resume of a watch", LATER, "FEATURE_NOT_AVAILABLE", "resume_token", watch(resume_token=b"x")),
-    Case("every commit", LATER, "FEATURE_NOT_AVAILABLE", "delivery", watch(delivery=spb.DELIVERY_EVERY_COMMIT)),
-    Case("reset on lag", LATER, "FEATURE_NOT_AVAILABLE", "on_lag", watch(on_lag=spb.ON_LAG_RESET)),
-    Case("cancel on lag", LATER, "FEATURE_NOT_AVAILABLE", "on_lag", watch(on_lag=spb.ON_LAG_CANCEL)),
+    Case("every commit", LATER, "FEATURE_NOT_AVAILABLE", "delivery", watch(delivery=cpb.DELIVERY_EVERY_COMMIT)),
+    Case("reset on lag", LATER, "FEATURE_NOT_AVAILABLE", "on_lag", watch(on_lag=cpb.ON_LAG_RESET)),
+    Case("cancel on lag", LATER, "FEATURE_NOT_AVAILABLE", "on_lag", watch(on_lag=cpb.ON_LAG_CANCEL)),
     Case("negative interval", INVALID, "MALFORMED_REQUEST", "min_interval", watch(min_interval=Duration(seconds=-1))),
     Case("watch of a future version", StatusCode.UNAVAILABLE, "VERSION_NOT_REACHED", "min_version",
          watch(min_version=10**12)),

@@ -9,6 +9,7 @@ from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.values import encode_duration, encode_time
 from tesseract_grpc.server.config import ServerConfig
+from tesseract_grpc.server.errors import not_available
 from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.limits import server_limits
 from tesseract_grpc.server.names import hub_id, of_hub
@@ -63,6 +64,10 @@ class Hubs:
             return pb.CheckHubResponse(checked=host.hub.check())
         except AssertionError as error:
             return pb.CheckHubResponse(violations=[str(error) or "an invariant does not hold"])
+
+    async def request_progress(self, request: pb.RequestProgressRequest, call: Call) -> pb.RequestProgressResponse:
+        """Makes a stream say Progress."""
+        raise not_available("request_progress", "Progress on demand", "watch_id")
 
 
 def server_info(config: ServerConfig, now: float) -> pb.GetServerInfoResponse:

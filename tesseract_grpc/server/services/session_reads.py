@@ -83,6 +83,10 @@ class SessionReads:
         finally:
             host.lifetimes.release(name)
 
+    def watch_sessions(self, request: pb.WatchSessionsRequest, call: Call) -> AsyncIterator[bytes]:
+        """Streams several sessions at one version."""
+        raise not_available("watch_sessions", "watching several sessions on one stream", "sessions")
+
     async def _find(self, name: str, min_version: int, call: Call) -> tuple[Host, Session]:
         """The session, once the version is visible: it may end while we wait."""
         host, _ = find_session(self._hosts, name, "name")
@@ -93,11 +97,11 @@ class SessionReads:
 def _refuse_later_features(request: pb.WatchSessionRequest) -> None:
     if request.resume_token:
         raise not_available("resume", "going on from a resume token", "resume_token")
-    if request.on_lag in (pb.ON_LAG_RESET, pb.ON_LAG_CANCEL):
+    if request.on_lag in (twin.change.ON_LAG_RESET, twin.change.ON_LAG_CANCEL):
         raise not_available("on_lag", "on_lag other than CONFLATE", "on_lag")
-    if request.on_lag not in (pb.ON_LAG_UNSPECIFIED, pb.ON_LAG_CONFLATE):
+    if request.on_lag not in (twin.change.ON_LAG_UNSPECIFIED, twin.change.ON_LAG_CONFLATE):
         raise invalid(f"there is no on_lag {request.on_lag}", "on_lag")
-    if request.delivery == pb.DELIVERY_EVERY_COMMIT:
+    if request.delivery == twin.change.DELIVERY_EVERY_COMMIT:
         raise not_available("every_commit", "one change a commit", "delivery")
-    if request.delivery not in (pb.DELIVERY_UNSPECIFIED, pb.DELIVERY_NET):
+    if request.delivery not in (twin.change.DELIVERY_UNSPECIFIED, twin.change.DELIVERY_NET):
         raise invalid(f"there is no delivery {request.delivery}", "delivery")

@@ -27,39 +27,43 @@ from tesseract_grpc._proto.tesseract.v1 import schema_pb2 as tesseract_dot_v1_do
 from tesseract_grpc._proto.tesseract.v1 import value_pb2 as tesseract_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tesseract/v1/change.proto\x12\x0ctesseract.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tesseract/v1/schema.proto\x1a\x18tesseract/v1/value.proto\"l\n\x05\x42\x65gin\x12\x0f\n\x07resumed\x18\x01 \x01(\x08\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12%\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x14.tesseract.v1.Column\x12\x1c\n\x14progress_interval_ms\x18\x04 \x01(\r\"I\n\x0cSnapshotRows\x12$\n\x04rows\x18\x01 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12\x13\n\x0bstart_index\x18\x02 \x01(\x04\"5\n\x0bSnapshotEnd\x12\x11\n\trow_count\x18\x01 \x01(\x04\x12\x13\n\x0btotal_count\x18\x02 \x01(\x04\"\x85\x01\n\x07Removes\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.tesseract.v1.RemoveReason\x12$\n\x04keys\x18\x02 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12(\n\x08old_rows\x18\x03 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\"[\n\x07Updates\x12$\n\x04rows\x18\x01 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12*\n\nold_values\x18\x02 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\">\n\x05Moves\x12$\n\x04keys\x18\x01 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12\x0f\n\x07indexes\x18\x02 \x03(\r\"@\n\x07Inserts\x12$\n\x04rows\x18\x01 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12\x0f\n\x07indexes\x18\x02 \x03(\r\"\xba\x01\n\x07\x43hanges\x12&\n\x07removes\x18\x01 \x03(\x0b\x32\x15.tesseract.v1.Removes\x12&\n\x07updates\x18\x02 \x03(\x0b\x32\x15.tesseract.v1.Updates\x12\"\n\x05moves\x18\x03 \x01(\x0b\x32\x13.tesseract.v1.Moves\x12&\n\x07inserts\x18\x04 \x01(\x0b\x32\x15.tesseract.v1.Inserts\x12\x13\n\x0btotal_count\x18\x05 \x01(\x04\";\n\x08Progress\x12/\n\x0bserver_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\x06Lagged\x12\x17\n\x0fskipped_commits\x18\x01 \x01(\x04\"C\n\x05Reset\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.tesseract.v1.ResetReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"K\n\x0eSessionChanged\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12%\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x14.tesseract.v1.Column*\xb7\x01\n\x0cRemoveReason\x12\x1d\n\x19REMOVE_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15REMOVE_REASON_DELETED\x10\x01\x12\x1a\n\x16REMOVE_REASON_FILTERED\x10\x02\x12\x18\n\x14REMOVE_REASON_WINDOW\x10\x03\x12\x19\n\x15REMOVE_REASON_EXPIRED\x10\x04\x12\x1c\n\x18REMOVE_REASON_PERMISSION\x10\x05*\xc1\x01\n\x0bResetReason\x12\x1c\n\x18RESET_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14RESET_REASON_TOO_OLD\x10\x01\x12\x1c\n\x18RESET_REASON_OTHER_EPOCH\x10\x02\x12#\n\x1fRESET_REASON_DEFINITION_CHANGED\x10\x03\x12\x17\n\x13RESET_REASON_LAGGED\x10\x04\x12\x1e\n\x1aRESET_REASON_TABLE_CHANGED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tesseract/v1/change.proto\x12\x0ctesseract.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tesseract/v1/schema.proto\x1a\x18tesseract/v1/value.proto\"~\n\x05\x42\x65gin\x12\x0f\n\x07resumed\x18\x01 \x01(\x08\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12%\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x14.tesseract.v1.Column\x12\x1c\n\x14progress_interval_ms\x18\x04 \x01(\r\x12\x10\n\x08watch_id\x18\x05 \x01(\t\"I\n\x0cSnapshotRows\x12$\n\x04rows\x18\x01 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12\x13\n\x0bstart_index\x18\x02 \x01(\x04\"5\n\x0bSnapshotEnd\x12\x11\n\trow_count\x18\x01 \x01(\x04\x12\x13\n\x0btotal_count\x18\x02 \x01(\x04\"\x85\x01\n\x07Removes\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.tesseract.v1.RemoveReason\x12$\n\x04keys\x18\x02 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12(\n\x08old_rows\x18\x03 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\"[\n\x07Updates\x12$\n\x04rows\x18\x01 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12*\n\nold_values\x18\x02 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\">\n\x05Moves\x12$\n\x04keys\x18\x01 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12\x0f\n\x07indexes\x18\x02 \x03(\r\"@\n\x07Inserts\x12$\n\x04rows\x18\x01 \x01(\x0b\x32\x16.tesseract.v1.RowBatch\x12\x0f\n\x07indexes\x18\x02 \x03(\r\"\xba\x01\n\x07\x43hanges\x12&\n\x07removes\x18\x01 \x03(\x0b\x32\x15.tesseract.v1.Removes\x12&\n\x07updates\x18\x02 \x03(\x0b\x32\x15.tesseract.v1.Updates\x12\"\n\x05moves\x18\x03 \x01(\x0b\x32\x13.tesseract.v1.Moves\x12&\n\x07inserts\x18\x04 \x01(\x0b\x32\x15.tesseract.v1.Inserts\x12\x13\n\x0btotal_count\x18\x05 \x01(\x04\"K\n\x08Progress\x12/\n\x0bserver_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"!\n\x06Lagged\x12\x17\n\x0fskipped_commits\x18\x01 \x01(\x04\"C\n\x05Reset\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.tesseract.v1.ResetReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"K\n\x0eSessionChanged\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12%\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x14.tesseract.v1.Column*\xb7\x01\n\x0cRemoveReason\x12\x1d\n\x19REMOVE_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15REMOVE_REASON_DELETED\x10\x01\x12\x1a\n\x16REMOVE_REASON_FILTERED\x10\x02\x12\x18\n\x14REMOVE_REASON_WINDOW\x10\x03\x12\x19\n\x15REMOVE_REASON_EXPIRED\x10\x04\x12\x1c\n\x18REMOVE_REASON_PERMISSION\x10\x05*\xc1\x01\n\x0bResetReason\x12\x1c\n\x18RESET_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14RESET_REASON_TOO_OLD\x10\x01\x12\x1c\n\x18RESET_REASON_OTHER_EPOCH\x10\x02\x12#\n\x1fRESET_REASON_DEFINITION_CHANGED\x10\x03\x12\x17\n\x13RESET_REASON_LAGGED\x10\x04\x12\x1e\n\x1aRESET_REASON_TABLE_CHANGED\x10\x05*Y\n\x05OnLag\x12\x16\n\x12ON_LAG_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_LAG_CONFLATE\x10\x01\x12\x10\n\x0cON_LAG_RESET\x10\x02\x12\x11\n\rON_LAG_CANCEL\x10\x03*Q\n\x08\x44\x65livery\x12\x18\n\x14\x44\x45LIVERY_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x44\x45LIVERY_NET\x10\x01\x12\x19\n\x15\x44\x45LIVERY_EVERY_COMMIT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tesseract.v1.change_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REMOVEREASON']._serialized_start=1160
-  _globals['_REMOVEREASON']._serialized_end=1343
-  _globals['_RESETREASON']._serialized_start=1346
-  _globals['_RESETREASON']._serialized_end=1539
+  _globals['_REMOVEREASON']._serialized_start=1194
+  _globals['_REMOVEREASON']._serialized_end=1377
+  _globals['_RESETREASON']._serialized_start=1380
+  _globals['_RESETREASON']._serialized_end=1573
+  _globals['_ONLAG']._serialized_start=1575
+  _globals['_ONLAG']._serialized_end=1664
+  _globals['_DELIVERY']._serialized_start=1666
+  _globals['_DELIVERY']._serialized_end=1747
   _globals['_BEGIN']._serialized_start=129
-  _globals['_BEGIN']._serialized_end=237
-  _globals['_SNAPSHOTROWS']._serialized_start=239
-  _globals['_SNAPSHOTROWS']._serialized_end=312
-  _globals['_SNAPSHOTEND']._serialized_start=314
-  _globals['_SNAPSHOTEND']._serialized_end=367
-  _globals['_REMOVES']._serialized_start=370
-  _globals['_REMOVES']._serialized_end=503
-  _globals['_UPDATES']._serialized_start=505
-  _globals['_UPDATES']._serialized_end=596
-  _globals['_MOVES']._serialized_start=598
-  _globals['_MOVES']._serialized_end=660
-  _globals['_INSERTS']._serialized_start=662
-  _globals['_INSERTS']._serialized_end=726
-  _globals['_CHANGES']._serialized_start=729
-  _globals['_CHANGES']._serialized_end=915
-  _globals['_PROGRESS']._serialized_start=917
-  _globals['_PROGRESS']._serialized_end=976
-  _globals['_LAGGED']._serialized_start=978
-  _globals['_LAGGED']._serialized_end=1011
-  _globals['_RESET']._serialized_start=1013
-  _globals['_RESET']._serialized_end=1080
-  _globals['_SESSIONCHANGED']._serialized_start=1082
-  _globals['_SESSIONCHANGED']._serialized_end=1157
+  _globals['_BEGIN']._serialized_end=255
+  _globals['_SNAPSHOTROWS']._serialized_start=257
+  _globals['_SNAPSHOTROWS']._serialized_end=330
+  _globals['_SNAPSHOTEND']._serialized_start=332
+  _globals['_SNAPSHOTEND']._serialized_end=385
+  _globals['_REMOVES']._serialized_start=388
+  _globals['_REMOVES']._serialized_end=521
+  _globals['_UPDATES']._serialized_start=523
+  _globals['_UPDATES']._serialized_end=614
+  _globals['_MOVES']._serialized_start=616
+  _globals['_MOVES']._serialized_end=678
+  _globals['_INSERTS']._serialized_start=680
+  _globals['_INSERTS']._serialized_end=744
+  _globals['_CHANGES']._serialized_start=747
+  _globals['_CHANGES']._serialized_end=933
+  _globals['_PROGRESS']._serialized_start=935
+  _globals['_PROGRESS']._serialized_end=1010
+  _globals['_LAGGED']._serialized_start=1012
+  _globals['_LAGGED']._serialized_end=1045
+  _globals['_RESET']._serialized_start=1047
+  _globals['_RESET']._serialized_end=1114
+  _globals['_SESSIONCHANGED']._serialized_start=1116
+  _globals['_SESSIONCHANGED']._serialized_end=1191
 # @@protoc_insertion_point(module_scope)

@@ -99,6 +99,58 @@ RESET_REASON_TABLE_CHANGED: ResetReason.ValueType  # 5
 """The table was dropped, replaced or altered."""
 Global___ResetReason: _TypeAlias = ResetReason  # noqa: Y015
 
+class _OnLag:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnLagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnLag.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_LAG_UNSPECIFIED: _OnLag.ValueType  # 0
+    """CONFLATE."""
+    ON_LAG_CONFLATE: _OnLag.ValueType  # 1
+    """Merge what is pending into the net change and go on."""
+    ON_LAG_RESET: _OnLag.ValueType  # 2
+    """Send Reset and a new snapshot. Needs the feature "on_lag"."""
+    ON_LAG_CANCEL: _OnLag.ValueType  # 3
+    """End the stream with RESOURCE_EXHAUSTED. Needs the feature "on_lag"."""
+
+class OnLag(_OnLag, metaclass=_OnLagEnumTypeWrapper):
+    """What the server does for a reader that falls behind."""
+
+ON_LAG_UNSPECIFIED: OnLag.ValueType  # 0
+"""CONFLATE."""
+ON_LAG_CONFLATE: OnLag.ValueType  # 1
+"""Merge what is pending into the net change and go on."""
+ON_LAG_RESET: OnLag.ValueType  # 2
+"""Send Reset and a new snapshot. Needs the feature "on_lag"."""
+ON_LAG_CANCEL: OnLag.ValueType  # 3
+"""End the stream with RESOURCE_EXHAUSTED. Needs the feature "on_lag"."""
+Global___OnLag: _TypeAlias = OnLag  # noqa: Y015
+
+class _Delivery:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeliveryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delivery.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELIVERY_UNSPECIFIED: _Delivery.ValueType  # 0
+    """NET."""
+    DELIVERY_NET: _Delivery.ValueType  # 1
+    """Everything pending is merged into one change: fewer messages under load."""
+    DELIVERY_EVERY_COMMIT: _Delivery.ValueType  # 2
+    """One change a commit, bounded by the server's history. Needs the feature "every_commit"."""
+
+class Delivery(_Delivery, metaclass=_DeliveryEnumTypeWrapper):
+    """How commits are put into messages."""
+
+DELIVERY_UNSPECIFIED: Delivery.ValueType  # 0
+"""NET."""
+DELIVERY_NET: Delivery.ValueType  # 1
+"""Everything pending is merged into one change: fewer messages under load."""
+DELIVERY_EVERY_COMMIT: Delivery.ValueType  # 2
+"""One change a commit, bounded by the server's history. Needs the feature "every_commit"."""
+Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
 @_typing.final
 class Begin(_message.Message):
     """The first event of every watch."""
@@ -109,6 +161,7 @@ class Begin(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     PROGRESS_INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    WATCH_ID_FIELD_NUMBER: _builtins.int
     resumed: _builtins.bool
     """Whether the mirror of the resume token stays valid: no snapshot follows, changes go on. When false, drop any mirror;
     a snapshot follows.
@@ -119,6 +172,8 @@ class Begin(_message.Message):
     """The longest time between two responses of this stream, in milliseconds. Three times this without a response means
     that the stream is stale: show it, and reconnect.
     """
+    watch_id: _builtins.str
+    """The name of this stream at the server, for RequestProgress and among the watchers of GetSession."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.Column]:
         """The columns of the rows that follow, in order. Key columns are marked; they name rows in changes."""
@@ -130,10 +185,11 @@ class Begin(_message.Message):
         epoch: _builtins.str = ...,
         columns: _abc.Iterable[_schema_pb2.Column] | None = ...,
         progress_interval_ms: _builtins.int = ...,
+        watch_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "epoch", b"epoch", "progress_interval_ms", b"progress_interval_ms", "resumed", b"resumed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "epoch", b"epoch", "progress_interval_ms", b"progress_interval_ms", "resumed", b"resumed", "watch_id", b"watch_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -380,6 +436,12 @@ class Progress(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVER_TIME_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    digest: _builtins.bytes
+    """For watches that asked for it: the digest of the rows that the client must hold at to_version. Compare it with your
+    own; where they differ, drop the mirror and watch again without a token. How it is made: docs/GUARANTEES.md. Empty in
+    a Progress during which changes are held back (min_interval), or that was not asked for.
+    """
     @_builtins.property
     def server_time(self) -> _timestamp_pb2.Timestamp:
         """The server's clock."""
@@ -388,10 +450,11 @@ class Progress(_message.Message):
         self,
         *,
         server_time: _timestamp_pb2.Timestamp | None = ...,
+        digest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["server_time", b"server_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["server_time", b"server_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "server_time", b"server_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as _table_service_pb2
 import builtins as _builtins
 import sys
@@ -20,6 +21,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _HubState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HubStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HubState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HUB_STATE_UNSPECIFIED: _HubState.ValueType  # 0
+    """Not stated; never sent."""
+    HUB_STATE_SERVING: _HubState.ValueType  # 1
+    """It does."""
+    HUB_STATE_READ_ONLY: _HubState.ValueType  # 2
+    """Its log cannot be written: what was acknowledged is there and can be read and watched, and nothing new is taken. It goes
+    on by itself when the cause is gone.
+    """
+
+class HubState(_HubState, metaclass=_HubStateEnumTypeWrapper):
+    """Whether a hub takes writes."""
+
+HUB_STATE_UNSPECIFIED: HubState.ValueType  # 0
+"""Not stated; never sent."""
+HUB_STATE_SERVING: HubState.ValueType  # 1
+"""It does."""
+HUB_STATE_READ_ONLY: HubState.ValueType  # 2
+"""Its log cannot be written: what was acknowledged is there and can be read and watched, and nothing new is taken. It goes
+on by itself when the cause is gone.
+"""
+Global___HubState: _TypeAlias = HubState  # noqa: Y015
 
 @_typing.final
 class Hub(_message.Message):
@@ -58,6 +87,9 @@ class Hub(_message.Message):
     REQUEST_ID_MEMORY_FIELD_NUMBER: _builtins.int
     HUB_TIME_FIELD_NUMBER: _builtins.int
     COUNTERS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    STATE_MESSAGE_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `hubs/{hub}`."""
     version: _builtins.int
@@ -76,6 +108,10 @@ class Hub(_message.Message):
     """How durable an acknowledged commit is."""
     request_id_memory: _builtins.int
     """How many request ids are remembered for retries."""
+    state: Global___HubState.ValueType
+    """Whether it takes writes."""
+    state_message: _builtins.str
+    """Why it does not, for people."""
     @_builtins.property
     def hub_time(self) -> _timestamp_pb2.Timestamp:
         """The hub's clock: the time of the last tick."""
@@ -83,6 +119,10 @@ class Hub(_message.Message):
     @_builtins.property
     def counters(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Work done since the start, by name, for example "rows_examined", "sessions_routed", "plans_shared"."""
+
+    @_builtins.property
+    def log(self) -> Global___LogStatus:
+        """The log of its commits; unset for a hub in memory."""
 
     def __init__(
         self,
@@ -98,14 +138,71 @@ class Hub(_message.Message):
         request_id_memory: _builtins.int = ...,
         hub_time: _timestamp_pb2.Timestamp | None = ...,
         counters: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        state: Global___HubState.ValueType = ...,
+        state_message: _builtins.str = ...,
+        log: Global___LogStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hub_time", b"hub_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hub_time", b"hub_time", "log", b"log"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counters", b"counters", "durability", b"durability", "epoch", b"epoch", "hub_time", b"hub_time", "memory_bytes", b"memory_bytes", "name", b"name", "request_id_memory", b"request_id_memory", "session_count", b"session_count", "table_count", b"table_count", "version", b"version", "watcher_count", b"watcher_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counters", b"counters", "durability", b"durability", "epoch", b"epoch", "hub_time", b"hub_time", "log", b"log", "memory_bytes", b"memory_bytes", "name", b"name", "request_id_memory", b"request_id_memory", "session_count", b"session_count", "state", b"state", "state_message", b"state_message", "table_count", b"table_count", "version", b"version", "watcher_count", b"watcher_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hub: _TypeAlias = Hub  # noqa: Y015
+
+@_typing.final
+class LogStatus(_message.Message):
+    """The log of a hub's commits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_POSITION_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_TIME_FIELD_NUMBER: _builtins.int
+    RECOVERED_RECORDS_FIELD_NUMBER: _builtins.int
+    RECOVERY_TIME_FIELD_NUMBER: _builtins.int
+    CUT_RECORDS_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """The number of records since the beginning."""
+    since: _builtins.int
+    """The records that can still be read begin after this one."""
+    bytes: _builtins.int
+    """The bytes of the log on the disk, with its snapshots."""
+    snapshot_position: _builtins.int
+    """The position of the newest snapshot; 0 when there is none."""
+    recovered_records: _builtins.int
+    """The number of records that were read to recover when the server started."""
+    cut_records: _builtins.int
+    """Records at the end of the log that were torn by a crash and cut off at the start. None of them was acknowledged."""
+    @_builtins.property
+    def snapshot_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def recovery_time(self) -> _duration_pb2.Duration:
+        """How long recovery took."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        since: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        snapshot_position: _builtins.int = ...,
+        snapshot_time: _timestamp_pb2.Timestamp | None = ...,
+        recovered_records: _builtins.int = ...,
+        recovery_time: _duration_pb2.Duration | None = ...,
+        cut_records: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recovery_time", b"recovery_time", "snapshot_time", b"snapshot_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "cut_records", b"cut_records", "position", b"position", "recovered_records", b"recovered_records", "recovery_time", b"recovery_time", "since", b"since", "snapshot_position", b"snapshot_position", "snapshot_time", b"snapshot_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogStatus: _TypeAlias = LogStatus  # noqa: Y015
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):
@@ -387,3 +484,55 @@ class CheckHubResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckHubResponse: _TypeAlias = CheckHubResponse  # noqa: Y015
+
+@_typing.final
+class RequestProgressRequest(_message.Message):
+    """Asks for a Progress."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    WATCH_ID_FIELD_NUMBER: _builtins.int
+    MIN_VERSION_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The hub's resource name. Default: `hubs/default`."""
+    watch_id: _builtins.str
+    """The stream: the watch_id of its Begin. Fails with NOT_FOUND and UNKNOWN_WATCH when there is no such stream."""
+    min_version: _builtins.int
+    """Wait until this version is visible. Default: do not wait."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        watch_id: _builtins.str = ...,
+        min_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_version", b"min_version", "parent", b"parent", "watch_id", b"watch_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestProgressRequest: _TypeAlias = RequestProgressRequest  # noqa: Y015
+
+@_typing.final
+class RequestProgressResponse(_message.Message):
+    """The stream will say Progress."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version of the hub: the Progress is of this one or a later one."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestProgressResponse: _TypeAlias = RequestProgressResponse  # noqa: Y015

@@ -55,6 +55,11 @@ class HubServiceStub:
                 request_serializer=tesseract_dot_v1_dot_hub__service__pb2.CheckHubRequest.SerializeToString,
                 response_deserializer=tesseract_dot_v1_dot_hub__service__pb2.CheckHubResponse.FromString,
                 _registered_method=True)
+        self.RequestProgress = channel.unary_unary(
+                '/tesseract.v1.HubService/RequestProgress',
+                request_serializer=tesseract_dot_v1_dot_hub__service__pb2.RequestProgressRequest.SerializeToString,
+                response_deserializer=tesseract_dot_v1_dot_hub__service__pb2.RequestProgressResponse.FromString,
+                _registered_method=True)
 
 
 class HubServiceServicer:
@@ -89,6 +94,14 @@ class HubServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestProgress(self, request, context):
+        """Makes a stream say Progress at once, so that a client need not wait for the next one to know that it has heard of
+        everything. Needs the feature "request_progress". Role: read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HubServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +124,11 @@ def add_HubServiceServicer_to_server(servicer, server):
                     servicer.CheckHub,
                     request_deserializer=tesseract_dot_v1_dot_hub__service__pb2.CheckHubRequest.FromString,
                     response_serializer=tesseract_dot_v1_dot_hub__service__pb2.CheckHubResponse.SerializeToString,
+            ),
+            'RequestProgress': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestProgress,
+                    request_deserializer=tesseract_dot_v1_dot_hub__service__pb2.RequestProgressRequest.FromString,
+                    response_serializer=tesseract_dot_v1_dot_hub__service__pb2.RequestProgressResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +240,33 @@ class HubService:
             '/tesseract.v1.HubService/CheckHub',
             tesseract_dot_v1_dot_hub__service__pb2.CheckHubRequest.SerializeToString,
             tesseract_dot_v1_dot_hub__service__pb2.CheckHubResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestProgress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tesseract.v1.HubService/RequestProgress',
+            tesseract_dot_v1_dot_hub__service__pb2.RequestProgressRequest.SerializeToString,
+            tesseract_dot_v1_dot_hub__service__pb2.RequestProgressResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class HubServiceStub:
     """Lists the hubs of the server by rising id. Role: read."""
     CheckHub: _grpc.UnaryUnaryMultiCallable[_hub_service_pb2.CheckHubRequest, _hub_service_pb2.CheckHubResponse]
     """Verifies the invariants of every structure of a hub. Answers when done; slow on large hubs. Role: admin."""
+    RequestProgress: _grpc.UnaryUnaryMultiCallable[_hub_service_pb2.RequestProgressRequest, _hub_service_pb2.RequestProgressResponse]
+    """Makes a stream say Progress at once, so that a client need not wait for the next one to know that it has heard of
+    everything. Needs the feature "request_progress". Role: read.
+    """
 
 @_typing.type_check_only
 class HubServiceAsyncStub(HubServiceStub):
@@ -55,6 +59,10 @@ class HubServiceAsyncStub(HubServiceStub):
     """Lists the hubs of the server by rising id. Role: read."""
     CheckHub: _aio.UnaryUnaryMultiCallable[_hub_service_pb2.CheckHubRequest, _hub_service_pb2.CheckHubResponse]  # type: ignore[assignment]
     """Verifies the invariants of every structure of a hub. Answers when done; slow on large hubs. Role: admin."""
+    RequestProgress: _aio.UnaryUnaryMultiCallable[_hub_service_pb2.RequestProgressRequest, _hub_service_pb2.RequestProgressResponse]  # type: ignore[assignment]
+    """Makes a stream say Progress at once, so that a client need not wait for the next one to know that it has heard of
+    everything. Needs the feature "request_progress". Role: read.
+    """
 
 class HubServiceServicer(metaclass=_abc_1.ABCMeta):
     """The hubs of a server, and what the server can do."""
@@ -90,5 +98,15 @@ class HubServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hub_service_pb2.CheckHubResponse, _abc.Awaitable[_hub_service_pb2.CheckHubResponse]]:
         """Verifies the invariants of every structure of a hub. Answers when done; slow on large hubs. Role: admin."""
+
+    @_abc_1.abstractmethod
+    def RequestProgress(
+        self,
+        request: _hub_service_pb2.RequestProgressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hub_service_pb2.RequestProgressResponse, _abc.Awaitable[_hub_service_pb2.RequestProgressResponse]]:
+        """Makes a stream say Progress at once, so that a client need not wait for the next one to know that it has heard of
+        everything. Needs the feature "request_progress". Role: read.
+        """
 
 def add_HubServiceServicer_to_server(servicer: HubServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

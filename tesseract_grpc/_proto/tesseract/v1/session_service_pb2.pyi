@@ -26,57 +26,33 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class _OnLag:
+class _WatcherState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _OnLagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnLag.ValueType], _builtins.type):
+class _WatcherStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WatcherState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    ON_LAG_UNSPECIFIED: _OnLag.ValueType  # 0
-    """CONFLATE."""
-    ON_LAG_CONFLATE: _OnLag.ValueType  # 1
-    """Merge what is pending into the net change and go on."""
-    ON_LAG_RESET: _OnLag.ValueType  # 2
-    """Send Reset and a new snapshot. Needs the feature "on_lag"."""
-    ON_LAG_CANCEL: _OnLag.ValueType  # 3
-    """End the stream with RESOURCE_EXHAUSTED. Needs the feature "on_lag"."""
+    WATCHER_STATE_UNSPECIFIED: _WatcherState.ValueType  # 0
+    """Not stated; never sent."""
+    WATCHER_STATE_CATCHING_UP: _WatcherState.ValueType  # 1
+    """Its snapshot is on its way."""
+    WATCHER_STATE_LIVE: _WatcherState.ValueType  # 2
+    """It has been given everything."""
+    WATCHER_STATE_CONFLATING: _WatcherState.ValueType  # 3
+    """It is reading a message while more has happened, which it will be told as one net change."""
 
-class OnLag(_OnLag, metaclass=_OnLagEnumTypeWrapper):
-    """What the server does for a reader that falls behind."""
+class WatcherState(_WatcherState, metaclass=_WatcherStateEnumTypeWrapper):
+    """What a watch is doing."""
 
-ON_LAG_UNSPECIFIED: OnLag.ValueType  # 0
-"""CONFLATE."""
-ON_LAG_CONFLATE: OnLag.ValueType  # 1
-"""Merge what is pending into the net change and go on."""
-ON_LAG_RESET: OnLag.ValueType  # 2
-"""Send Reset and a new snapshot. Needs the feature "on_lag"."""
-ON_LAG_CANCEL: OnLag.ValueType  # 3
-"""End the stream with RESOURCE_EXHAUSTED. Needs the feature "on_lag"."""
-Global___OnLag: _TypeAlias = OnLag  # noqa: Y015
-
-class _Delivery:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _DeliveryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delivery.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    DELIVERY_UNSPECIFIED: _Delivery.ValueType  # 0
-    """NET."""
-    DELIVERY_NET: _Delivery.ValueType  # 1
-    """Everything pending is merged into one change: fewer messages under load."""
-    DELIVERY_EVERY_COMMIT: _Delivery.ValueType  # 2
-    """One change a commit, bounded by the server's history. Needs the feature "every_commit"."""
-
-class Delivery(_Delivery, metaclass=_DeliveryEnumTypeWrapper):
-    """How commits are put into messages."""
-
-DELIVERY_UNSPECIFIED: Delivery.ValueType  # 0
-"""NET."""
-DELIVERY_NET: Delivery.ValueType  # 1
-"""Everything pending is merged into one change: fewer messages under load."""
-DELIVERY_EVERY_COMMIT: Delivery.ValueType  # 2
-"""One change a commit, bounded by the server's history. Needs the feature "every_commit"."""
-Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+WATCHER_STATE_UNSPECIFIED: WatcherState.ValueType  # 0
+"""Not stated; never sent."""
+WATCHER_STATE_CATCHING_UP: WatcherState.ValueType  # 1
+"""Its snapshot is on its way."""
+WATCHER_STATE_LIVE: WatcherState.ValueType  # 2
+"""It has been given everything."""
+WATCHER_STATE_CONFLATING: WatcherState.ValueType  # 3
+"""It is reading a message while more has happened, which it will be told as one net change."""
+Global___WatcherState: _TypeAlias = WatcherState  # noqa: Y015
 
 @_typing.final
 class Session(_message.Message):
@@ -95,6 +71,8 @@ class Session(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     PERMANENT_FILTER_FIELD_NUMBER: _builtins.int
+    STATISTICS_FIELD_NUMBER: _builtins.int
+    WATCHERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `hubs/{hub}/sessions/{session}`. The id has the form of a table id."""
     anonymous: _builtins.bool
@@ -131,6 +109,14 @@ class Session(_message.Message):
         is created and cannot be edited, so that edits can narrow the result and never widen it beyond this.
         """
 
+    @_builtins.property
+    def statistics(self) -> Global___SessionStatistics:
+        """Output only: what following commits has cost."""
+
+    @_builtins.property
+    def watchers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Watcher]:
+        """Output only: its open watches, at most 100; by falling lag. Only GetSession names them."""
+
     def __init__(
         self,
         *,
@@ -145,14 +131,124 @@ class Session(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         description: _builtins.str = ...,
         permanent_filter: _query_pb2.Filter | None = ...,
+        statistics: Global___SessionStatistics | None = ...,
+        watchers: _abc.Iterable[Global___Watcher] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "idle_timeout", b"idle_timeout", "permanent_filter", b"permanent_filter", "query", b"query"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "idle_timeout", b"idle_timeout", "permanent_filter", b"permanent_filter", "query", b"query", "statistics", b"statistics"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "columns", b"columns", "create_time", b"create_time", "description", b"description", "generation", b"generation", "idle_timeout", b"idle_timeout", "name", b"name", "permanent_filter", b"permanent_filter", "query", b"query", "total_count", b"total_count", "watcher_count", b"watcher_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "columns", b"columns", "create_time", b"create_time", "description", b"description", "generation", b"generation", "idle_timeout", b"idle_timeout", "name", b"name", "permanent_filter", b"permanent_filter", "query", b"query", "statistics", b"statistics", "total_count", b"total_count", "watcher_count", b"watcher_count", "watchers", b"watchers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Session: _TypeAlias = Session  # noqa: Y015
+
+@_typing.final
+class SessionStatistics(_message.Message):
+    """What a session has cost since it was opened. Sessions of one plan share the work, and its figures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMITS_FIELD_NUMBER: _builtins.int
+    ROWS_EXAMINED_FIELD_NUMBER: _builtins.int
+    ROWS_EXAMINED_PER_COMMIT_FIELD_NUMBER: _builtins.int
+    MAX_LAG_VERSIONS_FIELD_NUMBER: _builtins.int
+    CONFLATIONS_FIELD_NUMBER: _builtins.int
+    WATCHERS_CATCHING_UP_FIELD_NUMBER: _builtins.int
+    WATCHERS_LIVE_FIELD_NUMBER: _builtins.int
+    WATCHERS_CONFLATING_FIELD_NUMBER: _builtins.int
+    commits: _builtins.int
+    """The number of commits that were offered to it because they may concern it."""
+    rows_examined: _builtins.int
+    """The number of changed rows that were examined for it."""
+    rows_examined_per_commit: _builtins.float
+    """rows_examined / commits; 0 without commits."""
+    max_lag_versions: _builtins.int
+    """The largest lag of its open watches, in versions."""
+    conflations: _builtins.int
+    """How often a watch of it was told a net change in the place of several commits, since the session was opened."""
+    watchers_catching_up: _builtins.int
+    """The number of its open watches that are catching up, up to date, and behind."""
+    watchers_live: _builtins.int
+    """See watchers_catching_up."""
+    watchers_conflating: _builtins.int
+    """See watchers_catching_up."""
+    def __init__(
+        self,
+        *,
+        commits: _builtins.int = ...,
+        rows_examined: _builtins.int = ...,
+        rows_examined_per_commit: _builtins.float = ...,
+        max_lag_versions: _builtins.int = ...,
+        conflations: _builtins.int = ...,
+        watchers_catching_up: _builtins.int = ...,
+        watchers_live: _builtins.int = ...,
+        watchers_conflating: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commits", b"commits", "conflations", b"conflations", "max_lag_versions", b"max_lag_versions", "rows_examined", b"rows_examined", "rows_examined_per_commit", b"rows_examined_per_commit", "watchers_catching_up", b"watchers_catching_up", "watchers_conflating", b"watchers_conflating", "watchers_live", b"watchers_live"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionStatistics: _TypeAlias = SessionStatistics  # noqa: Y015
+
+@_typing.final
+class Watcher(_message.Message):
+    """One open watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WATCH_ID_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    LAG_VERSIONS_FIELD_NUMBER: _builtins.int
+    LAG_BYTES_FIELD_NUMBER: _builtins.int
+    CONFLATIONS_FIELD_NUMBER: _builtins.int
+    SENT_BYTES_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    watch_id: _builtins.str
+    """The name that its Begin told the client."""
+    peer: _builtins.str
+    """The network address of the client."""
+    state: Global___WatcherState.ValueType
+    """What it is doing."""
+    lag_versions: _builtins.int
+    """How many versions it is behind the hub, of those that concern it."""
+    lag_bytes: _builtins.int
+    """The bytes of the message that it has been handed and has not taken yet."""
+    conflations: _builtins.int
+    """How often it was told a net change in the place of several commits."""
+    sent_bytes: _builtins.int
+    """The bytes that it has been sent."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was opened."""
+
+    @_builtins.property
+    def window(self) -> _query_pb2.Window:
+        """The part of the result that it watches."""
+
+    def __init__(
+        self,
+        *,
+        watch_id: _builtins.str = ...,
+        peer: _builtins.str = ...,
+        state: Global___WatcherState.ValueType = ...,
+        lag_versions: _builtins.int = ...,
+        lag_bytes: _builtins.int = ...,
+        conflations: _builtins.int = ...,
+        sent_bytes: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        window: _query_pb2.Window | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflations", b"conflations", "create_time", b"create_time", "lag_bytes", b"lag_bytes", "lag_versions", b"lag_versions", "peer", b"peer", "sent_bytes", b"sent_bytes", "state", b"state", "watch_id", b"watch_id", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Watcher: _TypeAlias = Watcher  # noqa: Y015
 
 @_typing.final
 class CreateSessionRequest(_message.Message):
@@ -728,6 +824,7 @@ class WatchSessionRequest(_message.Message):
     MIN_INTERVAL_FIELD_NUMBER: _builtins.int
     ON_LAG_FIELD_NUMBER: _builtins.int
     DELIVERY_FIELD_NUMBER: _builtins.int
+    INCLUDE_DIGEST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name or bare id."""
     resume_token: _builtins.bytes
@@ -736,10 +833,14 @@ class WatchSessionRequest(_message.Message):
     """
     min_version: _builtins.int
     """Wait until this version is visible before the stream begins. Default: do not wait."""
-    on_lag: Global___OnLag.ValueType
+    on_lag: _change_pb2.OnLag.ValueType
     """What to do when the reader falls behind. Default: CONFLATE."""
-    delivery: Global___Delivery.ValueType
+    delivery: _change_pb2.Delivery.ValueType
     """How commits are put into messages. Default: NET."""
+    include_digest: _builtins.bool
+    """Whether each Progress carries a digest of the rows that the client must hold. It costs the server O(window) a
+    Progress, shared by watches of one window. Needs the feature "digest".
+    """
     @_builtins.property
     def window(self) -> _query_pb2.Window:
         """The part of the result to watch. Default: all of it."""
@@ -756,16 +857,96 @@ class WatchSessionRequest(_message.Message):
         resume_token: _builtins.bytes = ...,
         min_version: _builtins.int = ...,
         min_interval: _duration_pb2.Duration | None = ...,
-        on_lag: Global___OnLag.ValueType = ...,
-        delivery: Global___Delivery.ValueType = ...,
+        on_lag: _change_pb2.OnLag.ValueType = ...,
+        delivery: _change_pb2.Delivery.ValueType = ...,
+        include_digest: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "min_interval", b"min_interval", "min_version", b"min_version", "name", b"name", "on_lag", b"on_lag", "resume_token", b"resume_token", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "include_digest", b"include_digest", "min_interval", b"min_interval", "min_version", b"min_version", "name", b"name", "on_lag", b"on_lag", "resume_token", b"resume_token", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchSessionRequest: _TypeAlias = WatchSessionRequest  # noqa: Y015
+
+@_typing.final
+class WatchSessionsRequest(_message.Message):
+    """Asks to watch several sessions of one hub at one version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_VERSION_FIELD_NUMBER: _builtins.int
+    MIN_INTERVAL_FIELD_NUMBER: _builtins.int
+    ON_LAG_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.bytes
+    """The token of an earlier watch of the same sessions in the same order, to go on where it ended. It is valid for all or
+    for none.
+    """
+    min_version: _builtins.int
+    """Wait until this version is visible before the stream begins. Default: do not wait."""
+    on_lag: _change_pb2.OnLag.ValueType
+    """What to do when the reader falls behind. Default: CONFLATE."""
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchSessionRequest]:
+        """The sessions, at most 100, and what of each to watch. Their resume_token, min_version, min_interval, on_lag and delivery
+        must be empty: what is below holds for all of them.
+        """
+
+    @_builtins.property
+    def min_interval(self) -> _duration_pb2.Duration:
+        """The shortest time between two consistent points with Changes; commits in between are merged. Default: 0."""
+
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[Global___WatchSessionRequest] | None = ...,
+        resume_token: _builtins.bytes = ...,
+        min_version: _builtins.int = ...,
+        min_interval: _duration_pb2.Duration | None = ...,
+        on_lag: _change_pb2.OnLag.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval", "min_version", b"min_version", "on_lag", b"on_lag", "resume_token", b"resume_token", "sessions", b"sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSessionsRequest: _TypeAlias = WatchSessionsRequest  # noqa: Y015
+
+@_typing.final
+class WatchSessionsResponse(_message.Message):
+    """One event of one of the sessions. The stream begins with Begin and, unless resumed, a snapshot of each session, in the
+    order of the request. Whatever is told together has one to_version, and `continued` is false only in its last response:
+    then every session is at to_version, also those of which nothing was told.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Which of the sessions, as the index in the request."""
+    @_builtins.property
+    def response(self) -> Global___WatchSessionResponse:
+        """The event, with its versions. Its `continued` is true unless this is a consistent point of all the sessions; the token,
+        which is set there only, is for all of them.
+        """
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        response: Global___WatchSessionResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSessionsResponse: _TypeAlias = WatchSessionsResponse  # noqa: Y015
 
 @_typing.final
 class WatchSessionResponse(_message.Message):

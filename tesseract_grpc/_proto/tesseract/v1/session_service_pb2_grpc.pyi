@@ -55,6 +55,10 @@ class SessionServiceStub:
     """Returns all present rows of a session at one version, in pieces of about 1 MiB. Role: read."""
     WatchSession: _grpc.UnaryStreamMultiCallable[_session_service_pb2.WatchSessionRequest, _session_service_pb2.WatchSessionResponse]
     """Streams a snapshot and then every change of a session or of a window of it. Role: read."""
+    WatchSessions: _grpc.UnaryStreamMultiCallable[_session_service_pb2.WatchSessionsRequest, _session_service_pb2.WatchSessionsResponse]
+    """Watches several sessions of one hub on one stream: at every consistent point all of them are at the same version. Needs
+    the feature "watch_sessions". Role: read.
+    """
 
 @_typing.type_check_only
 class SessionServiceAsyncStub(SessionServiceStub):
@@ -83,6 +87,10 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """Returns all present rows of a session at one version, in pieces of about 1 MiB. Role: read."""
     WatchSession: _aio.UnaryStreamMultiCallable[_session_service_pb2.WatchSessionRequest, _session_service_pb2.WatchSessionResponse]  # type: ignore[assignment]
     """Streams a snapshot and then every change of a session or of a window of it. Role: read."""
+    WatchSessions: _aio.UnaryStreamMultiCallable[_session_service_pb2.WatchSessionsRequest, _session_service_pb2.WatchSessionsResponse]  # type: ignore[assignment]
+    """Watches several sessions of one hub on one stream: at every consistent point all of them are at the same version. Needs
+    the feature "watch_sessions". Role: read.
+    """
 
 class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Sessions: named live queries that any number of clients may read and watch."""
@@ -162,5 +170,15 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_session_service_pb2.WatchSessionResponse], _abc.AsyncIterator[_session_service_pb2.WatchSessionResponse]]:
         """Streams a snapshot and then every change of a session or of a window of it. Role: read."""
+
+    @_abc_1.abstractmethod
+    def WatchSessions(
+        self,
+        request: _session_service_pb2.WatchSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_session_service_pb2.WatchSessionsResponse], _abc.AsyncIterator[_session_service_pb2.WatchSessionsResponse]]:
+        """Watches several sessions of one hub on one stream: at every consistent point all of them are at the same version. Needs
+        the feature "watch_sessions". Role: read.
+        """
 
 def add_SessionServiceServicer_to_server(servicer: SessionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

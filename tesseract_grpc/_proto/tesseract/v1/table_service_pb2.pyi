@@ -1157,6 +1157,8 @@ class WatchTableRequest(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_INTERVAL_FIELD_NUMBER: _builtins.int
     MIN_VERSION_FIELD_NUMBER: _builtins.int
+    ON_LAG_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
     table: _builtins.str
     """Resource name or bare id of the table."""
     include_snapshot: _builtins.bool
@@ -1169,6 +1171,10 @@ class WatchTableRequest(_message.Message):
     """
     min_version: _builtins.int
     """Wait until this version is visible before the stream begins. Default: do not wait."""
+    on_lag: _change_pb2.OnLag.ValueType
+    """What to do when the reader falls behind. Default: CONFLATE."""
+    delivery: _change_pb2.Delivery.ValueType
+    """How commits are put into messages. Default: NET."""
     @_builtins.property
     def min_interval(self) -> _duration_pb2.Duration:
         """The shortest time between two Changes of this stream; commits in between are merged. Default: 0."""
@@ -1182,10 +1188,12 @@ class WatchTableRequest(_message.Message):
         resume_token: _builtins.bytes = ...,
         min_interval: _duration_pb2.Duration | None = ...,
         min_version: _builtins.int = ...,
+        on_lag: _change_pb2.OnLag.ValueType = ...,
+        delivery: _change_pb2.Delivery.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_old_values", b"include_old_values", "include_snapshot", b"include_snapshot", "min_interval", b"min_interval", "min_version", b"min_version", "resume_token", b"resume_token", "table", b"table"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "include_old_values", b"include_old_values", "include_snapshot", b"include_snapshot", "min_interval", b"min_interval", "min_version", b"min_version", "on_lag", b"on_lag", "resume_token", b"resume_token", "table", b"table"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
