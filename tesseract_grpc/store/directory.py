@@ -3,7 +3,7 @@
 LOCK                     held by the process that serves the directory
 FORMAT                   the version of the format, and the epoch
 commits.sqlite           the entries
-snapshot-<version>       states
+snapshot-<position>     states
 """
 
 from __future__ import annotations

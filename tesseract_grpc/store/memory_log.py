@@ -11,7 +11,7 @@ from tesseract_grpc.engine.data.commit_log import Durability, LogEntry, LogFaile
 
 
 class MemoryLog:
-    """The commits of one hub, as long as the process lives."""
+    """The entries of one hub, as long as the process lives."""
 
     durability = Durability.MEMORY
 
@@ -26,9 +26,9 @@ class MemoryLog:
         """Takes an entry. O(1). Raises LogFailed when the log is closed."""
         if self._closed:
             raise LogFailed("the log is closed")
-        assert entry.version == self.last + 1, "versions rise by one"
+        assert entry.position == self.last + 1, "positions rise by one"
         self._entries.append(entry)
-        self.last = entry.version
+        self.last = entry.position
 
     def flush(self) -> int:
         """Entries are as durable as they will ever be."""
@@ -36,23 +36,23 @@ class MemoryLog:
         return self.durable
 
     def read(self, after: int) -> Iterator[LogEntry]:
-        """The entries after a version."""
+        """The entries after a position."""
         assert after >= self.since, "these entries were forgotten"
-        return dropwhile(lambda entry: entry.version <= after, list(self._entries))
+        return dropwhile(lambda entry: entry.position <= after, list(self._entries))
 
-    def write_snapshot(self, version: int, pieces: Iterable[bytes]) -> None:
-        """Keeps the state at a version."""
-        self._snapshot = (version, list(pieces))
+    def write_snapshot(self, position: int, pieces: Iterable[bytes]) -> None:
+        """Keeps the state at a position."""
+        self._snapshot = (position, list(pieces))
 
     def load_snapshot(self) -> StoredSnapshot | None:
         """The newest snapshot."""
         return None if self._snapshot is None else StoredSnapshot(self._snapshot[0], iter(self._snapshot[1]))
 
-    def trim(self, version: int) -> None:
+    def trim(self, position: int) -> None:
         """Forgets entries that the snapshot holds. O(forgotten)."""
         held = 0 if self._snapshot is None else self._snapshot[0]
-        while self._entries and self._entries[0].version <= min(version, held):
-            self.since = self._entries.popleft().version
+        while self._entries and self._entries[0].position <= min(position, held):
+            self.since = self._entries.popleft().position
 
     def close(self) -> None:
         """Takes nothing more."""

@@ -29,18 +29,18 @@ class SnapshotFiles:
     def __init__(self, directory: DataDirectory) -> None:
         self._directory = directory
         self.passed_over: list[int] = []
-        """The versions of snapshots that turned out to be damaged when they were looked for."""
+        """The positions of snapshots that turned out to be damaged when they were looked for."""
         for part in directory.path.glob("snapshot-*.part"):
             part.unlink()
 
-    def versions(self) -> list[int]:
-        """The versions of the snapshots, newest first."""
+    def positions(self) -> list[int]:
+        """The positions of the snapshots, newest first."""
         names = (path.name.removeprefix("snapshot-") for path in self._directory.path.glob("snapshot-*"))
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
-    def write(self, version: int, pieces: Iterable[bytes]) -> None:
+    def write(self, position: int, pieces: Iterable[bytes]) -> None:
         """Keeps a state, and lets go of the oldest ones. Raises LogFailed, and then keeps nothing of it."""
-        name = self._path(version)
+        name = self._path(position)
         part = name.with_name(f"{name.name}.part")
         try:
             with part.open("wb") as file:
@@ -56,23 +56,23 @@ class SnapshotFiles:
                 os.fsync(file.fileno())
             part.rename(name)
             self._directory.sync()
-            for old in self.versions()[KEPT:]:
+            for old in self.positions()[KEPT:]:
                 self._path(old).unlink()
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise LogFailed(f"the snapshot of version {version} cannot be written: {error.strerror}") from error
+            raise LogFailed(f"the snapshot of position {position} cannot be written: {error.strerror}") from error
 
     def load(self) -> StoredSnapshot | None:
         """The newest snapshot that is whole. It is read twice: once to see that it is, once for its pieces."""
         self.passed_over = []
-        for version in self.versions():
-            if _is_whole(self._path(version)):
-                return StoredSnapshot(version, _pieces(self._path(version)))
-            self.passed_over.append(version)
+        for position in self.positions():
+            if _is_whole(self._path(position)):
+                return StoredSnapshot(position, _pieces(self._path(position)))
+            self.passed_over.append(position)
         return None
 
-    def _path(self, version: int) -> Path:
-        return self._directory.path / f"snapshot-{version}"
+    def _path(self, position: int) -> Path:
+        return self._directory.path / f"snapshot-{position}"
 
 
 def _is_whole(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """A log in a directory: entries in SQLite in WAL mode, snapshots in files.
 
-Entries gather in memory until `flush` writes them in one transaction, so many commits cost one sync of the disk. With
+Entries gather in memory until `flush` writes them in one transaction, so many entries cost one sync of the disk. With
 FSYNC a transaction is on the disk when `flush` returns; with NORMAL the operating system has it, and the disk will.
 
 Every entry carries a checksum over itself and the checksum of the one before it, so that an entry that is broken,
@@ -24,7 +24,7 @@ from tesseract_grpc.store.snapshot_files import SnapshotFiles
 _Row = tuple[int, int, bytes, int]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
-    version INTEGER PRIMARY KEY, kind INTEGER NOT NULL, payload BLOB NOT NULL, chain INTEGER NOT NULL
+    position INTEGER PRIMARY KEY, kind INTEGER NOT NULL, payload BLOB NOT NULL, chain INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS start (
     only INTEGER PRIMARY KEY CHECK (only = 1), since INTEGER NOT NULL, chain INTEGER NOT NULL
@@ -36,7 +36,7 @@ _PAGE = 1_000
 
 
 class SqliteLog:
-    """The commits of one hub in a directory. Raises LogFailed, LogDamaged when it cannot be opened."""
+    """The entries of one hub in a directory. Raises LogFailed, LogDamaged when it cannot be opened."""
 
     def __init__(self, path: Path, durability: Durability = Durability.FSYNC) -> None:
         if durability is Durability.MEMORY:
@@ -69,34 +69,34 @@ class SqliteLog:
 
     @property
     def epoch(self) -> str:
-        """The identity of this line of versions."""
+        """The identity of this line of entries."""
         return self.directory.epoch
 
     def _verify(self) -> int:
-        """Goes through all entries, cuts off a torn tail; returns the last version. O(n)."""
+        """Goes through all entries, cuts off a torn tail; returns the last position. O(n)."""
         last, chain = self.since, self._chain
-        for version, kind, payload, check in self._rows(self.since):
-            entry = LogEntry(version, kind, payload)
-            if version != last + 1:
+        for position, kind, payload, check in self._rows(self.since):
+            entry = LogEntry(position, kind, payload)
+            if position != last + 1:
                 raise self._damaged(last + 1, "missing")
             if chained(chain, entry) != check:
-                self._cut_tail(last, version)
+                self._cut_tail(last, position)
                 break
-            last, chain = version, check
+            last, chain = position, check
         self._chain = chain
         return last
 
     def _cut_tail(self, last: int, broken: int) -> None:
         """Cuts off what is broken at the end; raises LogDamaged when something good follows it."""
-        for (_, _, _, before), (version, kind, payload, check) in pairwise(self._rows(last)):
-            if chained(before, LogEntry(version, kind, payload)) == check:
+        for (_, _, _, before), (position, kind, payload, check) in pairwise(self._rows(last)):
+            if chained(before, LogEntry(position, kind, payload)) == check:
                 raise self._damaged(broken, "damaged")
         with self._database:
-            self.cut = self._database.execute("DELETE FROM entries WHERE version > ?", (last,)).rowcount
+            self.cut = self._database.execute("DELETE FROM entries WHERE position > ?", (last,)).rowcount
 
-    def _damaged(self, version: int, what: str) -> LogDamaged:
+    def _damaged(self, position: int, what: str) -> LogDamaged:
         return LogDamaged(
-            f"the commit {version} in '{self.directory.path}' is {what}, and commits after it are there: restore the "
+            f"the entry {position} in '{self.directory.path}' is {what}, and entries after it are there: restore the "
             "directory from a backup"
         )
 
@@ -104,7 +104,7 @@ class SqliteLog:
         """Entries as stored, in order. Pages, so that no read stands open while somebody writes."""
         while True:
             page: list[_Row] = self._database.execute(
-                "SELECT version, kind, payload, chain FROM entries WHERE version > ? ORDER BY version LIMIT ?",
+                "SELECT position, kind, payload, chain FROM entries WHERE position > ? ORDER BY position LIMIT ?",
                 (after, _PAGE),
             ).fetchall()
             yield from page
@@ -116,10 +116,10 @@ class SqliteLog:
         """Takes an entry; it is durable after a `flush`. O(1). Raises LogFailed."""
         if self._failed is not None:
             raise self._failed
-        assert entry.version == self.last + 1, "versions rise by one"
+        assert entry.position == self.last + 1, "positions rise by one"
         with self._buffering:
             self._buffer.append(entry)
-        self.last = entry.version
+        self.last = entry.position
 
     def flush(self) -> int:
         """Makes durable what was appended, in one transaction; returns `durable`. Raises LogFailed."""
@@ -134,61 +134,61 @@ class SqliteLog:
             chain = self._chain
             for entry in entries:
                 chain = chained(chain, entry)
-                rows.append((entry.version, entry.kind, entry.payload, chain))
+                rows.append((entry.position, entry.kind, entry.payload, chain))
             try:
                 with self._database:
                     self._database.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
             except (sqlite3.Error, OSError) as error:
                 # Whether the transaction is on the disk cannot be known, so nothing may follow it.
-                raise self._fail(f"commits cannot be written to '{self.directory.path}': {error}") from error
+                raise self._fail(f"entries cannot be written to '{self.directory.path}': {error}") from error
             self._chain = chain
-            self.durable = entries[-1].version
+            self.durable = entries[-1].position
             return self.durable
 
     def read(self, after: int) -> Iterator[LogEntry]:
-        """The durable entries after a version, as of now. Raises LogDamaged."""
+        """The durable entries after a position, as of now. Raises LogDamaged."""
         assert after >= self.since, "these entries were forgotten"
         stop = self.durable
         try:
-            for version, kind, payload, _ in self._rows(after):
-                if version > stop:
+            for position, kind, payload, _ in self._rows(after):
+                if position > stop:
                     return
-                yield LogEntry(version, kind, payload)
+                yield LogEntry(position, kind, payload)
         except sqlite3.Error as error:
             raise LogDamaged(f"'{self.directory.path}' cannot be read: {error}") from error
 
-    def write_snapshot(self, version: int, pieces: Iterable[bytes]) -> None:
-        """Keeps the state at a durable version. Raises LogFailed, which leaves the log as it was and open."""
-        assert version <= self.durable, "a snapshot of what may be lost"
-        self.snapshots.write(version, pieces)
+    def write_snapshot(self, position: int, pieces: Iterable[bytes]) -> None:
+        """Keeps the state at a durable position. Raises LogFailed, which leaves the log as it was and open."""
+        assert position <= self.durable, "a snapshot of what may be lost"
+        self.snapshots.write(position, pieces)
 
     def load_snapshot(self) -> StoredSnapshot | None:
         """The newest snapshot that is whole and of this history; None when there is none."""
         found = self.snapshots.load()
-        if found is not None and not self.since <= found.version <= self.durable:
+        if found is not None and not self.since <= found.position <= self.durable:
             raise LogDamaged(
-                f"the snapshot of version {found.version} in '{self.directory.path}' does not fit its commits, "
+                f"the snapshot of position {found.position} in '{self.directory.path}' does not fit its entries, "
                 f"{self.since} to {self.durable}: restore the directory from a backup"
             )
         return found
 
-    def trim(self, version: int) -> None:
-        """Forgets entries up to a version, but none that the oldest snapshot kept does not hold. Raises LogFailed."""
-        held = min(self.snapshots.versions(), default=0)
-        version = min(version, held, self.durable)
-        if version <= self.since:
+    def trim(self, position: int) -> None:
+        """Forgets entries up to a position, but none that the oldest snapshot kept does not hold. Raises LogFailed."""
+        held = min(self.snapshots.positions(), default=0)
+        position = min(position, held, self.durable)
+        if position <= self.since:
             return
         with self._writing:
             try:
                 with self._database:
                     (chain,) = self._database.execute(
-                        "SELECT chain FROM entries WHERE version = ?", (version,)
+                        "SELECT chain FROM entries WHERE position = ?", (position,)
                     ).fetchone()
-                    self._database.execute("UPDATE start SET since = ?, chain = ?", (version, chain))
-                    self._database.execute("DELETE FROM entries WHERE version <= ?", (version,))
+                    self._database.execute("UPDATE start SET since = ?, chain = ?", (position, chain))
+                    self._database.execute("DELETE FROM entries WHERE position <= ?", (position,))
             except (sqlite3.Error, OSError) as error:
                 raise self._fail(f"'{self.directory.path}' cannot be trimmed: {error}") from error
-            self.since = version
+            self.since = position
 
     def _fail(self, message: str) -> LogFailed:
         self._failed = LogFailed(message)
@@ -207,7 +207,7 @@ class SqliteLog:
 
 def chained(chain: int, entry: LogEntry) -> int:
     """The checksum of an entry that stands behind one with the checksum `chain`."""
-    head = b"%d %d %d %d:" % (chain, entry.version, entry.kind, len(entry.payload))
+    head = b"%d %d %d %d:" % (chain, entry.position, entry.kind, len(entry.payload))
     return crc32(entry.payload, crc32(head))
 
 

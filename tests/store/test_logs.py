@@ -22,29 +22,29 @@ from tesseract_grpc.store.sqlite_log import SqliteLog
 Open = Callable[[], CommitLog]
 
 
-def entry(version: int, size: int = 0) -> LogEntry:
-    return LogEntry(version, version % 3, b"%d:" % version + bytes(size))
+def entry(position: int, size: int = 0) -> LogEntry:
+    return LogEntry(position, position % 3, b"%d:" % position + bytes(size))
 
 
 def kept(path: Path) -> list[int]:
-    """The versions that a log has when it is opened."""
+    """The positions that a log has when it is opened."""
     log = SqliteLog(path)
     try:
-        return versions(log)
+        return positions(log)
     finally:
         log.close()
 
 
-def fill(log: CommitLog, *versions: int) -> None:
-    for version in versions:
-        log.append(entry(version))
+def fill(log: CommitLog, *numbers: int) -> None:
+    for position in numbers:
+        log.append(entry(position))
     log.flush()
 
 
-def versions(log: CommitLog, after: int | None = None) -> list[int]:
+def positions(log: CommitLog, after: int | None = None) -> list[int]:
     found = list(log.read(log.since if after is None else after))
-    assert found == [entry(each.version) for each in found]
-    return [each.version for each in found]
+    assert found == [entry(each.position) for each in found]
+    return [each.position for each in found]
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -60,25 +60,25 @@ def test_entries_come_back_in_order(log: CommitLog) -> None:
     log.append(entry(4))
     assert (log.last, log.durable) == (4, 3)
     assert log.flush() == log.durable == 4
-    assert versions(log) == [1, 2, 3, 4]
-    assert versions(log, 2) == [3, 4]
-    assert versions(log, 4) == []
+    assert positions(log) == [1, 2, 3, 4]
+    assert positions(log, 2) == [3, 4]
+    assert positions(log, 4) == []
 
 
 def test_many_entries_are_read_in_pages(log: CommitLog) -> None:
     fill(log, *range(1, 2502))
-    assert versions(log, 500) == list(range(501, 2502))
+    assert positions(log, 500) == list(range(501, 2502))
 
 
 def test_only_what_a_snapshot_holds_is_forgotten(log: CommitLog) -> None:
     fill(log, *range(1, 11))
     log.trim(5)
-    assert versions(log) == list(range(1, 11)), "there is no snapshot"
+    assert positions(log) == list(range(1, 11)), "there is no snapshot"
     log.write_snapshot(6, [b"state", b"of six"])
     log.trim(8)
-    assert log.since == 6 and versions(log) == [7, 8, 9, 10]
+    assert log.since == 6 and positions(log) == [7, 8, 9, 10]
     found = log.load_snapshot()
-    assert found is not None and found.version == 6 and list(found.pieces) == [b"state", b"of six"]
+    assert found is not None and found.position == 6 and list(found.pieces) == [b"state", b"of six"]
 
 
 def test_a_closed_log_takes_nothing_more(log: CommitLog) -> None:
@@ -98,7 +98,7 @@ def test_a_log_is_there_again(tmp_path: Path, durability: Durability) -> None:
     first.close()  # flushes
     again = SqliteLog(tmp_path, durability)
     assert (again.epoch, again.since, again.durable, again.cut) == (first.epoch, 2, 4, 0)
-    assert versions(again) == [3, 4]
+    assert positions(again) == [3, 4]
     fill(again, 5)
     again.close()
     assert kept(tmp_path) == [3, 4, 5]
@@ -122,11 +122,11 @@ def test_appending_goes_on_while_others_flush(tmp_path: Path) -> None:
     worker = threading.Thread(target=flush)
     worker.start()
     try:
-        for version in range(1, 5_001):
-            log.append(entry(version))
-            if version % 1_000 == 0:
+        for position in range(1, 5_001):
+            log.append(entry(position))
+            if position % 1_000 == 0:
                 durable = log.durable
-                found = versions(log)
+                found = positions(log)
                 assert found == list(range(1, len(found) + 1)) and len(found) >= durable
     finally:
         stop.set()
@@ -139,13 +139,13 @@ WRITER = """
 import sys
 from tests.store.test_logs import entry, SqliteLog, Path, Durability
 log = SqliteLog(Path(sys.argv[1]), Durability[sys.argv[2]])
-version = log.durable
+position = log.durable
 while True:
-    for _ in range(1 + version % 7):
-        version += 1
-        log.append(entry(version))
+    for _ in range(1 + position % 7):
+        position += 1
+        log.append(entry(position))
     print(log.flush(), flush=True)
-    if version % 50 < 7:
+    if position % 50 < 7:
         log.write_snapshot(log.durable, [b"%d" % log.durable] * 3)
         log.trim(log.durable - 40)
 """
@@ -167,9 +167,9 @@ def test_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, durability: st
         assert log.durable >= acknowledged and log.cut == 0
         found = log.load_snapshot()
         if found is not None:
-            assert list(found.pieces) == [b"%d" % found.version] * 3
-            assert log.since <= found.version
-        assert versions(log) == list(range(log.since + 1, log.durable + 1))
+            assert list(found.pieces) == [b"%d" % found.position] * 3
+            assert log.since <= found.position
+        assert positions(log) == list(range(log.since + 1, log.durable + 1))
         log.close()
     assert acknowledged > 50, "the run was too short to say anything"
 
@@ -189,7 +189,7 @@ def written(path: Path, count: int = 6) -> Path:
 
 
 def test_a_torn_tail_is_cut_off_and_told(tmp_path: Path) -> None:
-    tampered(written(tmp_path), "UPDATE entries SET payload = x'00' WHERE version = 6")
+    tampered(written(tmp_path), "UPDATE entries SET payload = x'00' WHERE position = 6")
     log = SqliteLog(tmp_path)
     assert (log.durable, log.cut) == (5, 1)
     fill(log, 6)
@@ -200,11 +200,11 @@ def test_a_torn_tail_is_cut_off_and_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE entries SET payload = x'00' WHERE version = 3",
-        "UPDATE entries SET kind = 9 WHERE version = 1",
-        "DELETE FROM entries WHERE version = 5",
-        "DELETE FROM entries WHERE version = 1",
-        "UPDATE entries SET version = 99 WHERE version = 6",
+        "UPDATE entries SET payload = x'00' WHERE position = 3",
+        "UPDATE entries SET kind = 9 WHERE position = 1",
+        "DELETE FROM entries WHERE position = 5",
+        "DELETE FROM entries WHERE position = 1",
+        "UPDATE entries SET position = 99 WHERE position = 6",
     ],
 )
 def test_damage_before_the_end_is_refused(tmp_path: Path, statement: str) -> None:
@@ -248,7 +248,7 @@ def test_a_damaged_snapshot_is_passed_over_for_the_one_before(tmp_path: Path, wh
     content[where] ^= 0xFF
     file.write_bytes(content)
     found = log.load_snapshot()
-    assert found is not None and found.version == 1 and list(found.pieces) == [b"one"]
+    assert found is not None and found.position == 1 and list(found.pieces) == [b"one"]
     assert log.snapshots.passed_over == [3]
     log.close()
 
@@ -274,10 +274,10 @@ def test_a_part_of_a_snapshot_is_nothing(tmp_path: Path) -> None:
 def test_two_snapshots_are_kept_and_the_entries_after_the_older(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path)
     fill(log, *range(1, 31))
-    for version in (10, 20, 25):
-        log.write_snapshot(version, [b"%d" % version])
+    for position in (10, 20, 25):
+        log.write_snapshot(position, [b"%d" % position])
     log.trim(25)
-    assert log.snapshots.versions() == [25, 20] and log.since == 20
+    assert log.snapshots.positions() == [25, 20] and log.since == 20
     log.close()
 
 
@@ -292,15 +292,15 @@ import sys
 from tests.store.test_logs import LogFailed, SqliteLog, Path, entry, failing
 log = SqliteLog(Path(sys.argv[1]))
 failing(300_000)
-version = 0
+position = 0
 try:
     while True:
-        version += 1
-        log.append(entry(version, 2_000))
+        position += 1
+        log.append(entry(position, 2_000))
         log.flush()
 except LogFailed as error:
     print(log.durable)
-    for again in (lambda: log.append(entry(version + 1)), log.flush):
+    for again in (lambda: log.append(entry(position + 1)), log.flush):
         try:
             again()
         except LogFailed as same:
@@ -318,7 +318,7 @@ def test_a_full_disk_fails_the_log_and_loses_nothing(tmp_path: Path) -> None:
     assert durable > 10
     log = SqliteLog(tmp_path)
     assert log.durable >= durable
-    assert [each.version for each in log.read(0)] == list(range(1, log.durable + 1))
+    assert [each.position for each in log.read(0)] == list(range(1, log.durable + 1))
     fill(log, log.durable + 1)
     log.close()
 

@@ -1,10 +1,11 @@
-"""The log of a hub's commits: what the engine asks of whoever keeps it.
+"""The log of a hub: what the engine asks of whoever keeps it.
 
-A hub is a deterministic machine over a line of commits: a snapshot and the entries after it lead to the same state,
-bit for bit. The log knows nothing of what it holds. An entry is a version, a kind and bytes; a snapshot is a version
-and pieces of bytes; what they mean is the business of whoever writes and reads them.
+A hub is a deterministic machine over a line of entries: a snapshot and the entries after it lead to the same state,
+bit for bit. The log knows nothing of what it holds. An entry is a position, a kind and bytes; a snapshot is a position
+and pieces of bytes; what they mean is the business of whoever writes and reads them. Positions are the log's own line:
+every entry takes one, also one that leaves the hub's version where it is.
 
-**What the caller guarantees**: versions of entries rise by one from `last`; `append` is called by one thread; `flush`
+**What the caller guarantees**: positions of entries rise by one from `last`; `append` is called by one thread; `flush`
 and `write_snapshot` may each be called from one other thread at a time.
 
 **What the log guarantees**: an entry at or below `durable` is there after a restart, as far as its durability promises.
@@ -33,18 +34,18 @@ class Durability(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One commit: the version that it takes, and what it does, as bytes of some kind."""
+    """One entry: its position, and what it says, as bytes of some kind."""
 
-    version: int
+    position: int
     kind: int
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSnapshot:
-    """The state at a version, in pieces. The pieces can be read once."""
+    """The state after an entry, by its position, in pieces. The pieces can be read once."""
 
-    version: int
+    position: int
     pieces: Iterator[bytes]
 
 
@@ -57,11 +58,11 @@ class LogDamaged(Exception):
 
 
 class CommitLog(Protocol):
-    """The commits of one hub, and snapshots of its state."""
+    """The entries of one hub, and snapshots of its state."""
 
     @property
     def epoch(self) -> str:
-        """The identity of this line of versions, chosen when the log was made."""
+        """The identity of this line of entries, chosen when the log was made."""
 
     @property
     def durability(self) -> Durability:
@@ -69,15 +70,15 @@ class CommitLog(Protocol):
 
     @property
     def since(self) -> int:
-        """The version after which entries can be read."""
+        """The position after which entries can be read."""
 
     @property
     def last(self) -> int:
-        """The version of the newest entry that was appended, or `since`."""
+        """The position of the newest entry that was appended, or `since`."""
 
     @property
     def durable(self) -> int:
-        """The version up to which entries are as durable as was promised."""
+        """The position up to which entries are as durable as was promised."""
 
     def append(self, entry: LogEntry) -> None:
         """Takes an entry; it is durable after a `flush`. O(1). Raises LogFailed."""
@@ -86,16 +87,16 @@ class CommitLog(Protocol):
         """Makes durable what was appended, many entries at the price of one; returns `durable`. Raises LogFailed."""
 
     def read(self, after: int) -> Iterator[LogEntry]:
-        """The durable entries after a version, which must be at least `since`. Raises LogDamaged."""
+        """The durable entries after a position, which must be at least `since`. Raises LogDamaged."""
 
-    def write_snapshot(self, version: int, pieces: Iterable[bytes]) -> None:
-        """Keeps the state at a durable version. Either all of it is kept, or none. Raises LogFailed."""
+    def write_snapshot(self, position: int, pieces: Iterable[bytes]) -> None:
+        """Keeps the state at a durable position. Either all of it is kept, or none. Raises LogFailed."""
 
     def load_snapshot(self) -> StoredSnapshot | None:
         """The newest snapshot that is whole; None when there is none."""
 
-    def trim(self, version: int) -> None:
-        """Forgets entries up to a version, but none that the oldest snapshot kept does not hold. Raises LogFailed."""
+    def trim(self, position: int) -> None:
+        """Forgets entries up to a position, but none that the oldest snapshot kept does not hold. Raises LogFailed."""
 
     def close(self) -> None:
         """Flushes and lets go. A log that is closed takes nothing more."""
