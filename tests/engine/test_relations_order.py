@@ -13,13 +13,16 @@ from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchem
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import Transaction
 from tesseract_grpc.engine.data.vector import Batch
+from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.operators import key_order
 from tesseract_grpc.engine.operators.key_order import KeyOrder
 from tesseract_grpc.engine.operators.writing import BY_SLOT
+from tesseract_grpc.engine.query.computed import ComputedColumn
+from tesseract_grpc.engine.query.filter import Custom
 from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
 from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.engine.query.sort_key import SortKey
-from tesseract_grpc.engine.query.source import Join, QuerySource, TableSource, Union
+from tesseract_grpc.engine.query.source import Join, JoinKey, QuerySource, TableSource, Union
 from tesseract_grpc.engine.query.window_column import WindowColumn, WindowFunction
 from tests.engine.relations_queries import BY_CARRIER, on, table
 from tests.engine.relations_world import Reader, Row, hub, random_commit
@@ -104,3 +107,23 @@ def test_numbers_rise_with_the_keys(step: int, monkeypatch: pytest.MonkeyPatch) 
         rows.changelog.forget(version)
         rows.release()
     assert order.sequence_generation > 1
+
+
+def test_the_key_of_a_join_is_read_from_left_to_right() -> None:
+    """As a source shows its key columns, so do they order the rows of a join and of a union."""
+    tables = Hub("test", epoch="test")
+    names = (ColumnSchema("a", DataType.INT64, primary_key=True), ColumnSchema("b", DataType.INT64, primary_key=True))
+    tables.create_table("t", TableSchema(names))
+    rows = [{"a": a, "b": b} for a in (0, 1) for b in (1, 0)]
+    tables.commit([Write("t", WriteKind.INSERT, rows=Batch.of_rows(names, rows))])
+    one = ComputedColumn("one", "1")
+    turned = QuerySource(Query("t", columns=("b", "a", "one"), computed=(one,)))
+    left = QuerySource(Query("t", filter=Custom("a == 0 && b == 0"), computed=(one,)))
+    for query in (
+        Query(source=left, joins=(Join(turned, (JoinKey("one", "one"),), prefix="r_"),), columns=("r_a", "r_b")),
+        Query(source=Union((turned, turned)), columns=("a", "b"), filter=Custom("branch == 0")),
+    ):
+        found = [
+            (row.get("r_a", row.get("a")), row.get("r_b", row.get("b"))) for row in tables.query(query).rows.to_rows()
+        ]
+        assert found == [(0, 0), (1, 0), (0, 1), (1, 1)]

@@ -26,10 +26,11 @@ def joined(rows: Relation, join: Join, find: Find) -> Relation:
     there = {name for _, name in join.on}
     single = set(other.key) <= there
     named = [] if single else [name for name in other.key if name not in there]
-    taken = list(join.columns) or [
-        (field.name, "") for field in other.fields if field.name not in there and field.name not in named
-    ]
-    pairs = [(name, join.prefix + name) for name in named] + [(name, new or join.prefix + name) for name, new in taken]
+    if join.columns:
+        pairs = [(name, join.prefix + name) for name in named]
+        pairs += [(name, new or join.prefix + name) for name, new in join.columns]
+    else:  # all columns where they stand, which is the order of the key, too
+        pairs = [(field.name, join.prefix + field.name) for field in other.fields if field.name not in there]
     found: list[Row] = []
     for row in rows.rows:
         hits = [hit for hit in other.rows if matches(row, hit, join.on)]

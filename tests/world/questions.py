@@ -25,7 +25,7 @@ EXPRESSIONS = ("a", "^a", "b$", "^$", "[ab]+", "^(a|é)", ".", "A")
 def question(rng: Random, table: Definition) -> Question:
     columns: tuple[str, ...] = ()
     if rng.random() < 0.4:
-        columns = tuple(rng.sample([field.name for field in table.fields], rng.randint(1, 4)))
+        columns = tuple(rng.sample([field.name for field in table.fields], min(rng.randint(1, 4), len(table.fields))))
     return Question(table.name, condition(rng, table) if rng.random() < 0.8 else None, columns, sort(rng, table))
 
 
