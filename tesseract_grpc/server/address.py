@@ -28,6 +28,13 @@ def split(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def metrics_host(config: ServerConfig) -> str:
+    """The host that metrics are served on: its own, that of listen, or of a socket's machine the loopback."""
+    if config.metrics_host is not None:
+        return config.metrics_host
+    return "127.0.0.1" if config.listen.startswith("unix") else split(config.listen)[0]
+
+
 def check(config: ServerConfig) -> None:
     """Raises ConfigError when the address would open the tables to the network unprotected."""
     if bool(config.tls_cert) != bool(config.tls_key):

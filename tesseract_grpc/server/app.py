@@ -18,6 +18,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -36,6 +37,10 @@ from tesseract_grpc.server.gate import Gate, shutting_down
 from tesseract_grpc.server.health import Health
 from tesseract_grpc.server.host import Clock, Hosts, keep_ticking
 from tesseract_grpc.server.methods import build_handlers
+from tesseract_grpc.server.metrics.endpoint import Endpoint, SampleCollector
+from tesseract_grpc.server.metrics.loop_lag import LoopLag
+from tesseract_grpc.server.metrics.meters import CallMeters
+from tesseract_grpc.server.metrics.sample import take_sample
 from tesseract_grpc.server.services.definitions import Definitions
 from tesseract_grpc.server.services.hubs import Hubs
 from tesseract_grpc.server.services.plans import Plans
@@ -67,6 +72,8 @@ class Server:
         self._tokens = read_tokens(self.config.token_file) if self.config.token_file else None
         self._log = logs.logger()
         self._hosts = Hosts(self.config, clock)
+        self._calls = CallMeters()
+        self._metrics: Endpoint | None = None
         self._grpc: grpc.aio.Server | None = None
         self._timers: list[asyncio.Task[None]] = []
         self._stopped = asyncio.Event()
@@ -92,16 +99,24 @@ class Server:
         self._gate = Gate()
         interceptors = [TokenInterceptor(self._tokens)] if self._tokens is not None else []
         server = grpc.aio.server(interceptors=interceptors, options=_channel_options(self.config))
-        server.add_generic_rpc_handlers(build_handlers(self._services(), self._gate, self.config.max_message_bytes))
+        limit = self.config.max_message_bytes
+        server.add_generic_rpc_handlers(build_handlers(self._services(), self._gate, limit, self._calls))
         self._health = Health(server)
         names = [service.full_name for service in twin.SERVICES]
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        self.port = self._bind(server)
+        lag = LoopLag()
+        self._metrics = self._show_metrics(lag)
+        try:
+            self.port = self._bind(server)
+        except ServeError:
+            await self._hide_metrics()
+            raise
         await server.start()
         self._grpc = server
         await self._health.serving()
         audiences = [host.audience for host in self._hosts.by_name.values()]
         self._timers = [
+            asyncio.create_task(lag.watch()),
             asyncio.create_task(keep_beating(audiences, self.config.progress_interval)),
             asyncio.create_task(keep_ticking(self._hosts.by_name.values(), self.config.tick_interval)),
         ]
@@ -133,6 +148,7 @@ class Server:
             timer.cancel()
         self._hosts.close()
         await self._grpc.stop(0 if cut_off else min(_LAST_GRACE, patience))
+        await self._hide_metrics()
         self._log.info("server.stopped", cut_off=cut_off)
         self._stopped.set()
 
@@ -167,6 +183,23 @@ class Server:
             "tesseract.v1.SessionService": (Sessions(hosts), SessionEdits(hosts), SessionReads(hosts), Plans(hosts)),
             "tesseract.v1.HubService": (Hubs(hosts),),
         }
+
+    def _show_metrics(self, lag: LoopLag) -> Endpoint | None:
+        """Serves metrics, when they were asked for. Raises ServeError."""
+        port = self.config.metrics_port
+        if not port:
+            return None
+        host = address.metrics_host(self.config)
+        sampler = partial(take_sample, self._hosts, self._calls, lag)
+        try:
+            return Endpoint(host, port, SampleCollector(sampler, lag, asyncio.get_running_loop()))
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise ServeError(f"cannot serve metrics on {host}:{port}: {why}") from None
+
+    async def _hide_metrics(self) -> None:
+        if self._metrics is not None:
+            await self._metrics.close()
 
     def _bind(self, server: grpc.aio.Server) -> int:
         listen = self.config.listen

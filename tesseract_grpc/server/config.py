@@ -125,6 +125,13 @@ class ServerConfig(BaseModel):
         default=1_000, description="Most sources, joins, columns and aggregates in a query, with those in it."
     )
 
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="Port of the HTTP server for Prometheus metrics. 0 turns it off."
+    )
+    metrics_host: str | None = Field(
+        default=None, description="Address that metrics are served on. Not set means the host of listen."
+    )
+
     log_format: Literal["console", "json"] = Field(
         default="console", description="Form of the log: console for people, json for machines."
     )

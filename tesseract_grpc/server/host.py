@@ -25,6 +25,7 @@ from tesseract_grpc.server.lifetimes import Lifetimes
 from tesseract_grpc.server.limits import engine_limits
 from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.memory import RequestMemory
+from tesseract_grpc.server.metrics.meters import HubMeters
 from tesseract_grpc.server.names import of_hub, of_session, of_table
 from tesseract_grpc.server.streams.audience import Audience
 from tesseract_grpc.server.versions import VersionGate
@@ -54,6 +55,7 @@ class Host:
         self.memory = RequestMemory(config.request_id_memory)
         self.versions = VersionGate(self.hub.version, config.max_version_wait)
         self.audience = Audience()
+        self.meters = HubMeters()
         self.lifetimes = Lifetimes(self._expire)
         self.table_notes: dict[str, Note] = {}
         self.session_notes: dict[str, Note] = {}

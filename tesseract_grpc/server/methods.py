@@ -28,22 +28,23 @@ from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.errors import Refusal, ServerReason, limit_exceeded, of_engine
 from tesseract_grpc.server.gate import Gate, shutting_down
 from tesseract_grpc.server.logs import logger
+from tesseract_grpc.server.metrics.meters import STATUS, CallMeters
 from tesseract_grpc.server.status import status_of, trailing
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def build_handlers(
-    services: Mapping[str, Sequence[object]], gate: Gate, max_message_bytes: int
+    services: Mapping[str, Sequence[object]], gate: Gate, max_message_bytes: int, meters: CallMeters
 ) -> list[grpc.GenericRpcHandler]:
     """The handlers of all services; `services` gives the objects that serve each of them."""
     found: list[grpc.GenericRpcHandler] = []
     for service in twin.SERVICES:
         objects = services[service.full_name]
-        methods = {
-            method.name: _handler(method, _behaviour(method.name, objects), gate, max_message_bytes)
-            for method in service.methods
-        }
+        methods = {}
+        for method in service.methods:
+            guard = _Guard(method, _behaviour(method.name, objects), gate, max_message_bytes)
+            methods[method.name] = _handler(method, guard, meters)
         found.append(grpc.method_handlers_generic_handler(service.full_name, methods))
     return found
 
@@ -57,15 +58,12 @@ def _behaviour(method: str, objects: Iterable[object]) -> Callable[..., Any]:
     raise NotImplementedError(f"nothing serves {method}")
 
 
-def _handler(
-    method: MethodDescriptor, behaviour: Callable[..., Any], gate: Gate, limit: int
-) -> grpc.RpcMethodHandler[Any, Any]:
-    guard = _Guard(method, behaviour, gate, limit)
+def _handler(method: MethodDescriptor, guard: _Guard, meters: CallMeters) -> grpc.RpcMethodHandler[Any, Any]:
     if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(guard.stream_stream)
+        return grpc.stream_stream_rpc_method_handler(meters.measured(guard.name, guard.stream_stream))
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(guard.unary_stream)
-    return grpc.unary_unary_rpc_method_handler(guard.unary_unary)
+        return grpc.unary_stream_rpc_method_handler(meters.measured(guard.name, guard.unary_stream))
+    return grpc.unary_unary_rpc_method_handler(meters.measured(guard.name, guard.unary_unary, timed=True))
 
 
 class _Guard:
@@ -145,6 +143,7 @@ class _Guard:
         """Ends the call with the status that says what went wrong."""
         refusal = to_refusal(error, self.name)
         status = status_of(refusal)
+        STATUS.set(refusal.code.name)
         await context.abort(refusal.code, status.message, trailing(status))
 
 

@@ -1,0 +1,66 @@
+"""Every metric: its name, its labels and what it says. docs/OPERATIONS.md lists the same; a test compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a value may do."""
+
+    COUNTER = "counter"  # only rises, from 0 at the start of the process
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One family of values. The name of a counter ends in `_total`."""
+
+    name: str
+    kind: Kind
+    about: str
+    labels: tuple[str, ...] = ()
+
+
+_COUNTER, _GAUGE, _HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+_HUB = ("hub",)
+
+CATALOGUE: tuple[Metric, ...] = (
+    Metric("tesseract_server_info", _GAUGE, "Always 1; the version of the software.", ("version",)),
+    # Hubs
+    Metric("tesseract_hub_version", _GAUGE, "The version of the last commit.", _HUB),
+    Metric("tesseract_commits_total", _COUNTER, "Commits that changed something.", _HUB),
+    Metric("tesseract_rows_written_total", _COUNTER, "Rows that commits wrote.", _HUB),
+    Metric("tesseract_rows_examined_total", _COUNTER, "Rows that queries and new sessions looked at.", _HUB),
+    Metric("tesseract_rows_routed_total", _COUNTER, "Changed rows that commits offered to sessions.", _HUB),
+    Metric("tesseract_writes_refused_total", _COUNTER, "Writes that were refused.", ("hub", "reason")),
+    Metric("tesseract_table_rows", _GAUGE, "Rows of a table.", ("hub", "table")),
+    Metric("tesseract_table_memory_bytes", _GAUGE, "Memory of a table with its indexes.", ("hub", "table")),
+    Metric("tesseract_sessions", _GAUGE, "Sessions.", _HUB),
+    Metric("tesseract_plans_hydrated_total", _COUNTER, "Sessions whose query was new and was evaluated.", _HUB),
+    Metric("tesseract_plans_shared_total", _COUNTER, "Sessions whose query was maintained already.", _HUB),
+    # Calls
+    Metric("tesseract_grpc_calls_total", _COUNTER, "Calls that have ended.", ("method", "code")),
+    Metric("tesseract_grpc_calls_open", _GAUGE, "Calls in progress.", ("method",)),
+    Metric("tesseract_grpc_call_seconds", _HISTOGRAM, "How long unary calls took.", ("method",)),
+    # The process
+    Metric("tesseract_event_loop_lag_seconds", _HISTOGRAM, "How much later than asked the event loop woke a sleeper."),
+    Metric("tesseract_event_loop_stall_seconds", _GAUGE, "How overdue the event loop is at this moment."),
+    Metric("tesseract_sample_age_seconds", _GAUGE, "Age of this sample; above 0 when the event loop did not answer."),
+    Metric("tesseract_tasks", _GAUGE, "Tasks of the event loop."),
+    Metric("tesseract_threads", _GAUGE, "Threads of the process."),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in CATALOGUE}
+
+PROCESS_METRICS = (
+    "process_virtual_memory_bytes",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_cpu_seconds_total",
+    "process_open_fds",
+    "process_max_fds",
+)
+"""What prometheus_client says of every process, on Linux."""
