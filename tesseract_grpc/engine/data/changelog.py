@@ -12,6 +12,10 @@ from collections import deque
 from dataclasses import dataclass
 
 from tesseract_grpc.engine.data.delta import Delta, HasColumns, RowChange, fold
+from tesseract_grpc.engine.data.row_fold import fold_rows
+
+_FEW_ROWS = 4
+"""From so many changes of single rows in a row on, they are folded as such before they are made a delta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +75,32 @@ class Changelog:
 
     def net(self, after: int, version: int, relation: HasColumns) -> Delta:
         """The net change from version `after` to now. The caller guarantees after >= since. O(changes log)."""
+        return fold(version, self.deltas(after, relation), relation)
+
+    def deltas(self, after: int, relation: HasColumns, until: int | None = None) -> list[Delta]:
+        """What was done after one version, up to another: deltas that give the net change when they are folded.
+
+        Those of commits of many rows, and between them what commits of single rows have in common.
+        """
         assert after >= self.since, "the history does not reach back so far"
-        tail: list[Delta] = []
+        found: list[Delta] = []
+        rows: list[RowChange] = []  # the changes of single rows before the entries in `found`; all of it backwards
         for entry in reversed(self._entries):
             if entry.version <= after:
                 break
-            tail.append(entry.to_delta(relation) if isinstance(entry, RowChange) else entry)
-        tail.reverse()
-        return fold(version, tail, relation)
+            if until is not None and entry.version > until:
+                continue
+            if isinstance(entry, RowChange):
+                rows.append(entry)
+                continue
+            if rows:
+                found.extend(_as_deltas(rows, relation))
+                rows = []
+            found.append(entry)
+        if rows:
+            found.extend(_as_deltas(rows, relation))
+        found.reverse()
+        return found
 
     def only_after(self, after: int) -> RowChange | None:
         """The one entry after a version, when it is just one and of a single row."""
@@ -103,3 +125,10 @@ class Changelog:
         assert versions == sorted(versions), "changelog versions fall"
         assert not versions or versions[0] > self.since, "the changelog begins before `since`"
         assert self.rows == sum(map(len, self._entries)), "the changelog's row count is wrong"
+
+
+def _as_deltas(rows: list[RowChange], relation: HasColumns) -> list[Delta]:
+    """Changes of single rows, the newest first, as deltas, the newest first."""
+    if len(rows) < _FEW_ROWS:
+        return [row.to_delta(relation) for row in rows]
+    return [fold_rows(rows[0].version, rows[::-1], relation)]

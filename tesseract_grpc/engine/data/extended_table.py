@@ -17,7 +17,7 @@ import numpy as np
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.column import Column
-from tesseract_grpc.engine.data.delta import Slots
+from tesseract_grpc.engine.data.delta import Delta, Slots, Stored, stored_at
 from tesseract_grpc.engine.data.index import SecondaryIndex
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import ColumnSchema, TableSchema
@@ -95,6 +95,20 @@ class ExtendedTable(Relation):
         super().check()
         assert self.sequence is self.base.sequence and self.row_version is self.base.row_version
         assert not (self.alive & ~self.base.alive[: len(self.alive)]).any(), "a row is there that is not there below"
+
+
+def old_added(table: ExtendedTable, delta: Delta) -> Mapping[int, Stored]:
+    """The before-images of rows that leave an extended table because they leave the relation below.
+
+    Where that tells old values it is because the rows are still there, further below, and may come back with others;
+    then the added columns, too, would be written over.
+    """
+    if not delta.removed_before:
+        return delta.removed_before
+    first = len(table.base.columns)
+    images = dict(delta.removed_before)
+    images.update((first + index, stored_at(column, delta.removed)) for index, column in enumerate(table.added))
+    return images
 
 
 def root(table: Relation) -> Relation:

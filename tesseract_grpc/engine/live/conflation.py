@@ -21,7 +21,7 @@ from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import AnyArray, Batch, BoolArray, Vector
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Debt:
     """Net change by row; all arrays have one entry a row, by rising `sequence`."""
 

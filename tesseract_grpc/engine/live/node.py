@@ -96,6 +96,8 @@ class Node:
         self.examined = 0  # rows looked at by its hydration
         self.commits = 0  # commits that concerned it since
         self.rows_offered = 0  # rows of them
+        self.hydrate_version = 0
+        self.hydrate_now = 0  # the hub's clock then
         self.hydrate_ns = 0
         self.apply_ns = 0  # since, without what follows from it
         self._make = make
@@ -132,7 +134,7 @@ class Node:
         self.examined = self.deriver.hydrate(version)
         self.hydrate_ns = self.line.stopwatch() - begun
         self.deriver.table.changelog.forget(version)
-        self.hydrated = True
+        self.hydrated, self.hydrate_version, self.hydrate_now = True, version, self.line.now
         return examined + self.examined
 
     def attach(self) -> None:

@@ -28,7 +28,7 @@ from tesseract_grpc.engine.data.delta import (
     rewritten,
     stored_at,
 )
-from tesseract_grpc.engine.data.extended_table import ExtendedTable
+from tesseract_grpc.engine.data.extended_table import ExtendedTable, old_added
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema
 from tesseract_grpc.engine.data.vector import AnyArray, Vector
@@ -117,6 +117,7 @@ class ComputeOperator:
             table.admit(delta.inserted)
         if len(delta.removed):
             table.dismiss(delta.removed)
+        removed_before = old_added(table, delta)
         changed, before = delta.changed, dict(delta.before)
         if len(delta.updated):
             written = set(delta.before)
@@ -135,7 +136,7 @@ class ComputeOperator:
             delta.updated,
             changed,
             before,
-            delta.removed_before,
+            removed_before,
         )
 
     def _again(self, index: int, slots: Slots) -> tuple[Stored, AnyArray | None]:

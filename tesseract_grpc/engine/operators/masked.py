@@ -26,7 +26,7 @@ from tesseract_grpc.engine.data.delta import (
     rewritten,
     stored_at,
 )
-from tesseract_grpc.engine.data.extended_table import ExtendedTable
+from tesseract_grpc.engine.data.extended_table import ExtendedTable, old_added
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType
 from tesseract_grpc.engine.data.vector import AnyArray
@@ -119,6 +119,7 @@ class MaskOperator:
             table.admit(delta.inserted)
         if len(delta.removed):
             table.dismiss(delta.removed)
+        removed_before = old_added(table, delta)
         before = dict(delta.before)
         changed = delta.changed
         if len(delta.updated):
@@ -131,7 +132,7 @@ class MaskOperator:
             delta.updated,
             changed,
             before,
-            delta.removed_before,
+            removed_before,
         )
 
     def _again(self, slots: Slots, written: set[int], before: dict[int, Stored], *, every: bool) -> AnyArray:

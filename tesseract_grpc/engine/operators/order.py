@@ -141,8 +141,7 @@ class OrderOperator:
         """The positions of rows that are in the result. O(k log n), O(n) when many tie."""
         if not len(slots):
             return _NO_ROWS
-        if self._generation != self.words.generation:
-            self._relabel(Delta(0), _NO_ROWS)
+        self.refresh()
         if len(slots) > max(_SEARCH_LIMIT, len(self) >> 3):
             inverse = np.empty(self.table.high_water, np.int64)
             inverse[self.slots] = np.arange(len(self))
@@ -155,6 +154,11 @@ class OrderOperator:
             high = first.searchsorted(words[wrong], "right")
             places[wrong] = self.words.between(slots[wrong], held, places[wrong], high)
         return places.astype(np.int64, copy=False)
+
+    def refresh(self) -> None:
+        """Reads the first words again where order labels have been given anew. O(n) then, else O(1)."""
+        if self._generation != self.words.generation:
+            self._relabel(Delta(0), _NO_ROWS)
 
     def placement(self, came: Slots, moved: Slots) -> Placement:
         """Where rows of the result stand, by rising position."""
@@ -215,8 +219,7 @@ class OrderOperator:
 
     def check(self) -> None:
         """Proves that the order is the one that sorting from scratch would give."""
-        if self._generation != self.words.generation:
-            self._relabel(Delta(0), _NO_ROWS)
+        self.refresh()
         slots = self.slots
         first = self.words.first_now(slots)
         assert np.array_equal(first, self.rows.words), "a kept order word is not the row's"

@@ -63,18 +63,22 @@ class SortWords:
 
     def rest(self, slots: AnyArray) -> list[Words]:
         """The other words of rows as they are, first to last."""
+        columns = self.table.columns
+        return self.rest_of(lambda p: stored_at(columns[p], slots))
+
+    def rest_of(self, read: ReadStored) -> list[Words]:
+        """The same, given the values of sort columns and of the key."""
         if self.by_insertion:
             return []
-        columns = self.table.columns
         words: list[Words] = []
         for index, (position, descending, nulls_first) in enumerate(self.keys):
-            stored = stored_at(columns[position], slots)
+            stored = read(position)
             if index:
                 words.append(self._value_word(position, descending, nulls_first, stored))
             if stored[1] is not None:
                 words.append((stored[1] if nulls_first else ~stored[1]).astype(np.uint64))
         for position in self.table.schema.key:
-            stored = stored_at(columns[position], slots)
+            stored = read(position)
             words.append(self._value_word(position, False, False, stored))
             if stored[1] is not None:  # what names a derived row may be null
                 words.append((~stored[1]).astype(np.uint64))
@@ -119,7 +123,10 @@ class SortWords:
 
         Binary search by the other words, for all rows at once. O(log ties) rounds.
         """
-        mine = self.rest(slots)
+        return self.between_words(self.rest(slots), held, low, high)
+
+    def between_words(self, mine: list[Words], held: Slots, low: Permutation, high: Permutation) -> Permutation:
+        """The same for rows with these other words."""
         while (open_ := low < high).any():
             middle = (low + high) >> 1
             theirs = self.rest(held[np.where(open_, middle, 0)])

@@ -75,6 +75,10 @@ class TreeOrder:
         """The slots of all rows in order. O(n)."""
         return self.pages.visible(None)
 
+    def over(self, table: Relation) -> TreeOrder:
+        """A tree of the same kind over another relation, not yet hydrated."""
+        return TreeOrder(table, self._sort, self._tree)
+
     def count(self, window: Window) -> int:
         """How many rows show."""
         return self.pages.count(window.expansion)
