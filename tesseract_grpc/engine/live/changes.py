@@ -81,6 +81,8 @@ class Changes:
     total_count: int = 0
     total_changed: bool = False
     commits: int = 0
+    skipped: int = 0  # commits that a reader who asks for each of them is not told one by one
+    now_us: int = 0  # the hub's clock at `to_version`, where the rows depend on time
     encoded: object | None = None
     session_changed: SessionSchema | None = None  # the session was edited since: columns are these from here on
 
@@ -97,4 +99,5 @@ class Snapshot:
     version: int
     rows: Batch
     total_count: int
+    now_us: int = 0  # the hub's clock then, where the rows depend on time
     encoded: object | None = None

@@ -58,6 +58,11 @@ class Reader:
         """Whether there may be something to take."""
         return self._debt is not None or self.history.last > self.settled
 
+    @property
+    def lag(self) -> int:
+        """How many commits it has not been given yet. O(lag), bounded by history."""
+        return self.commits + self.history.count_after(self.settled)
+
     def settle(self, folds: Folds | None = None) -> None:
         """Folds what is owed so far into the debt, before history is forgotten.
 

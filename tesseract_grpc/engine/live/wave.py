@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tesseract_grpc.engine.data.errors import OutOfRange
 from tesseract_grpc.engine.data.relation import Relation
+from tesseract_grpc.engine.live.tape import Tapes
 
 if TYPE_CHECKING:
     from tesseract_grpc.engine.live.node import Node
@@ -40,6 +41,8 @@ class Wave:
         """Whoever changes with time: results, inputs of nodes, nodes."""
         self.overfull: dict[Source, None] = {}
         """Relations whose history is to be trimmed when the present commit is through."""
+        self.tapes = Tapes()
+        """What commits changed one by one, for readers who ask for that."""
         self._waiting: list[tuple[int, int, Node]] = []
         self._order = 0
 
@@ -66,8 +69,12 @@ class Wave:
             changed.extend(heapq.heappop(self._waiting)[2].run())
         return changed
 
-    def trim(self) -> None:
-        """The commit is through: trims the histories that have outgrown their limits."""
-        for source in self.overfull:
+    def trim(self) -> tuple[Source, ...]:
+        """The commit is through: trims the histories that have outgrown their limits; returns whose they were."""
+        if not self.overfull:
+            return ()
+        trimmed = tuple(self.overfull)
+        for source in trimmed:
             source.trim()
         self.overfull.clear()
+        return trimmed
