@@ -52,6 +52,7 @@ from tesseract_grpc.server.services.table_watches import TableWatches
 from tesseract_grpc.server.services.writes import Writes
 from tesseract_grpc.server.streams.audience import keep_beating
 from tesseract_grpc.server.tokens import read_tokens
+from tesseract_grpc.server.tracing import OFF, open_tracing
 
 _LAST_GRACE = 0.2
 """Seconds that gRPC gets to hand the last statuses out, after our own calls have ended."""
@@ -74,6 +75,7 @@ class Server:
         self._hosts = Hosts(self.config, clock)
         self._calls = CallMeters()
         self._metrics: Endpoint | None = None
+        self._tracing = OFF
         self._grpc: grpc.aio.Server | None = None
         self._timers: list[asyncio.Task[None]] = []
         self._stopped = asyncio.Event()
@@ -97,7 +99,12 @@ class Server:
         """Serves from now on. Raises ServeError when the address is taken."""
         warm_up()  # or the first expression would hold all other calls up
         self._gate = Gate()
-        interceptors = [TokenInterceptor(self._tokens)] if self._tokens is not None else []
+        self._tracing = open_tracing(self.config)
+        for host in self._hosts.by_name.values():
+            host.tracing = self._tracing
+        interceptors = self._tracing.interceptors()
+        if self._tokens is not None:
+            interceptors.append(TokenInterceptor(self._tokens))
         server = grpc.aio.server(interceptors=interceptors, options=_channel_options(self.config))
         limit = self.config.max_message_bytes
         server.add_generic_rpc_handlers(build_handlers(self._services(), self._gate, limit, self._calls))
@@ -105,11 +112,11 @@ class Server:
         names = [service.full_name for service in twin.SERVICES]
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         lag = LoopLag()
-        self._metrics = self._show_metrics(lag)
         try:
+            self._metrics = self._show_metrics(lag)
             self.port = self._bind(server)
         except ServeError:
-            await self._hide_metrics()
+            await self._end_watching()
             raise
         await server.start()
         self._grpc = server
@@ -148,7 +155,7 @@ class Server:
             timer.cancel()
         self._hosts.close()
         await self._grpc.stop(0 if cut_off else min(_LAST_GRACE, patience))
-        await self._hide_metrics()
+        await self._end_watching()
         self._log.info("server.stopped", cut_off=cut_off)
         self._stopped.set()
 
@@ -197,9 +204,11 @@ class Server:
             why = (error.strerror or str(error)).lower()
             raise ServeError(f"cannot serve metrics on {host}:{port}: {why}") from None
 
-    async def _hide_metrics(self) -> None:
+    async def _end_watching(self) -> None:
+        """Closes the metrics' port, and sends the last spans."""
         if self._metrics is not None:
             await self._metrics.close()
+        await self._tracing.close()
 
     def _bind(self, server: grpc.aio.Server) -> int:
         listen = self.config.listen

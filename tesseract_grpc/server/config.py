@@ -132,6 +132,10 @@ class ServerConfig(BaseModel):
         default=None, description="Address that metrics are served on. Not set means the host of listen."
     )
 
+    otel_endpoint: Annotated[str, Field(pattern="^https?://")] | None = Field(
+        default=None, description="URL of the OTLP receiver that traces are sent to. Turns traces on."
+    )
+
     log_format: Literal["console", "json"] = Field(
         default="console", description="Form of the log: console for people, json for machines."
     )
@@ -184,7 +188,20 @@ def load(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Se
         raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not TOML: {error}") from None
-    return ServerConfig.model_validate(found.model_dump())
+    options = found.model_dump()
+    options["otel_endpoint"] = found.otel_endpoint or _standard_endpoint()
+    try:
+        return ServerConfig.model_validate(options)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _standard_endpoint() -> str | None:
+    """The receiver of traces that the environment names as OpenTelemetry has it; None where it turns them off."""
+    environ = os.environ
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
+        return None
+    return environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None
 
 
 def _explain(problem: Any) -> str:

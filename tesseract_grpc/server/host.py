@@ -28,6 +28,7 @@ from tesseract_grpc.server.memory import RequestMemory
 from tesseract_grpc.server.metrics.meters import HubMeters
 from tesseract_grpc.server.names import of_hub, of_session, of_table
 from tesseract_grpc.server.streams.audience import Audience
+from tesseract_grpc.server.tracing import OFF, Tracing
 from tesseract_grpc.server.versions import VersionGate
 
 Clock = Callable[[], float]
@@ -56,6 +57,7 @@ class Host:
         self.versions = VersionGate(self.hub.version, config.max_version_wait)
         self.audience = Audience()
         self.meters = HubMeters()
+        self.tracing: Tracing = OFF
         self.lifetimes = Lifetimes(self._expire)
         self.table_notes: dict[str, Note] = {}
         self.session_notes: dict[str, Note] = {}
