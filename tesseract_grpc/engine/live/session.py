@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -15,7 +15,10 @@ from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.live.changes import Changes, SessionSchema, Snapshot
 from tesseract_grpc.engine.live.edit import View, difference, held
+from tesseract_grpc.engine.live.present import timely
 from tesseract_grpc.engine.live.result import Result
+from tesseract_grpc.engine.live.resume import Passages
+from tesseract_grpc.engine.live.tape import CommitWatch, Tape, Tapes
 from tesseract_grpc.engine.live.watch import Watch, WindowImage
 from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window
@@ -47,6 +50,7 @@ class Session:
         self.generation = 0
         self.ended: Reason | None = None
         self.watches: set[Watch] = set()
+        self.tapes: dict[Window, Tape] = {}
         self._define(query, resolved, result)
 
     def _define(self, query: Query, resolved: Resolved, result: Result) -> None:
@@ -68,23 +72,39 @@ class Session:
         self._images: dict[Window, tuple[int, WindowImage]] = {}
         self._changes: dict[tuple[Window, int], Changes] = {}
         self._changes_version = -1
+        self._passages = Passages(self)
+        self.timely = timely(result, resolved.source)
+        """Whether its rows depend on time."""
+
+    @property
+    def clock(self) -> int:
+        """The hub's clock, as far as it matters to the rows; 0 where they do not depend on time."""
+        return self.result.line.now if self.timely else 0
 
     def edit(self, query: Query, resolved: Resolved, result: Result, advance: Callable[[], int]) -> None:
         """Shows another query from here on; `advance` takes the version of the edit. O(n + windows log windows)."""
         for watch in self.watches:
             watch.before_edit()
         before = {watch.window: self._view(watch.window) for watch in self.watches}
-        old, version = self.result, advance()
+        old, tapes, version = self.result, self._tapes, advance()
         self._define(query, resolved, result)
         schema = SessionSchema(self.generation, self.columns)
         everything = held(result.table, result.order.slots)
         changes = {
             window: difference(view, self._view(window), everything, version, schema) for window, view in before.items()
         }
+        for change in changes.values():
+            if change is not None:
+                change.now_us = self.clock
         for watch in self.watches:
             old.watches.discard(watch)
             result.watches.add(watch)
             watch.after_edit(schema, changes[watch.window])
+        for window, tape in self.tapes.items():
+            old.watches.discard(cast(Watch, tape.head))
+            tapes.remove(old, tape)
+            tape.clear(self._head(window))
+            self._tapes.add(result, tape)
 
     def _view(self, window: Window) -> View:
         image = self.image(window)
@@ -131,10 +151,28 @@ class Session:
         rows = read_rows(result.table, result.page(window), self.positions)
         return QueryResult(self.columns, rows, result.total(window), result.line.current)
 
-    def watch(self, window: Window = WHOLE) -> Watch:
-        """Opens a reader; it takes a snapshot first. O(1). Raises InvalidRequest."""
+    def watch(
+        self,
+        window: Window = WHOLE,
+        since: int | None = None,
+        *,
+        now_us: int = 0,
+        exact: bool = False,
+        every_commit: bool = False,
+    ) -> Watch:
+        """Opens a reader; it takes a snapshot first. O(1). Raises InvalidRequest.
+
+        With `since`, the reader has what the session, defined as it is, showed at that version, with the clock at
+        `now_us` (`Changes.now_us`): instead of a snapshot it takes the net change from there, with `exact` to the
+        present version at once. For the cost see `Passages.find`. Raises NotResumable when that cannot be told.
+
+        With `every_commit` it is given one commit after the other, as far as history goes back.
+        """
         self.result.check_window(window)
-        watch = Watch(self, window)
+        passage = None if since is None else self._passages.find(window, since, now_us, exact=exact or every_commit)
+        watch = CommitWatch(self, window) if every_commit else Watch(self, window)
+        if passage is not None:
+            watch.take_up(passage)
         self.watches.add(watch)
         self.result.watches.add(watch)
         return watch
@@ -146,12 +184,39 @@ class Session:
         if not any(other.window == watch.window for other in self.watches):
             self._images.pop(watch.window, None)
 
+    @property
+    def _tapes(self) -> Tapes:
+        return self.resolved.source.wave.tapes
+
+    def tape(self, window: Window) -> Tape:
+        """What the last commits changed in a window, one by one; recorded while somebody reads it."""
+        tape = self.tapes.get(window)
+        if tape is None:
+            tape = self.tapes[window] = Tape(self._head(window))
+            self._tapes.add(self.result, tape)
+        return tape
+
+    def _head(self, window: Window) -> Watch:
+        """A reader that is never behind, and that is nobody's."""
+        head = Watch(self, window)
+        self.result.watches.add(head)
+        head.begin()
+        return head
+
+    def leave(self, tape: Tape, reader: CommitWatch) -> None:
+        """A reader of a tape leaves, and the tape when it was the last."""
+        tape.readers.discard(reader)
+        if not tape.readers and self.tapes.get(reader.window) is tape:
+            del self.tapes[reader.window]
+            self._tapes.remove(self.result, tape)
+            self.result.watches.discard(cast(Watch, tape.head))
+
     def end(self, reason: Reason) -> None:
         """The session is no more; its watches learn why."""
         self.ended = reason
         for watch in tuple(self.watches):
             watch.closed = reason
-            self.unwatch(watch)
+            watch.close()
 
     def snapshot(self, window: Window) -> Snapshot:
         """The rows of a window now; readers at the same version share the copy."""
@@ -159,7 +224,7 @@ class Session:
         snapshot = self._snapshots.get(window)
         if snapshot is None or snapshot.version != version:
             found = self._read(window)
-            snapshot = Snapshot(version, found.rows, found.total_count)
+            snapshot = Snapshot(version, found.rows, found.total_count, self.clock)
             self._snapshots[window] = snapshot
         return snapshot
 

@@ -13,16 +13,23 @@ from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.delta import Delta, RowChange
 from tesseract_grpc.engine.data.relation import Relation
+from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.live.changes import Changes
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.reader import Folds
 from tesseract_grpc.engine.live.result import Result
+from tesseract_grpc.engine.live.rewinds import Rewinds, too_old
 from tesseract_grpc.engine.live.routing import Follower, Router
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.table_watch import TableWatch
+from tesseract_grpc.engine.live.tape import CommitTableWatch
 from tesseract_grpc.engine.live.wave import Wave
 
 if TYPE_CHECKING:
     from tesseract_grpc.engine.live.node import Node
+
+MOST_PASSAGES = 8
+"""So many passages of readers who come back to one relation are kept."""
 
 
 class Source:
@@ -37,6 +44,8 @@ class Source:
         self.watches: set[TableWatch] = set()
         self.results: dict[Hashable, Result] = {}
         self.nodes: dict[Hashable, Node] = {}  # nodes of which this is the first source
+        self.rewinds = Rewinds(table)
+        self._passages: dict[tuple[int, bool], Changes] = {}  # of readers of the relation, by version and old values
         self.feeds = 0  # how many inputs of nodes read it
         self.holds = 0  # how often it is kept for another reason, for example by name
 
@@ -49,6 +58,44 @@ class Source:
     def used(self) -> bool:
         """Whether anybody follows it."""
         return bool(self.results or self.feeds or self.holds or self.watches)
+
+    def watch(
+        self, line: VersionLine, *, old_values: bool, since: int | None, exact: bool, every_commit: bool = False
+    ) -> TableWatch:
+        """Opens a reader of the relation itself, which has what there was at `since` if that is given.
+
+        O(1), or O(changes) for the first who comes back from there. Raises NotResumable.
+        """
+        passage = None
+        if since is not None:
+            passage = self._passage(line, old_values, since, exact or every_commit)
+        if every_commit:
+            watch: TableWatch = CommitTableWatch(self.table, line, self.watches, self.wave.tapes, old_values=old_values)
+        else:
+            watch = TableWatch(self.table, line, self.watches, old_values=old_values)
+        if passage is not None:
+            watch.take_up(passage)
+        return watch
+
+    def _passage(self, line: VersionLine, old_values: bool, since: int, exact: bool) -> Changes:
+        """The change from an earlier version to the present one, or to one of late for all who come back from there."""
+        changelog = self.table.changelog
+        known = self._passages.get((since, old_values))
+        if (
+            known is not None
+            and known.to_version >= changelog.since
+            and (not exact or known.to_version == line.current)
+        ):
+            return known
+        if since < changelog.since:
+            raise too_old(since, changelog)
+        watch = TableWatch(self.table, line, set(), old_values=old_values)
+        watch.fall_back(since, self.rewinds.since(since, line.current))
+        passage = watch.take()
+        while len(self._passages) >= MOST_PASSAGES:
+            del self._passages[next(iter(self._passages))]
+        self._passages[since, old_values] = passage
+        return passage
 
     def let_go(self) -> None:
         """Ends the node that derives the relation, when nobody follows it any more."""

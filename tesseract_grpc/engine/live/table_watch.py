@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from tesseract_grpc.engine.data.changelog import Changelog
+from tesseract_grpc.engine.data.delta import Delta
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.frozen import read_rows
 from tesseract_grpc.engine.data.relation import Relation
@@ -29,6 +30,7 @@ class TableWatch(Reader):
         super().__init__(table, line, self._positions if old_values else table.schema.key)
         self.old_values = old_values
         self.state = WatchState.LIVE
+        self._first: list[Changes] = []  # what is to be taken before what is owed: a passage
         self._registry = registry
         registry.add(self)
 
@@ -38,21 +40,51 @@ class TableWatch(Reader):
         return self.table.schema.columns
 
     @property
+    def clock(self) -> int:
+        """0: what is in a table is a matter of its version alone."""
+        return 0
+
+    @property
     def history(self) -> Changelog:
         """The changelog of the table."""
         return self.table.changelog
 
+    @property
+    def image(self) -> None:
+        """A table has no windows: changes are told from history."""
+
     def snapshot(self) -> Snapshot:
         """All rows of the table in order of insertion; changes go on from here. O(n)."""
         self.advance()
+        self._first.clear()
         table = self.table
         slots = table.live_slots()
         if not table.in_order:
             slots = slots[np.argsort(table.sequence[slots])]
         return Snapshot(self.line.current, read_rows(table, slots, self._positions), table.row_count)
 
+    @property
+    def pending(self) -> bool:
+        """Whether there may be something to take."""
+        return bool(self._first) or super().pending
+
+    def take_up(self, passage: Changes) -> None:
+        """It begins with a change from an earlier version, after which it is where that ends."""
+        self.cursor = self.settled = passage.to_version
+        if passage:
+            self._first.append(passage)
+        else:
+            self.cursor = passage.from_version  # nothing was owed
+
+    def fall_back(self, since: int, delta: Delta) -> None:
+        """It has what there was at an earlier version, and owes the net change since."""
+        self.cursor, self.settled = since, self.line.current
+        self._debt = Debt.of(delta, self.table, self._image)
+
     def take(self) -> Changes:
         """The net change since the last take, False when there is none. O(changes)."""
+        if self._first:
+            return self._first.pop(0)
         changes = Changes(self.cursor, self.line.current, total_count=self.table.row_count)
         if self.pending:
             changes.commits = self.commits + self.history.count_after(self.settled)

@@ -34,6 +34,7 @@ from tesseract_grpc.engine.operators.order import OrderOperator
 from tesseract_grpc.engine.query.query import WHOLE, Window
 
 if TYPE_CHECKING:
+    from tesseract_grpc.engine.live.resume import Passage
     from tesseract_grpc.engine.live.session import Session
 
 
@@ -56,14 +57,21 @@ class Watch(Reader):
         self.generation = session.generation
         """The definition of the session that the reader knows."""
         self._sent: WindowImage | None = None
-        self._imaged = self._needs_image()
+        self.imaged = self._needs_image()
+        """Whether changes are told from what the reader has."""
         self._total = -1
-        self._edits: list[Changes] = []  # what an edit left to be taken: what was owed before it, and the difference
+        self._first: list[Changes] = []
+        """What is to be taken before what is owed: a passage, and what an edit left (what was owed, the difference)."""
 
     @property
     def columns(self) -> tuple[ColumnSchema, ...]:
         """The columns of its rows."""
         return self.session.columns
+
+    @property
+    def clock(self) -> int:
+        """The hub's clock, as far as it matters to the rows; 0 where they do not depend on time."""
+        return self.session.clock
 
     @property
     def history(self) -> Changelog:
@@ -72,16 +80,25 @@ class Watch(Reader):
 
     def snapshot(self) -> Snapshot:
         """All rows of the window now; changes go on from here. O(window)."""
+        self.begin()
+        return self.session.snapshot(self.window)
+
+    def begin(self) -> None:
+        """Changes go on from the rows of the window now."""
         self.advance()
         self.generation = self.session.generation
-        self._edits.clear()
+        self._first.clear()
         self._total = self.session.result.total(self.window)
         self._see()
-        return self.session.snapshot(self.window)
+
+    @property
+    def image(self) -> WindowImage | None:
+        """The rows that the reader has, where changes are told from that."""
+        return self._sent
 
     def _see(self) -> None:
         """Notes which rows the reader has now, where changes are told from that."""
-        self._sent = self.session.image(self.window) if self._imaged else None
+        self._sent = self.session.image(self.window) if self.imaged else None
 
     def _needs_image(self) -> bool:
         """Whether changes are told from what the reader has: in a window, and in a tree."""
@@ -102,11 +119,14 @@ class Watch(Reader):
 
     def take(self) -> Changes:
         """The net change since the last take, False when there is none. O(changes + window)."""
-        if self._edits:
-            edit = self._edits.pop(0)
-            if edit.session_changed is not None:
-                self.generation = edit.session_changed.generation
-            return edit
+        if self._first:
+            first = self._first.pop(0)
+            if first.session_changed is not None:
+                self.generation = first.session_changed.generation
+            return first
+        return self._take_owed()
+
+    def _take_owed(self) -> Changes:
         assert self.state is not WatchState.CATCHING_UP, "take the snapshot first"
         session = self.session
         history = session.result.history
@@ -114,7 +134,8 @@ class Watch(Reader):
             changes = session.shared_changes(self)
         else:
             changes = Changes(self.cursor, self.line.current, total_count=session.result.total(self.window))
-        if self._imaged:
+        changes.now_us = session.clock
+        if self.imaged:
             self._see()
         self._total = changes.total_count
         self.advance()
@@ -123,16 +144,37 @@ class Watch(Reader):
     @property
     def pending(self) -> bool:
         """Whether there may be something to take."""
-        return bool(self._edits) or super().pending
+        return bool(self._first) or super().pending
+
+    def fall_back(self, since: int, debt: Debt, image: WindowImage | None, total: int) -> None:
+        """It has what there was at an earlier version, and owes the net change since."""
+        self.cursor, self.settled = since, self.line.current
+        self.state = WatchState.CONFLATING
+        self._debt, self._sent, self._total = debt, image, total
+
+    def take_up(self, passage: Passage) -> None:
+        """It begins with a passage, after which it is where the passage ends."""
+        self.cursor = self.settled = passage.version
+        if passage.changes:
+            self._first.append(passage.changes)
+        else:
+            self.cursor = passage.changes.from_version  # nothing was owed
+        self.state = WatchState.LIVE
+        self._sent, self._total = passage.image, passage.total
+
+    @property
+    def _edited(self) -> bool:
+        """Whether there is an edit that the reader has not heard of."""
+        return any(change.session_changed is not None for change in self._first)
 
     def before_edit(self) -> None:
         """The session is about to be edited: works out what is owed under the definition that the reader knows."""
-        if self.state is WatchState.CATCHING_UP or self._edits:
+        if self.state is WatchState.CATCHING_UP or self._edited:
             return
         since = self.cursor
-        owed = self.take()
+        owed = self._take_owed()
         if owed:
-            self._edits.append(owed)
+            self._first.append(owed)
         else:
             self.cursor = since  # the difference leads on from what the reader was told last
 
@@ -141,25 +183,25 @@ class Watch(Reader):
         session, since = self.session, self.cursor
         self.table = session.result.table
         self._image = tuple(self.table.schema.key)
-        self._imaged = self._needs_image()
+        self.imaged = self._needs_image()
         self._debt = None
-        if self.state is WatchState.CATCHING_UP and not self._edits:
+        if self.state is WatchState.CATCHING_UP and not self._first:
             self.advance()
             self.state = WatchState.CATCHING_UP
             return
-        fresh = not any(edit.session_changed is not None for edit in self._edits)
-        if change is None or not fresh:
+        if change is None or self._edited:
             # Nothing that the reader has is of use, or it has not heard of the edit before: it begins anew.
-            since = self._edits[0].from_version if self._edits else since
+            since = self._first[0].from_version if self._first else since
             reset = replace(schema, reset=True)
-            self._edits = [Changes(since, self.line.current, session_changed=reset)]
+            self._first = [Changes(since, self.line.current, session_changed=reset)]
             self._sent = None
             self.cursor = self.settled = self.line.current
             self.state = WatchState.CATCHING_UP
             return
-        if not self._edits and since != change.from_version:
+        since = self._first[-1].to_version if self._first else since
+        if since != change.from_version:
             change = replace(change, from_version=since)
-        self._edits.append(change)
+        self._first.append(change)
         self.advance()
         self._total = change.total_count
         self._see()
