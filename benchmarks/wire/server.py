@@ -24,12 +24,15 @@ STOP_SECONDS = 10.0
 class ServerProcess:
     """`tesseract-grpc serve` on a free port of the loopback interface, from `with` to the end of the block."""
 
-    def __init__(self) -> None:
+    def __init__(self, *flags: str) -> None:
+        """`flags` are further flags of the command."""
+        self._flags = flags
         self.address = f"127.0.0.1:{free_port()}"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
 
     def __enter__(self) -> Self:
         command = [str(Path(sys.executable).with_name("tesseract-grpc")), "serve", "--listen", self.address]
+        command += self._flags
         self._process = subprocess.Popen(
             command, stdout=self._log, stderr=self._log, env={**os.environ, "NO_COLOR": "1"}
         )

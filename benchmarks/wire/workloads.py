@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.wire import beside, fanout, ingest, latency, stopped
+from benchmarks.wire import beside, delays, fanout, ingest, latency, stopped
 from benchmarks.workload import OURS, Better, Figures, Metric, Settings, Workload
 
 _HIGHER, _LOWER = Better.HIGHER, Better.LOWER
@@ -24,6 +24,12 @@ def _watch(watchers: int, connections: int, suffix: str = "") -> Workload:
         partial(_run_watch, name, watchers, connections),
         pinned=False,
     )
+
+
+def _delay(watchers: int, rate: int, *, durable: bool = False) -> Metric:
+    kept = ", each commit by fsync" * durable
+    about = f"p99 from a commit's intended time to {watchers} watchers, {rate} commits/s{kept}"
+    return Metric(delays.name_of(watchers, rate, durable=durable), "ms", _LOWER, about)
 
 
 def _run_watch(name: str, watchers: int, connections: int, _: str, settings: Settings) -> Figures:
@@ -57,6 +63,13 @@ WIRE = (
         ),
         (OURS,),
         latency.run_latency,
+        pinned=False,
+    ),
+    Workload(
+        "latency",
+        tuple(_delay(watchers, rate) for watchers in delays.WATCHERS for rate in delays.RATES),
+        (OURS,),
+        delays.run_delays,
         pinned=False,
     ),
     Workload(
