@@ -14,11 +14,11 @@ import pytest
 
 CLIENT = """
     AlreadyExists AsyncEventHorizon AsyncMirror AsyncSession AsyncTesseract AsyncWatch Cancelled Change Closed
-    Condition ConnectionState DeadlineExceeded Delta Edited Event EventHorizon ExpressionCheck ExpressionProblem
+    Condition DeadlineExceeded Delta Edited Event EventHorizon ExpressionCheck ExpressionProblem
     FeatureNotAvailable Gap HubInfo IngestResult
-    InvalidRequest LimitExceeded Limits Mirror NotFound OutOfRange PermissionDenied Plan PlanStep PreconditionFailed
-    Progress Retry Row RowError Rows ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls
-    Unauthenticated Unavailable Watch WriteBatch WriteCounts WriteResult
+    Interrupted InvalidRequest Lagged LimitExceeded Limits Mirror NotFound Notice OutOfRange PermissionDenied Plan PlanStep PreconditionFailed
+    Progress Resumed Retry Row RowError Rows ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls
+    Unauthenticated Unavailable Watch WatchOptions WatchState WriteBatch WriteCounts WriteResult
 """
 TESTING = """
     Answer AsyncRecordingWatcher ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response Row

@@ -119,7 +119,7 @@ def _show(watched: Watched, question: Question, count: int | None) -> None:
         mirror.on("change", on_change)
         mirror.on("state", lambda _: changed.set())
         with Live(_picture(watched, mirror), console=console, auto_refresh=False) as live:
-            while mirror.state != "closed" and (count is None or deltas < count):
+            while mirror.state != "ended" and (count is None or deltas < count):
                 changed.wait(SECONDS_BETWEEN_LOOKS)
                 changed.clear()
                 live.update(_picture(watched, mirror), refresh=True)

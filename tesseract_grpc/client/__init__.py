@@ -13,7 +13,7 @@ from .aio.hub import AsyncEventHorizon
 from .aio.mirror import AsyncMirror
 from .aio.session import AsyncSession
 from .aio.tesseract import AsyncTesseract
-from .aio.watch import AsyncWatch, ConnectionState
+from .aio.watch import AsyncWatch
 from .core.connection import Retry, Tls
 from .core.errors import (
     AlreadyExists,
@@ -33,11 +33,13 @@ from .core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from .core.events import Change, Delta, Edited, Event, Gap, Progress, Snapshot
+from .core.events import Change, Delta, Edited, Event, Gap, Interrupted, Lagged, Notice, Progress, Resumed, Snapshot
 from .core.expressions import ExpressionCheck, ExpressionProblem
 from .core.info import HubInfo, Limits, ServerInfo, TableInfo
 from .core.plans import Plan, PlanStep
 from .core.rows import Row, Rows
+from .core.watch_options import WatchOptions
+from .core.watch_state import WatchState
 from .core.writes import Condition, IngestResult, WriteBatch, WriteCounts, WriteResult
 from .sync.hub import EventHorizon
 from .sync.mirror import Mirror
@@ -56,7 +58,6 @@ __all__ = [
     "Change",
     "Closed",
     "Condition",
-    "ConnectionState",
     "DeadlineExceeded",
     "Delta",
     "Edited",
@@ -66,17 +67,21 @@ __all__ = [
     "Gap",
     "HubInfo",
     "IngestResult",
+    "Interrupted",
     "InvalidRequest",
+    "Lagged",
     "LimitExceeded",
     "Limits",
     "Mirror",
     "NotFound",
+    "Notice",
     "OutOfRange",
     "PermissionDenied",
     "Plan",
     "PlanStep",
     "PreconditionFailed",
     "Progress",
+    "Resumed",
     "Retry",
     "Row",
     "RowError",
@@ -94,6 +99,8 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Watch",
+    "WatchOptions",
+    "WatchState",
     "WriteBatch",
     "WriteCounts",
     "WriteResult",

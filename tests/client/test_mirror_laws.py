@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tesseract_grpc._proto.tesseract.v1 import change_pb2, session_service_pb2
-from tesseract_grpc.client import Delta, Progress, Snapshot
+from tesseract_grpc.client import Delta, Gap, Interrupted, Lagged, Progress, Resumed, Snapshot
 from tesseract_grpc.client.core.feed import Bookmark, Feed, StreamBroken
 from tesseract_grpc.client.core.replica import Replica
 from tesseract_grpc.testing import Mirror as LiteralMirror
@@ -261,14 +261,14 @@ def fill(replica: Replica, rows: list[Row]) -> Feed:
     feed = Feed(Bookmark())
     for response in snapshot(1, rows):
         event = feed.receive(response)
-    assert event is not None
+    assert isinstance(event, Snapshot)
     replica.apply(event)
     return feed
 
 
 def apply(feed: Feed, replica: Replica, response: Response) -> None:
     event = feed.receive(response)
-    assert event is not None
+    assert isinstance(event, Delta | Progress)
     replica.apply(event)
 
 
@@ -282,7 +282,7 @@ def test_a_group_may_be_named_by_nan_or_null() -> None:
     start[0].begin.columns.extend(columns)
     for response in start:
         event = feed.receive(response)
-    assert event is not None
+    assert isinstance(event, Snapshot)
     replica.apply(event)
     more = wire.changes(types, updates=[[{"x": float("nan"), "n": 2}, {"x": None, "n": 3}]], total=3)
     apply(feed, replica, changed(1, 2, more))
@@ -406,8 +406,9 @@ def test_reset_is_answered_by_the_snapshot_that_follows() -> None:
         if response.WhichOneof("event") is None:
             response.reset.reason = change_pb2.RESET_REASON_LAGGED
         event = feed.receive(response)
-        if event is not None:
+        if isinstance(event, Snapshot):
             replica.apply(event)
+    assert event == Interrupted("lagged", "", 5, resumes=False)
     assert feed.state == "opening"
     assert replica.rows() == [A]  # until the next consistent point
     for response in snapshot(9, [B, C]):
@@ -422,7 +423,8 @@ def test_lagged_is_told_with_the_next_delta() -> None:
     feed = Feed(Bookmark())
     for response in GOOD:
         feed.receive(response)
-    assert feed.receive(Response(from_version=5, to_version=5, lagged=change_pb2.Lagged(skipped_commits=40))) is None
+    lagged = feed.receive(Response(from_version=5, to_version=5, lagged=change_pb2.Lagged(skipped_commits=40)))
+    assert lagged == Lagged(5, 40)
     delta = feed.receive(changed(5, 45, NOTHING))
     assert isinstance(delta, Delta)
     assert delta.skipped_commits == 40
@@ -437,15 +439,107 @@ def test_a_table_watch_without_snapshot_tells_what_it_lost() -> None:
     assert first.receive(begin(5)) is None
     assert first.receive(progress(5, 8)) == Progress(8)
     assert Feed(bookmark, snapshot=False).receive(begin(8)) is None
-    gap = Feed(bookmark, "reconnected", snapshot=False).receive(begin(11))
-    assert gap is not None
-    assert (gap.version, getattr(gap, "from_version", None)) == (11, 8)
+    assert Feed(bookmark, "reconnected", snapshot=False).receive(begin(11)) == Gap(8, 11, "reconnected")
+
+
+TOO_OLD = change_pb2.RESET_REASON_TOO_OLD
+
+
+def with_token(response: Response, token: bytes) -> Response:
+    response.resume_token = token
+    return response
+
+
+def resumable(bookmark: Bookmark) -> Feed:
+    """A stream that told A at version 5, with a token."""
+    feed = Feed(bookmark)
+    for response in [*snapshot(5, [A])[:-1], with_token(snapshot(5, [A])[-1], b"five")]:
+        feed.receive(response)
+    return feed
+
+
+def test_a_token_stands_for_the_last_consistent_point_or_for_nothing() -> None:
+    bookmark = Bookmark()
+    feed = resumable(bookmark)
+    assert (bookmark.version, bookmark.token) == (5, b"five")
+    half = changed(5, 6, wire.changes(TYPES, inserts=[(B, 1)], total=2), continued=True)
+    feed.receive(with_token(half, b"too early"))
+    assert (bookmark.version, bookmark.token) == (5, b"five")
+    feed.receive(with_token(changed(5, 6, NOTHING), b"six"))
+    assert (bookmark.version, bookmark.token) == (6, b"six")
+    feed.receive(progress(6, 6))  # nothing happened: the token is as good as before
+    assert bookmark.token == b"six"
+    feed.receive(progress(6, 9))
+    assert bookmark.token == b""  # one of version 6 would repeat what is known
+    feed.receive(with_token(progress(9, 9), b"nine"))
+    assert bookmark.token == b"nine"
+    bookmark.forget()
+    assert bookmark.token == b""
+
+
+def test_a_resumed_stream_goes_on_without_a_snapshot() -> None:
+    bookmark = Bookmark()
+    resumable(bookmark)
+    feed = Feed(bookmark, "reconnected", resuming=True)
+    assert feed.receive(begin(5, resumed=True)) == Resumed(5)
+    delta = feed.receive(changed(5, 8, wire.changes(TYPES, inserts=[(B, 1)], total=2)))
+    assert isinstance(delta, Delta)
+    assert (delta.from_version, delta.version, bookmark.version) == (5, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        begin(4, resumed=True),
+        begin(6, resumed=True),
+        begin(5, {"k": "int64", "a": "string"}, resumed=True),
+        begin(5, {"k": "int64", "b": "float64", "a": "string"}, resumed=True),
+        Response(to_version=5, begin=change_pb2.Begin(epoch="other", columns=COLUMNS, resumed=True)),
+    ],
+    ids=["earlier", "later", "fewer columns", "another order", "another epoch"],
+)
+def test_a_stream_that_resumes_elsewhere_is_given_up(opening: Response) -> None:
+    bookmark = Bookmark()
+    resumable(bookmark)
+    with pytest.raises(StreamBroken) as caught:
+        Feed(bookmark, resuming=True).receive(opening)
+    assert caught.value.reason == "disorder"
+    assert (bookmark.epoch, bookmark.version) == ("e", 5)
+
+
+def test_a_token_that_cannot_be_resumed_is_answered_by_reset_and_snapshot() -> None:
+    bookmark = Bookmark()
+    resumable(bookmark)
+    opening, *rest = snapshot(9, [B])
+    reset = Response(from_version=9, to_version=9, reset=change_pb2.Reset(reason=TOO_OLD, message="long ago"))
+    feed = Feed(bookmark, "reconnected", resuming=True)
+    assert feed.receive(opening) is None
+    assert feed.receive(reset) == Interrupted("too_old", "long ago", 5, resumes=False)
+    for response in rest:
+        event = feed.receive(response)
+    assert isinstance(event, Snapshot)
+    assert (event.reason, event.version) == ("too_old", 9)
+    feed.receive(Response(from_version=9, to_version=9, reset=change_pb2.Reset(reason=TOO_OLD)))
+    assert feed.state == "opening"  # in the middle of a stream, Begin follows
+
+
+def test_a_table_watch_that_is_resumed_has_no_gap() -> None:
+    bookmark = Bookmark()
+    first = Feed(bookmark, snapshot=False)
+    first.receive(with_token(begin(5), b"five"))
+    assert bookmark.token == b"five"
+    again = Feed(bookmark, "reconnected", snapshot=False, resuming=True)
+    assert again.receive(begin(5, resumed=True)) == Resumed(5)
+    assert again.state == "live"
+    reset = Response(from_version=11, to_version=11, reset=change_pb2.Reset(reason=TOO_OLD))
+    third = Feed(bookmark, "reconnected", snapshot=False, resuming=True)
+    assert third.receive(begin(11)) == Gap(5, 11, "reconnected")
+    assert isinstance(third.receive(reset), Interrupted)
+    assert third.receive(progress(11, 12)) == Progress(12)
 
 
 def test_another_epoch_is_a_gap_whatever_the_versions_say() -> None:
     bookmark = Bookmark()
     Feed(bookmark, snapshot=False).receive(begin(5))
     other = Response(to_version=5, begin=change_pb2.Begin(epoch="other", columns=wire.columns(TYPES, ["k"])))
-    gap = Feed(bookmark, snapshot=False).receive(other)
-    assert gap is not None
-    assert getattr(gap, "from_version", None) == 0
+    assert Feed(bookmark, snapshot=False).receive(other) == Gap(0, 5, "first")

@@ -30,7 +30,7 @@ async def test_cancelling_a_reader_cancels_it(hub: AsyncEventHorizon, table_id: 
     with pytest.raises(asyncio.CancelledError):
         await reading
     await watch.close()
-    assert state_of(watch) == "closed"
+    assert state_of(watch) == "ended"
 
 
 async def test_a_timeout_around_a_read_is_a_timeout(hub: AsyncEventHorizon, table_id: str) -> None:

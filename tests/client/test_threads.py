@@ -53,7 +53,7 @@ def test_a_handler_may_close_its_own_mirror(server: RunningServer, table_id: str
         mirror = hub.create_session(table=table).mirror().ready()
         mirror.on("data", lambda rows: mirror.close())
         table.add({"id": 1})
-        eventually(lambda: mirror.state == "closed")
+        eventually(lambda: mirror.state == "ended")
         assert mirror.error is None
 
 

@@ -1,7 +1,8 @@
 """A mirror: the rows of a window, kept current in the background.
 
 It changes only at consistent points, so whoever reads it sees the result as it was at one version. While the
-connection is broken it keeps its rows and says `stale`; it heals by itself and says `live` again.
+connection is broken it keeps its rows and says `stale`; it heals by itself and says `live` again. A new snapshot takes
+the place of the rows when it is complete, so nobody ever sees them gone in between.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from typing import Self
 
 from ..core.errors import Closed, DeadlineExceeded, TesseractError
 from ..core.events import Event, Progress
-from ..core.feed import StreamBroken
 from ..core.replica import Replica
 from ..core.rows import Row
+from ..core.watch_state import WatchState
 from .handlers import AsyncHandlers, Handler
-from .runtime import Background, Gate, Lock
-from .watch import AsyncWatch, ConnectionState
+from .runtime import Background, Lock
+from .watch import AsyncWatch
 
 logger = logging.getLogger("tesseract_grpc.client")
+
+ROWS = ("data", "change")
+"""The events that a mirror has itself; the others are those of its watch."""
 
 
 class AsyncMirror:
@@ -29,10 +33,10 @@ class AsyncMirror:
         self._watch, self._timeout = watch, timeout
         self._replica = Replica()
         self._lock = Lock()
-        self._gate = Gate()
-        self._handlers = AsyncHandlers("data", "change", "state")
-        self._error: TesseractError | None = None
+        self._gate = watch.gate
+        self._handlers = AsyncHandlers(*ROWS)
         self._ended = False
+        watch.sink = self._apply
         self._background = Background(self._run, "tesseract-mirror")
 
     def rows(self, start: int = 0, limit: int | None = None) -> list[Row]:
@@ -59,24 +63,25 @@ class AsyncMirror:
         return self._replica.epoch
 
     @property
-    def state(self) -> ConnectionState:
-        """connecting, live, stale or closed."""
-        return "closed" if self._ended else self._watch.state
+    def state(self) -> WatchState:
+        """connecting, live, stale or ended."""
+        return WatchState.ENDED if self._ended else self._watch.state
 
     @property
     def error(self) -> TesseractError | None:
         """Why it ended, when it was not closed on this side."""
-        return self._error
+        return self._watch.error
 
     def on(self, event: str, handler: Handler) -> Callable[[], None]:
         """Calls `handler` with the rows ("data") or with the Snapshot or Delta ("change") at every consistent point
-        with changes, or with the state when the mirror changed it ("state"). Returns the function to stop it."""
-        return self._handlers.add(event, handler)
+        with changes; with the WatchState when it is another one ("state"); or with what happens to the stream
+        ("interrupted", "resumed", "lagged", each with an object of that name). Returns the function to stop it."""
+        return self._handlers.add(event, handler) if event in ROWS else self._watch.on(event, handler)
 
     @property
     def has_handlers(self) -> bool:
         """Whether anybody listens."""
-        return self._handlers.any
+        return self._handlers.any or self._watch.has_handlers
 
     async def ready(self, timeout: float | None = None) -> Self:
         """Waits for the first snapshot."""
@@ -112,42 +117,29 @@ class AsyncMirror:
         await self._gate.wait_for(lambda: predicate() or self._ended, seconds)
         if predicate():
             return
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         if self._ended:
             raise Closed(f"the mirror was closed before {what}")
         why = f" ({self._watch.last_failure})" if self._watch.last_failure else ""
         raise DeadlineExceeded(f"{what} did not come within {seconds} s; the mirror is {self.state}{why}")
 
     async def _run(self) -> None:
-        """The background: applies what comes, and tells the handlers."""
-        self._watch.on_state = self._entered
+        """The background: reads what comes, and tells the handlers."""
         try:
             async for event in self._watch:
-                if self._apply(event) and not isinstance(event, Progress):
+                if not isinstance(event, Progress):
                     await self._tell(event)
         except TesseractError as error:
-            self._error = error
             logger.warning("a mirror ends: %s", error)
         finally:
             self._ended = True
             self._gate.notify()
-        await self._handlers.emit("state", "closed")
 
-    async def _entered(self, state: ConnectionState) -> None:
-        self._gate.notify()
-        await self._handlers.emit("state", state)
-
-    def _apply(self, event: Event) -> bool:
-        """Applies one event. What does not fit is loud, and healed by a new snapshot."""
-        try:
-            with self._lock:
-                self._replica.apply(event)
-        except StreamBroken as broken:
-            self._watch.restart(broken)
-            return False
-        self._gate.notify()
-        return True
+    def _apply(self, event: Event) -> None:
+        """Applies one event; what does not fit is loud (StreamBroken), and the watch heals it by a new snapshot."""
+        with self._lock:
+            self._replica.apply(event)
 
     async def _tell(self, event: Event) -> None:
         await self._handlers.emit("change", event)

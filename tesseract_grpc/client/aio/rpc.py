@@ -1,8 +1,13 @@
-"""One channel and its calls: metadata, deadlines, and errors as this client's exceptions."""
+"""The connection and its calls: metadata, deadlines, retries, and errors as this client's exceptions.
+
+Calls that may be sent twice are sent again while the server is away, until their deadline. A connection that went
+silent is replaced: what hangs in it would hang until TCP gives up, and every new call behind it.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar
@@ -11,9 +16,9 @@ import grpc
 
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2_grpc, session_service_pb2_grpc, table_service_pb2_grpc
 
-from ..core.connection import Connection
-from ..core.errors import Closed, error_of_call
-from .runtime import CallCancelled, open_channel, receive
+from ..core.connection import Backoff, Connection, may_be_sent_twice
+from ..core.errors import Closed, TesseractError, Unavailable, error_of_call
+from .runtime import CallCancelled, Channel, Gate, open_channel, receive
 
 logger = logging.getLogger("tesseract_grpc.client")
 
@@ -33,23 +38,61 @@ class AsyncRpc:
         self.connection = connection
         if connection.exposes_token:
             logger.warning("the token travels to %s unencrypted; connect with tls=Tls(...)", connection.address)
-        self._channel = open_channel(connection)
-        self.tables = table_service_pb2_grpc.TableServiceStub(self._channel)
-        self.sessions = session_service_pb2_grpc.SessionServiceStub(self._channel)
-        self.hubs = hub_service_pb2_grpc.HubServiceStub(self._channel)
         self._open: weakref.WeakSet[AsyncClosable] = weakref.WeakSet()
+        self._gate = Gate()
+        self._retired: Channel | None = None
+        self._reached = False
         self.closed = False
+        self.channel_number = 0
+        """Which channel this is: rises by one when a silent one is replaced."""
+        self._connect(open_channel(connection))
+
+    def _connect(self, channel: Channel) -> None:
+        self._channel = channel
+        self.tables = table_service_pb2_grpc.TableServiceStub(channel)
+        self.sessions = session_service_pb2_grpc.SessionServiceStub(channel)
+        self.hubs = hub_service_pb2_grpc.HubServiceStub(channel)
+
+    async def renew(self, number: int) -> None:
+        """Replaces the channel with this number by one with a connection of its own, unless that has happened. What is
+        still open on the old one may go on until the next is replaced."""
+        if self.closed or number != self.channel_number:
+            return
+        self.channel_number += 1
+        retired, self._retired = self._retired, self._channel
+        self._connect(open_channel(self.connection, own_connection=True))
+        if retired is not None:
+            await retired.close()
 
     async def call(
         self, method: Callable[..., Awaitable[Response]], request: Any, *, timeout: float | None = None
     ) -> Response:
         """One request, one response."""
-        self.check_open()
         seconds = self.connection.timeout if timeout is None else timeout
-        try:
-            return await method(request, timeout=seconds, metadata=self.connection.metadata)
-        except grpc.RpcError as error:
-            raise error_of_call(error) from error
+        deadline = time.monotonic() + seconds
+        backoff = Backoff(self.connection.retry)
+        attempts = 1
+        while True:
+            self.check_open()
+            try:
+                response = await method(request, timeout=seconds, metadata=self.connection.metadata)
+            except grpc.RpcError as failure:
+                error = error_of_call(failure)
+                self._reached = self._reached or not isinstance(error, Unavailable)
+                pause = backoff.next(error.retry_after)
+                seconds = deadline - time.monotonic() - pause
+                if seconds <= 0 or not self._again(request, error, attempts):
+                    raise error from failure
+                await self._gate.wait_for(lambda: self.closed, pause)
+                attempts += 1
+            else:
+                self._reached = True
+                return response
+
+    def _again(self, request: Any, error: TesseractError, attempts: int) -> bool:
+        """Whether a call is worth sending once more."""
+        most = self.connection.retry.attempts
+        return error.passes and most > 1 and (self._reached or attempts < most) and may_be_sent_twice(request)
 
     async def stream(self, method: Callable[..., Any], request: Any) -> AsyncIterator[Any]:
         """One request, many responses."""
@@ -81,6 +124,9 @@ class AsyncRpc:
     async def close(self) -> None:
         """Ends everything that is open, and the channel."""
         self.closed = True
+        self._gate.notify()
         for closable in list(self._open):
             await closable.close()
+        if self._retired is not None:
+            await self._retired.close()
         await self._channel.close()

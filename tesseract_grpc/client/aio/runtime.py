@@ -24,9 +24,9 @@ class CallCancelled(Exception):
     """The call was cancelled by this side, and not the task that waits on it."""
 
 
-def open_channel(connection: Connection) -> Channel:
+def open_channel(connection: Connection, *, own_connection: bool = False) -> Channel:
     """A channel. Nothing is sent before the first call."""
-    options = list(connection.options())
+    options = list(connection.options(own_connection=own_connection))
     if connection.tls is None:
         return grpc.aio.insecure_channel(connection.address, options)
     return grpc.aio.secure_channel(connection.address, connection.tls.credentials(), options)

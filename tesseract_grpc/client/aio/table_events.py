@@ -1,20 +1,31 @@
-"""The events of a table (rows added, updated, removed) for the handlers of its users, over one stream."""
+"""The events of a table (rows added, updated, removed) for the handlers of its users, over one stream.
+
+A stream that broke is resumed where it was, so that nothing is missed. Where that cannot be (the server's history does
+not reach back, or it is another incarnation), a Gap says from where to where events are lost.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2
 
 from ..core.errors import Closed, DeadlineExceeded, TesseractError
 from ..core.events import Delta, Event, Gap
+from ..core.feed import Bookmark, Feed
+from ..core.watch_state import WatchState
 from .handlers import AsyncHandlers, Handler
 from .rpc import AsyncRpc
-from .runtime import Background, Gate
-from .watch import AsyncWatch, ConnectionState
+from .runtime import Background
+from .watch import AsyncWatch
 
 logger = logging.getLogger("tesseract_grpc.client")
+
+STREAM = ("state", "interrupted", "resumed", "lagged")
+"""What happens to the stream, told to the handlers as a watch tells it."""
 
 
 class AsyncTableEvents:
@@ -22,10 +33,8 @@ class AsyncTableEvents:
 
     def __init__(self, rpc: AsyncRpc, table: str) -> None:
         self._rpc, self._table = rpc, table
-        self._handlers = AsyncHandlers("add", "update", "remove", "gap")
-        self._gate = Gate()
+        self._handlers = AsyncHandlers("add", "update", "remove", "gap", *STREAM)
         self._watch: AsyncWatch | None = None
-        self._error: TesseractError | None = None
 
     async def on(self, event: str, handler: Handler) -> Callable[[], None]:
         """Registers a handler and waits until nothing that happens from now on is missed."""
@@ -45,35 +54,35 @@ class AsyncTableEvents:
 
     async def _started(self) -> None:
         watch = self._watch
-        if watch is None or watch.state == "closed":
+        if watch is None or watch.state is WatchState.ENDED:
             watch = self._watch = self._open()
             Background(self._run, "tesseract-table-events")
         seconds = self._rpc.connection.timeout
-        if not await self._gate.wait_for(lambda: watch.began or watch.state == "closed", seconds):
+        if not await watch.gate.wait_for(lambda: watch.began or watch.state is WatchState.ENDED, seconds):
             raise DeadlineExceeded(f"the watch of {self._table} did not begin within {seconds} s: {watch.last_failure}")
         if not watch.began:
-            raise self._error or Closed("the hub was closed")
+            raise watch.error or Closed("the hub was closed")
 
     def _open(self) -> AsyncWatch:
         request = table_service_pb2.WatchTableRequest(table=self._table, include_old_values=True)
-        call = self._rpc.tables.WatchTable
-        return AsyncWatch(self._rpc, self._table, lambda: self._rpc.start(call, request), snapshot=False)
+
+        def start(bookmark: Bookmark) -> Any:
+            request.resume_token = bookmark.token
+            return self._rpc.start(self._rpc.tables.WatchTable, request)
+
+        watch = AsyncWatch(self._rpc, self._table, start, feed=partial(Feed, snapshot=False))
+        for event in STREAM:
+            watch.on(event, partial(self._handlers.emit, event))
+        return watch
 
     async def _run(self) -> None:
         watch = self._watch
         assert watch is not None
-        watch.on_state = self._entered
         try:
             async for event in watch:
                 await self._tell(event)
         except TesseractError as error:
-            self._error = error
             logger.warning("the events of %s end: %s", self._table, error)
-        finally:
-            self._gate.notify()
-
-    async def _entered(self, _: ConnectionState) -> None:
-        self._gate.notify()
 
     async def _tell(self, event: Event) -> None:
         if isinstance(event, Gap):

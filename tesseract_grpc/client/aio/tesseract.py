@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Unpack
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from tesseract_grpc._proto.tesseract.v1 import schema_pb2, table_service_pb2
 
-from ..core.arguments import duration_of
 from ..core.batch import encode
 from ..core.errors import invalid
 from ..core.expressions import ExpressionCheck, expression_check
+from ..core.feed import Bookmark, Feed
 from ..core.filters import FilterLike
 from ..core.info import TableInfo
 from ..core.names import id_of
 from ..core.queries import MoreParts, query_of
 from ..core.reads import rows_by_key
+from ..core.request_id import new_request_id
 from ..core.rows import Row, Rows
 from ..core.schema import Schema, index_of
 from ..core.sorts import SortLike
 from ..core.tabulate import RowsLike, block_of_keys
+from ..core.watch_options import WatchOptions, ends_on, watch_fields
 from ..core.windows import Nodes, window_of
 from ..core.writes import Condition, IngestResult, WriteBatch, WriteResult
 from .handlers import Handler
@@ -198,7 +201,8 @@ class AsyncTesseract:
     async def on(self, event: str, handler: Handler) -> Callable[[], None]:
         """Calls `handler` with a list of rows for every commit: "add" (complete rows), "update" (the key and the
         changed columns) or "remove" (the rows as they last were); with a Gap when the connection broke and events
-        were lost ("gap"). When it returns, nothing is missed any more. Returns the function to stop it."""
+        were lost ("gap"); and with what happens to the stream, as a watch tells it ("state", "interrupted",
+        "resumed", "lagged"). When it returns, nothing is missed any more. Returns the function to stop it."""
         return await self._events.on(event, handler)
 
     def watch(
@@ -207,25 +211,32 @@ class AsyncTesseract:
         snapshot: bool = False,
         old_values: bool = False,
         progress: bool = False,
-        min_interval: float = 0.0,
         min_version: int = 0,
+        **options: Unpack[WatchOptions],
     ) -> AsyncWatch:
         """Iterates over the changes of the table: a Delta for each consistent point, before them a Snapshot when asked
-        for; without one, a Gap after every interruption that lost something."""
+        for; without one, a Gap after every interruption that lost something. The options: `WatchOptions`."""
         request = table_service_pb2.WatchTableRequest(
             table=self._table.name,
             include_snapshot=snapshot,
             include_old_values=old_values,
-            min_interval=duration_of(min_interval, "min_interval"),
             min_version=min_version,
+            **watch_fields(**options),
         )
-        call = self._rpc.tables.WatchTable
+
+        def start(bookmark: Bookmark) -> Any:
+            request.resume_token = bookmark.token
+            if bookmark.began:  # that version has been reached, and another incarnation may never reach it
+                request.min_version = 0
+            return self._rpc.start(self._rpc.tables.WatchTable, request)
+
         return AsyncWatch(
             self._rpc,
             self._table.name,
-            lambda: self._rpc.start(call, request),
-            snapshot=snapshot,
+            start,
+            feed=partial(Feed, snapshot=snapshot),
             progress=progress,
+            ends_on=ends_on(**options),
         )
 
     # --- definition
@@ -248,6 +259,7 @@ class AsyncTesseract:
         request = table_service_pb2.UpdateTableRequest(
             table=schema_pb2.Table(name=self._table.name, indexes=indexes),
             update_mask=FieldMask(paths=["indexes"]),
+            request_id=new_request_id(),
         )
         self._remember((await self._rpc.call(self._rpc.tables.UpdateTable, request)).table)
 

@@ -2,8 +2,9 @@
 
 What is set here and why:
 
-* Retries are gRPC's own, from a service config, for calls that may be sent twice: reads, and writes, because
-  every write carries a request id. Streams are not among them: a watch knows better how to start again.
+* Calls that may be sent twice (reads, and writes, because every write carries a request id) are sent again while the
+  server is away, until their deadline. That is done here and not by gRPC's service config, which knows neither the
+  server's RetryInfo nor more than five attempts. Streams know better how to start again.
 * Bandwidth probing is off. With it a client that reads slowly lets megabytes pile up on its side, and the server
   cannot tell that it is slow.
 * Keepalive finds dead peers, but only together with a ping timeout.
@@ -12,14 +13,13 @@ What is set here and why:
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from .errors import invalid
 
@@ -28,14 +28,13 @@ Option = tuple[str, str | int]
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """The largest message that is accepted from the server, unless told otherwise."""
 
-RETRIED = {
-    "tesseract.v1.TableService": (
-        "CreateTable GetTable ListTables UpdateTable RenameTable DeleteTable Write Query GetRows".split()
-    ),
-    "tesseract.v1.SessionService": "CreateSession GetSession ListSessions UpdateSession QuerySession".split(),
-    "tesseract.v1.HubService": "GetServerInfo GetHub ListHubs".split(),
-}
-"""The calls that may be sent twice: they read, or they carry a request id."""
+READS = ("Get", "List", "Query", "Explain", "Validate", "RequestProgress")
+"""How the requests begin that change nothing."""
+
+
+def may_be_sent_twice(request: Message) -> bool:
+    """Whether a request that is sent again does nothing more: it reads, or it carries a request id."""
+    return request.DESCRIPTOR.name.startswith(READS) or bool(getattr(request, "request_id", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,17 @@ def _read(path: str | Path | None) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and how patiently calls are sent again while the server cannot be reached."""
+    """How often and how patiently calls and watches are tried again while the server cannot be reached."""
 
     attempts: int = 4
-    """How often a call is sent at most; 1 turns retries off. gRPC allows 5."""
+    """How often a call is sent at most before the server has ever answered, so that a wrong address is soon told; 1
+    turns retries off. A server that has answered once is waited for until the deadline of the call."""
     initial_backoff: float = 0.1
     """The first pause of a call and of a watch, at most, in seconds. Pauses are random below a limit that doubles."""
     max_backoff: float = 5.0
-    """The longest pause, in seconds."""
+    """The longest pause, in seconds. What the server asks for (RetryInfo) comes on top."""
+    give_up_after: float | None = None
+    """After how many seconds without a stream a watch ends with Unavailable. Default: it tries for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,8 @@ class Connection:
             raise invalid("MALFORMED_REQUEST", "an address is a text such as localhost:50051", "address")
         if wrong:
             raise invalid("MALFORMED_REQUEST", f"{wrong[0]} must be above 0", wrong[0])
-        if not 1 <= self.retry.attempts <= 5:
-            raise invalid("MALFORMED_REQUEST", "attempts must be from 1 to 5", "retry.attempts")
+        if self.retry.attempts < 1:
+            raise invalid("MALFORMED_REQUEST", "attempts must be from 1 on", "retry.attempts")
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -111,8 +113,9 @@ class Connection:
         local = host in ("localhost", "::1") or host.startswith("127.") or self.address.startswith("unix")
         return self.token is not None and self.tls is None and not local
 
-    def options(self) -> Sequence[Option]:
-        """The options of the channel."""
+    def options(self, *, own_connection: bool = False) -> Sequence[Option]:
+        """The options of the channel. With `own_connection` it does not share the connection that other channels of
+        this process have to the same server."""
         found: list[Option] = [
             ("grpc.http2.bdp_probe", 0),
             ("grpc.keepalive_time_ms", round(self.keepalive * 1000)),
@@ -122,25 +125,12 @@ class Connection:
             ("grpc.max_send_message_length", -1),
             ("grpc.initial_reconnect_backoff_ms", round(self.retry.initial_backoff * 1000)),
             ("grpc.max_reconnect_backoff_ms", round(self.retry.max_backoff * 1000)),
-            ("grpc.service_config", self.service_config()),
         ]
+        if own_connection:
+            found.append(("grpc.use_local_subchannel_pool", 1))
         if self.tls is not None and self.tls.server_name:
             found.append(("grpc.ssl_target_name_override", self.tls.server_name))
         return found
-
-    def service_config(self) -> str:
-        """Which calls gRPC sends again by itself, as JSON."""
-        if self.retry.attempts == 1:
-            return json.dumps({})
-        names = [{"service": service, "method": method} for service, methods in RETRIED.items() for method in methods]
-        policy: dict[str, Any] = {
-            "maxAttempts": self.retry.attempts,
-            "initialBackoff": f"{self.retry.initial_backoff}s",
-            "maxBackoff": f"{self.retry.max_backoff}s",
-            "backoffMultiplier": 2,
-            "retryableStatusCodes": ["UNAVAILABLE"],
-        }
-        return json.dumps({"methodConfig": [{"name": names, "retryPolicy": policy}]})
 
 
 class Backoff:
@@ -151,10 +141,11 @@ class Backoff:
         self._failures = 0
 
     def next(self, at_least: float | None = None) -> float:
-        """The seconds to wait after one more failure; never less than the server asked for."""
+        """The seconds to wait after one more failure; never less than the server asked for, and then too not the same
+        for everybody."""
         limit = min(self._retry.max_backoff, self._retry.initial_backoff * 2**self._failures)
         self._failures = min(self._failures + 1, 30)
-        return max(random.uniform(0, limit), at_least or 0.0)
+        return random.uniform(0, limit) + (at_least or 0.0)
 
     def reset(self) -> None:
         """After a success."""

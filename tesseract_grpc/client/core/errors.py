@@ -74,6 +74,12 @@ class TesseractError(Exception):
             named.append(f"line {self.line}")
         return f"{self.message} ({', '.join(named)})" if named else self.message
 
+    @property
+    def passes(self) -> bool:
+        """Whether it is likely to pass by itself, so that what may be sent twice is worth sending again: the server
+        cannot be reached, or says when to come back."""
+        return isinstance(self, Unavailable) or (isinstance(self, LimitExceeded) and self.retry_after is not None)
+
 
 class InvalidRequest(TesseractError):
     """The request is wrong as it stands; sending it again does not help."""

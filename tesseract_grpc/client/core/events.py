@@ -4,6 +4,9 @@
 else happened up to a version. `Gap` is for table watches, which have no snapshot to heal with: changes between two
 versions were lost. A delta's rows are columns until somebody asks; `changes` hands them out one by one, in the order
 in which they are to be applied.
+
+What happens to the stream itself is told beside the rows, to the handlers of the watch: `Interrupted`, `Resumed` and
+`Lagged`.
 """
 
 from __future__ import annotations
@@ -158,6 +161,8 @@ class Progress:
     """Nothing else happened up to `version`."""
 
     version: int
+    digest: bytes = b""
+    """What the server says that the digest of the rows is, where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +177,38 @@ class Gap:
 
 
 Event = Snapshot | Delta | Progress | Gap
+"""What a watch yields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A stream was given up, or reset by the server. The rows of `version` stay until newer ones stand."""
+
+    reason: str
+    """One word: reconnected (the connection broke), ended, silence, gap, disorder, malformed, digest, token_refused, or
+    the server's reason for a reset: too_old, other_epoch, definition_changed, lagged, table_changed."""
+    message: str
+    """The same for people."""
+    version: int
+    """The version up to which the rows are exact."""
+    resumes: bool
+    """Whether the next stream is asked to go on from there; otherwise it begins with a snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A new stream goes on where the last one broke, without a snapshot: nothing was lost."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lagged:
+    """The reader was slow: so many commits are told as one net change. The rows stay exact."""
+
+    version: int
+    skipped_commits: int
+
+
+Notice = Interrupted | Resumed | Lagged
+"""What a watch tells the handlers of `on` and does not yield."""

@@ -3,11 +3,16 @@
     opening --Begin--> loading --SnapshotRows*, SnapshotEnd--> live --Changes, Progress, Lagged--> live
                                                                live --SessionChanged--> live, Changes must follow
                                                                live --Reset--> opening
-    opening --Begin (a table watch without snapshot)--> live
+    opening --Begin (resumed, or a table watch without snapshot)--> live
+
+A Reset as the answer to a token comes right after Begin and needs no second one: what follows Begin anyway follows it.
 
 The feed trusts nothing. Every response must begin at the version where the one before ended, pieces must follow one
 another without a hole, and a message must be one that its state allows. Whatever else happens raises `StreamBroken`,
 and the watch starts again with a new feed: a mirror is then late, but never wrong.
+
+What outlives a stream is its `Bookmark`. It is moved at consistent points only, so its token always stands for exactly
+the rows that the reader has: a resumed stream neither repeats nor leaves out a change.
 """
 
 from __future__ import annotations
@@ -19,7 +24,21 @@ from typing import Any, TypeAlias
 from tesseract_grpc._proto.tesseract.v1 import change_pb2, session_service_pb2, table_service_pb2
 
 from .batch import Block, decode
-from .events import Delta, Edited, Event, Gap, Placed, Progress, Removed, Snapshot, Updated
+from .events import (
+    Delta,
+    Edited,
+    Event,
+    Gap,
+    Interrupted,
+    Lagged,
+    Notice,
+    Placed,
+    Progress,
+    Removed,
+    Resumed,
+    Snapshot,
+    Updated,
+)
 from .rows import Row, Rows
 from .schema import Schema
 
@@ -39,11 +58,33 @@ class StreamBroken(Exception):
 
 @dataclass(slots=True)
 class Bookmark:
-    """Where a watch has been, over all its streams; a resume token will stand here too."""
+    """Where a watch is, over all its streams: the last consistent point, and the token that leads back to it."""
 
     epoch: str = ""
     version: int = 0
     began: bool = False
+    schema: Schema = field(default_factory=lambda: Schema.of(()))
+    """The columns of the rows at that point."""
+    watch_id: str = ""
+    """The server's name for the present stream."""
+    _token: bytes = b""
+    _token_version: int = 0
+
+    @property
+    def token(self) -> bytes:
+        """What to resume with; empty when the server gave no token for exactly this point. A token of an earlier one
+        would repeat changes that the reader has."""
+        return self._token if self._token_version == self.version else b""
+
+    def move(self, version: int, token: bytes) -> None:
+        """A consistent point was reached."""
+        self.version = version
+        if token:
+            self._token, self._token_version = token, version
+
+    def forget(self) -> None:
+        """The next stream begins with a snapshot: the token was refused, or the rows are in doubt."""
+        self._token = b""
 
 
 @dataclass(slots=True)
@@ -53,10 +94,12 @@ class Feed:
     bookmark: Bookmark
     reason: str = "first"
     snapshot: bool = True
-    """Whether a snapshot comes after Begin."""
+    """Whether a snapshot comes after Begin, unless the stream is resumed."""
     dicts: bool = False
     """Whether the rows of a snapshot will be wanted as dicts: then they are made piece by piece as they come, and not
     all at the end, when a large snapshot would hold everybody else up."""
+    resuming: bool = False
+    """Whether the server was given a token."""
     state: str = "opening"
     progress_seconds: float = DEFAULT_PROGRESS_SECONDS
     schema: Schema = field(default_factory=lambda: Schema.of(()))
@@ -69,9 +112,12 @@ class Feed:
     _pieces_version: int = 0
     _skipped: int = 0
     _edited: Edited | None = None
+    _refused: bool = False
+    """Whether the response before was a Begin that does not resume although a token was given."""
 
-    def receive(self, response: Response) -> Event | None:
-        """Takes one response; returns an event when a consistent point was reached that its reader should see."""
+    def receive(self, response: Response) -> Event | Notice | None:
+        """Takes one response; returns an event when a consistent point was reached that its reader should see, or what
+        is to be told of the stream itself."""
         kind = response.WhichOneof("event")
         if kind is None:  # of a later version of the protocol
             raise StreamBroken("unknown_event", "the server sent an event that this client does not know")
@@ -82,12 +128,14 @@ class Feed:
             raise StreamBroken("disorder", f"{kind} is not allowed while the stream is {self.state}")
         if self.state == "live":
             self._check_line(response, kind)
+        refused, self._refused = self._refused, False
         try:
-            event = taker(self, response)
+            event = self._answer(response) if refused and kind == "reset" else taker(self, response)
         except (ValueError, KeyError, IndexError) as error:
             raise StreamBroken("malformed", f"{kind} cannot be read: {error}") from error
         if self.state == "live" and not self._pieces and not self._edited:
-            self.version = self.bookmark.version = response.to_version
+            self.version, self.bookmark.schema = response.to_version, self.schema
+            self.bookmark.move(response.to_version, response.resume_token)
         return event
 
     def _check_line(self, response: Response, kind: str) -> None:
@@ -99,17 +147,21 @@ class Feed:
             message = f"a piece of a change is of version {response.to_version} and not {self._pieces_version}"
             raise StreamBroken("disorder", message)
 
-    def _begin(self, response: Response) -> Event | None:
+    def _begin(self, response: Response) -> Event | Notice | None:
         begin = response.begin
-        if begin.resumed:
-            raise StreamBroken("disorder", "the server resumed a stream that gave no token")
         self.schema = Schema.of(begin.columns)
         if not self.schema.key:
             raise StreamBroken("malformed", "no column is marked as key")
         if begin.progress_interval_ms:
             self.progress_seconds = begin.progress_interval_ms / 1000
-        before = Bookmark(self.bookmark.epoch, self.bookmark.version, self.bookmark.began)
-        self.bookmark.epoch, self.bookmark.began = begin.epoch, True
+        before = Bookmark(self.bookmark.epoch, self.bookmark.version, self.bookmark.began, self.bookmark.schema)
+        if begin.resumed:
+            self._check_resumed(response, before)
+        self.bookmark.epoch, self.bookmark.began, self.bookmark.watch_id = begin.epoch, True, begin.watch_id
+        if begin.resumed:
+            self.state = "live"
+            return Resumed(response.to_version)
+        self._refused = self.resuming
         if self.snapshot:
             self.state, self._snapshot_version, self._blocks, self._loaded, self._made = "loading", None, [], 0, []
             return None
@@ -118,6 +170,16 @@ class Feed:
             return None
         same_line = before.epoch == begin.epoch
         return Gap(before.version if same_line else 0, response.to_version, self.reason)
+
+    def _check_resumed(self, response: Response, before: Bookmark) -> None:
+        """A resumed stream goes on from the very rows that the reader has, or it is not to be trusted."""
+        if not self.resuming:
+            raise StreamBroken("disorder", "the server resumed a stream that gave no token")
+        if response.begin.epoch != before.epoch or response.to_version != before.version:
+            message = f"the server resumed at version {response.to_version} and not at {before.version}"
+            raise StreamBroken("disorder", message)
+        if (list(self.schema.types.items()), self.schema.key) != (list(before.schema.types.items()), before.schema.key):
+            raise StreamBroken("disorder", "the server resumed with other columns")
 
     def _snapshot_rows(self, response: Response) -> None:
         self._same_snapshot(response)
@@ -154,12 +216,16 @@ class Feed:
         self._pieces_version = response.to_version
         if response.continued:
             return None
+        return self._joined(response.from_version, response.to_version)
+
+    def _joined(self, from_version: int, to_version: int) -> Delta:
+        """The pieces that have come as one change."""
         pieces, self._pieces = self._pieces, []
         skipped, self._skipped = self._skipped, 0
         edited, self._edited = self._edited, None
         return Delta(
-            response.from_version,
-            response.to_version,
+            from_version,
+            to_version,
             pieces[-1].total_count,
             self.schema.key,
             tuple(self._removed(removes) for piece in pieces for removes in piece.removes if removes.keys.row_count),
@@ -171,15 +237,22 @@ class Feed:
         )
 
     def _progress(self, response: Response) -> Progress:
-        return Progress(response.to_version)
+        return Progress(response.to_version, response.progress.digest)
 
-    def _lagged(self, response: Response) -> None:
+    def _lagged(self, response: Response) -> Lagged:
         self._skipped += response.lagged.skipped_commits
+        return Lagged(response.to_version, response.lagged.skipped_commits)
 
-    def _reset(self, response: Response) -> None:
+    def _reset(self, response: Response) -> Interrupted:
+        self.state, self.resuming = "opening", False
+        return self._answer(response)
+
+    def _answer(self, response: Response) -> Interrupted:
+        """Why the rows that the reader has are not those that the server would go on from."""
         name = change_pb2.ResetReason.Name(response.reset.reason)
         self.reason = name.removeprefix("RESET_REASON_").lower()
-        self.state = "opening"
+        self.bookmark.forget()
+        return Interrupted(self.reason, response.reset.message, self.bookmark.version, resumes=False)
 
     def _session_changed(self, response: Any) -> None:
         if not response.continued:
@@ -223,7 +296,7 @@ class Feed:
             raise ValueError(f"complete rows have other columns than the stream: {', '.join(sorted(wrong))}")
 
 
-_Taker = Callable[[Feed, Any], Event | None]
+_Taker = Callable[[Feed, Any], Event | Notice | None]
 
 _TAKERS: dict[str, dict[str, _Taker]] = {
     "opening": {"begin": Feed._begin},

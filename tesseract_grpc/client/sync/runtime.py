@@ -20,9 +20,9 @@ class CallCancelled(Exception):
     """The call was cancelled, most likely by this side."""
 
 
-def open_channel(connection: Connection) -> Channel:
+def open_channel(connection: Connection, *, own_connection: bool = False) -> Channel:
     """A channel. Nothing is sent before the first call."""
-    options = list(connection.options())
+    options = list(connection.options(own_connection=own_connection))
     if connection.tls is None:
         return grpc.insecure_channel(connection.address, options)
     return grpc.secure_channel(connection.address, connection.tls.credentials(), options)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Unpack, overload
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -11,8 +12,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from tesseract_grpc._proto.tesseract.v1 import query_pb2, session_service_pb2
 
 from ..core.aggregates import AggregatesLike
-from ..core.arguments import duration_of
 from ..core.errors import TesseractError
+from ..core.feed import Bookmark, Feed
 from ..core.filters import FilterLike
 from ..core.groupings import GroupByLike
 from ..core.names import hub_name, id_of
@@ -24,6 +25,8 @@ from ..core.rows import Row, Rows
 from ..core.schema import Schema
 from ..core.sorts import SortLike
 from ..core.trees import by_level, tree_of
+from ..core.watch_options import WatchOptions, ends_on, watch_fields
+from ..core.watch_state import WatchState
 from ..core.windows import Nodes, WindowLike, watch_window_of, window_of
 from ..core.writes import TableLike
 from .handlers import Handler
@@ -207,51 +210,59 @@ class Session:
         window: WindowLike | None = None,
         *,
         progress: bool = False,
-        min_interval: float = 0.0,
         min_version: int = 0,
+        **options: Unpack[WatchOptions],
     ) -> Watch:
         """Iterates over a Snapshot and then a Delta for every consistent point, for ever. `window` is (start, limit),
         or a dict of start, limit, depth, expand and collapse; without it, the whole result. With `progress`, also over
-        the news that nothing happened. It reconnects by itself; what was missed in between comes as a new Snapshot."""
-        return self._watch(window, progress=progress, dicts=False, min_interval=min_interval, min_version=min_version)
+        the news that nothing happened. It reconnects by itself and goes on where it was; where the server cannot,
+        what was missed comes as a new Snapshot. The options: `WatchOptions`."""
+        return self._watch(window, options, progress=progress, min_version=min_version)
 
     def _watch(
         self,
         window: WindowLike | None,
+        options: WatchOptions,
         *,
         progress: bool,
-        dicts: bool,
-        min_interval: float,
-        min_version: int,
+        dicts: bool = False,
+        min_version: int = 0,
     ) -> Watch:
         request = session_service_pb2.WatchSessionRequest(
-            name=self._session.name,
-            window=watch_window_of(window),
-            min_interval=duration_of(min_interval, "min_interval"),
-            min_version=min_version,
+            name=self._session.name, window=watch_window_of(window), min_version=min_version, **watch_fields(**options)
         )
-        call = self._rpc.sessions.WatchSession
 
-        def start() -> Any:
+        def start(bookmark: Bookmark) -> Any:
             request.name = self._session.name  # another one, when an anonymous session had to be made again
-            return self._rpc.start(call, request)
+            request.resume_token = bookmark.token
+            if bookmark.began:  # that version has been reached, and another incarnation may never reach it
+                request.min_version = 0
+            return self._rpc.start(self._rpc.sessions.WatchSession, request)
 
-        return Watch(self._rpc, self._session.name, start, progress=progress, dicts=dicts, revive=self._revive)
+        return Watch(
+            self._rpc,
+            self._session.name,
+            start,
+            feed=partial(Feed, dicts=dicts),
+            progress=progress,
+            revive=self._revive,
+            ends_on=ends_on(**options),
+        )
 
-    def mirror(self, window: WindowLike | None = None, *, min_interval: float = 0.0) -> Mirror:
+    def mirror(self, window: WindowLike | None = None, **options: Unpack[WatchOptions]) -> Mirror:
         """The rows of a window, kept current in the background. It starts at once; its `with` block begins when
-        the first snapshot is there, and closes it."""
-        watch = self._watch(window, progress=True, dicts=True, min_interval=min_interval, min_version=0)
+        the first snapshot is there, and closes it. The options: `WatchOptions`."""
+        watch = self._watch(window, options, progress=True, dicts=True)
         mirror = Mirror(watch, self._rpc.connection.timeout)
         self._rpc.owns(mirror)
         return mirror
 
     def on(self, event: str, handler: Handler) -> Callable[[], None]:
         """Calls `handler` from a mirror of the whole result that is kept in the background: with all rows ("data"),
-        with the Snapshot or Delta ("change"), or with the state of the connection ("state"). Returns the function
-        to stop it."""
+        with the Snapshot or Delta ("change"), or with what happens to the stream ("state", "interrupted", "resumed",
+        "lagged"; see `Mirror.on`). Returns the function to stop it."""
         mirror = self._data_mirror
-        if mirror is None or mirror.state == "closed":
+        if mirror is None or mirror.state is WatchState.ENDED:
             mirror = self._data_mirror = self.mirror()
         remove = mirror.on(event, handler)
 
@@ -282,7 +293,7 @@ class Session:
         if self._session.HasField("idle_timeout"):
             definition.idle_timeout.CopyFrom(self._session.idle_timeout)
         request = session_service_pb2.CreateSessionRequest(
-            parent=hub_name(self._rpc.connection.hub), session=definition
+            parent=hub_name(self._rpc.connection.hub), session=definition, request_id=new_request_id()
         )
         try:
             self._session = (self._rpc.call(self._rpc.sessions.CreateSession, request)).session

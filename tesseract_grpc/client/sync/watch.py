@@ -1,11 +1,10 @@
 # Generated from tesseract_grpc/client/aio/watch.py by tools/generate_sync_client.py: edit that file and run it.
 """A watch: the events of a session or table, over as many streams as it takes.
 
-    connecting --snapshot--> live --silence, broken stream--> stale --snapshot--> live
-    any --close(), an error that trying again cannot mend--> closed
-
-A stream that ends, errs, goes silent or breaks the contract is replaced by a new one after a random pause, and the
-next event is a fresh snapshot whose `reason` says why. Only errors that another attempt cannot mend are raised.
+A stream that ends, errs, goes silent or breaks the contract is replaced by a new one after a random pause. The new one
+is given the resume token of the last consistent point and goes on there; without a valid token it begins with a fresh
+snapshot, whose `reason` says why. What the reader has is `stale` in between (the states: `core/watch_state.py`). Only
+errors that another attempt cannot mend are raised.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import grpc
 
@@ -29,17 +28,18 @@ from ..core.errors import (
     PreconditionFailed,
     TesseractError,
     Unauthenticated,
+    Unavailable,
     error_of_call,
 )
-from ..core.events import Event, Progress
+from ..core.events import Event, Interrupted, Lagged, Progress, Resumed
 from ..core.feed import Bookmark, Feed, StreamBroken
+from ..core.watch_state import Turn, WatchState, state_after
 from ..core.watchdog import MISSED_INTERVALS, Watchdog
+from .handlers import Handler, Handlers
 from .rpc import Rpc
 from .runtime import CallCancelled, Gate, later, receive
 
 logger = logging.getLogger("tesseract_grpc.client")
-
-ConnectionState = Literal["connecting", "live", "stale", "closed"]
 
 FINAL = (
     AlreadyExists,
@@ -53,6 +53,12 @@ FINAL = (
 )
 """What another attempt cannot mend."""
 
+TOKEN_REASONS = frozenset({"BAD_RESUME_TOKEN", "FEATURE_NOT_AVAILABLE"})
+"""Refusals that a stream without a token need not meet."""
+
+TRUSTED_BREAKS = frozenset({"reconnected", "ended", "silence", "gap"})
+"""Breaks that leave no doubt about the rows of the last consistent point, so that its token is good."""
+
 
 class Watch:
     """An iterator of events. Close it, or leave its `with` block, to end the stream."""
@@ -61,37 +67,48 @@ class Watch:
         self,
         rpc: Rpc,
         what: str,
-        open_call: Callable[[], Any],
+        open_call: Callable[[Bookmark], Any],
         *,
-        snapshot: bool = True,
+        feed: Callable[..., Feed] = Feed,
         progress: bool = False,
-        dicts: bool = False,
         revive: Callable[[TesseractError], Any] | None = None,
+        ends_on: frozenset[str] = frozenset(),
     ) -> None:
+        """`feed` makes the state machine of one stream; `ends_on` are reasons that end the watch beside those that
+        always do."""
         self._rpc, self._what, self._open_call = rpc, what, open_call
-        self._snapshot, self._progress, self._dicts, self._revive = snapshot, progress, dicts, revive
+        self._make_feed, self._progress, self._revive = feed, progress, revive
+        self._ends_on = ends_on
         self._bookmark = Bookmark()
         self._reason = "first"
+        self._gap_at = -1
         self._feed = self._new_feed()
         self._call: Any = None
-        self._state: ConnectionState = "connecting"
-        self._live_since = 0.0
+        self._channel = 0
+        self._state = WatchState.CONNECTING
+        self._told_end = False
+        self._current_since = 0.0
+        self._lost_since = time.monotonic()
         self._closed = False
-        self._broken: StreamBroken | None = None
-        self._gate = Gate()
+        self._undelivered: Event | None = None
         self._backoff = Backoff(rpc.connection.retry)
         self._watchdog = Watchdog(later, time.monotonic, self._silent)
         self._went_silent = False
-        self.on_state: Callable[[ConnectionState], None] | None = None
-        """Awaited with every new state but the last, by whoever iterates."""
+        self._handlers = Handlers("state", "interrupted", "resumed", "lagged")
+        self.sink: Callable[[Event], None] | None = None
+        """Takes every event before the reader does, and may find that it cannot be right (StreamBroken)."""
+        self.gate = Gate()
+        """Notified when the state is another one, and when the sink has taken something."""
+        self.error: TesseractError | None = None
+        """Why it ended, when it was not closed on this side."""
         self.last_failure = ""
         """Why the last stream was given up, for people."""
         rpc.owns(self)
 
     @property
-    def state(self) -> ConnectionState:
-        """connecting, live, stale (the rows may be old) or closed."""
-        return "closed" if self._closed else self._state
+    def state(self) -> WatchState:
+        """connecting, live, stale (the rows may be old) or ended."""
+        return WatchState.ENDED if self._closed else self._state
 
     @property
     def began(self) -> bool:
@@ -103,6 +120,21 @@ class Watch:
         """The identity of the line of versions."""
         return self._bookmark.epoch
 
+    @property
+    def watch_id(self) -> str:
+        """The server's name for the present stream; empty when it gave none."""
+        return self._bookmark.watch_id
+
+    def on(self, event: str, handler: Handler) -> Callable[[], None]:
+        """Calls `handler` with the new WatchState ("state"), or with an Interrupted, Resumed or Lagged of that name in
+        lower case, from wherever the watch is read. Returns the function to stop it."""
+        return self._handlers.add(event, handler)
+
+    @property
+    def has_handlers(self) -> bool:
+        """Whether anybody listens."""
+        return self._handlers.any
+
     def __iter__(self) -> Self:
         return self
 
@@ -112,41 +144,49 @@ class Watch:
                 event = self._next()
             except (StreamBroken, CallCancelled, grpc.RpcError) as error:
                 self._failed(error)
-            except TesseractError:
-                self.cancel()
+            except TesseractError as error:
+                self._end_with(error)
                 raise
             else:
                 if event is not None and (self._progress or not isinstance(event, Progress)):
                     return event
+        self._tell_end()
         raise StopIteration
 
     def _next(self) -> Event | None:
-        """One response."""
-        if self._broken is not None:
-            broken, self._broken = self._broken, None
-            raise broken
-        if self._call is None:
-            self._went_silent = False
-            self._feed = self._new_feed()
-            self._call = self._open_call()
-            if self._closed:  # in between: cancel() has not seen this call
-                raise CallCancelled
-        self._watchdog.wait(self._patience())
-        response = receive(self._call)
-        self._watchdog.heard()
-        if response is None:
-            raise StreamBroken("ended", "the server ended the stream")
-        event = self._feed.receive(response)
-        if self._feed.state == "live" and self._state != "live":
-            self._live_since = time.monotonic()
-            self._enter("live")
-        elif self._feed.state != "live" and self._state == "live":  # a reset: what the reader has is not current
-            logger.warning("watch of %s: the server resets the stream: %s", self._what, self._feed.reason)
-            self._enter("stale")
+        """One response. What it brought is kept until it is returned, for whoever reads may be cancelled meanwhile."""
+        if self._undelivered is None:
+            if self._call is None:
+                self._open()
+            self._watchdog.wait(self._patience())
+            response = receive(self._call)
+            self._watchdog.heard()
+            if response is None:
+                raise StreamBroken("ended", "the server ended the stream")
+            found = self._feed.receive(response)
+            if isinstance(found, Interrupted | Resumed | Lagged):
+                self._notice(found)
+            elif found is not None:
+                if self.sink is not None:
+                    self.sink(found)
+                    self.gate.notify()
+                self._undelivered = found
+        if self._feed.state == "live" and self._state is not WatchState.LIVE:
+            self._current_since = time.monotonic()
+            self._turn(Turn.CURRENT)
+        event, self._undelivered = self._undelivered, None
         return event
 
+    def _open(self) -> None:
+        self._went_silent = False
+        self._feed = self._new_feed()
+        self._channel = self._rpc.channel_number
+        self._call = self._open_call(self._bookmark)
+        if self._closed:  # in between: cancel() has not seen this call
+            raise CallCancelled
+
     def _new_feed(self) -> Feed:
-        return Feed(self._bookmark, self._reason, self._snapshot, self._dicts)
+        return self._make_feed(self._bookmark, self._reason, resuming=bool(self._bookmark.token))
 
     def _patience(self) -> float:
         """How long to wait for the next message. The first may take as long as any other answer."""
@@ -170,26 +210,70 @@ class Watch:
         if self._closed:
             return
         known = error_of_call(error) if isinstance(error, grpc.RpcError) else None
+        if known is not None and self._feed.resuming and known.reason in TOKEN_REASONS:
+            self._bookmark.forget()
+            self._interrupted(StreamBroken("token_refused", str(known)))
+            return  # at once, and this time without a token
         if known is not None and self._is_final(known) and not self._revived(known):
-            self.cancel()
+            self._end_with(known)
             raise known from error
-        if self._state == "live":
-            # What breaks as soon as it is live must not be tried again and again without a pause.
-            if time.monotonic() - self._live_since > self._rpc.connection.retry.max_backoff:
+        silent, self._went_silent = self._went_silent, False
+        if silent:
+            error = StreamBroken("silence", "no message for too long")
+        elif not isinstance(error, StreamBroken):
+            error = StreamBroken("reconnected", str(known or error) or "cancelled")
+        self._judge(error)
+        self._interrupted(error)
+        if silent:
+            self._rpc.renew(self._channel)
+        self._pause(known)
+
+    def _judge(self, broken: StreamBroken) -> None:
+        """Drops the token where the rows are in doubt, or where resuming did not help against the same gap."""
+        again = broken.reason == "gap" and self._gap_at == self._bookmark.version
+        if broken.reason not in TRUSTED_BREAKS or again:
+            self._bookmark.forget()
+        self._gap_at = self._bookmark.version if broken.reason == "gap" and not again else -1
+
+    def _pause(self, known: TesseractError | None) -> None:
+        """Waits before the next attempt. What breaks as soon as it is live must not be tried without a pause."""
+        retry, now = self._rpc.connection.retry, time.monotonic()
+        if self._current_since > self._lost_since:
+            if now - self._current_since > retry.max_backoff:
                 self._backoff.reset()
-            self._enter("stale")
-        self._reason = error.reason if isinstance(error, StreamBroken) else "reconnected"
-        if self._went_silent:
-            self._reason, error = "silence", StreamBroken("silence", "no message for too long")
+            self._lost_since = now
+        if retry.give_up_after is not None and now - self._lost_since > retry.give_up_after:
+            gone = f"no stream of {self._what} for {retry.give_up_after} s: {self.last_failure}"
+            self._end_with(error := known or Unavailable(gone, code=grpc.StatusCode.UNAVAILABLE))
+            raise error
         pause = self._backoff.next(known.retry_after if known is not None else None)
-        self.last_failure = str(known or error) or "cancelled"
-        logger.warning("watch of %s: %s; watching again in %.2f s", self._what, self.last_failure, pause)
-        self._gate.wait_for(lambda: self._closed, pause)
+        logger.info("watch of %s: watching again in %.2f s", self._what, pause)
+        self.gate.wait_for(lambda: self._closed, pause)
+
+    def _interrupted(self, broken: StreamBroken) -> None:
+        self._reason, self.last_failure = broken.reason, str(broken)
+        resumes = bool(self._bookmark.token)
+        self._notice(Interrupted(broken.reason, str(broken), self._bookmark.version, resumes))
+
+    def _notice(self, notice: Interrupted | Resumed | Lagged) -> None:
+        """Tells the log and the handlers what happens to the stream."""
+        if isinstance(notice, Interrupted):
+            how = "resuming" if notice.resumes else "with a new snapshot"
+            logger.warning(
+                "watch of %s: %s at version %d (%s); watching again, %s",
+                self._what, notice.reason, notice.version, notice.message, how,
+            )  # fmt: skip
+            self._turn(Turn.LOST)
+        elif isinstance(notice, Lagged):
+            logger.info("watch of %s: %d commits are told as one change", self._what, notice.skipped_commits)
+        self._handlers.emit(type(notice).__name__.lower(), notice)
 
     def _is_final(self, error: TesseractError) -> bool:
         """Whether another attempt is of no use. A limit may be one that only this request exceeds, as long as no
         attempt has succeeded; later it is one that others have reached in the meantime."""
-        return isinstance(error, FINAL) or (isinstance(error, LimitExceeded) and not self.began)
+        if isinstance(error, FINAL) or error.reason in self._ends_on:
+            return True
+        return isinstance(error, LimitExceeded) and not self.began
 
     def _revived(self, error: TesseractError) -> bool:
         """Whether what is watched was lost and could be made again."""
@@ -197,14 +281,21 @@ class Watch:
             return False
         return bool(self._revive(error))
 
-    def _enter(self, state: ConnectionState) -> None:
-        self._state = state
-        if self.on_state is not None:
-            self.on_state(state)
+    def _turn(self, turn: Turn) -> None:
+        before, self._state = self._state, state_after(self._state, turn)
+        if self._state is not before:
+            self.gate.notify()
+            self._handlers.emit("state", self._state)
 
-    def restart(self, broken: StreamBroken) -> None:
-        """Gives the present stream up: its reader found out that it cannot be right."""
-        self._broken = broken
+    def _end_with(self, error: TesseractError) -> None:
+        self.error = error
+        self.cancel()
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        if not self._told_end:
+            self._told_end = True
+            self._turn(Turn.ENDED)
 
     def cancel(self) -> None:
         """Ends the watch; whoever waits for its next event finds it ended. May be called from anywhere."""
@@ -215,7 +306,7 @@ class Watch:
         call = self._call
         if call is not None:
             call.cancel()
-        self._gate.notify()
+        self.gate.notify()
 
     def close(self) -> None:
         """Ends the watch."""

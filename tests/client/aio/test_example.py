@@ -70,7 +70,7 @@ async def test_a_server_that_comes_back_with_other_rows() -> None:
         assert mirror.rows() == [{"id": 1}, {"id": 2}]
         with running_server(listen=address) as server:
             # A hub in memory has forgotten its tables, so that the session is gone for good.
-            await eventually(lambda: mirror.state == "closed")
+            await eventually(lambda: mirror.state == "ended")
             assert isinstance(mirror.error, NotFound)
             assert server.server.port == port
             table = await hub.create_tesseract("t", columns)

@@ -99,8 +99,8 @@ async def test_a_broken_stream_is_healed_loudly(
         assert state_of(mirror) == "live"
         await eventually(lambda: events[-2:] and isinstance(events[-1], Delta))
         assert events[-2].reason == reason
-    assert state_of(mirror) == "closed"
-    assert states[-3:] == ["stale", "live", "closed"]
+    assert state_of(mirror) == "ended"
+    assert states[-3:] == ["stale", "live", "ended"]
     assert "watching again" in warnings_of(caplog)
     assert fake.calls("WatchSession") == 2
 
@@ -219,12 +219,12 @@ async def test_what_cannot_be_mended_is_raised(
     mirror = session.mirror()
     with pytest.raises(error) as caught:
         await mirror.ready()
-    assert state_of(mirror) == "closed"
+    assert state_of(mirror) == "ended"
     assert caught.value.reason == "WHY"
     watch = session.watch()
     with pytest.raises(error):
         await watch.__anext__()
-    assert state_of(watch) == "closed"
+    assert state_of(watch) == "ended"
     assert fake.calls("WatchSession") == 2
 
 
@@ -236,7 +236,7 @@ async def test_a_deleted_session_ends_the_mirror_and_says_why(fake: FakeServer, 
     async with session.mirror() as mirror:
         waiting = Aside(lambda: mirror.wait_for(99))
         deleted.set()
-        await eventually(lambda: mirror.state == "closed")
+        await eventually(lambda: mirror.state == "ended")
         with pytest.raises(PreconditionFailed):
             await waiting.result()
         assert mirror.error is not None
@@ -286,7 +286,7 @@ async def test_closing_ends_a_watch_that_waits(fake: FakeServer, fake_hub: Async
     await eventually(lambda: seen)
     await watch.close()
     await reading.result()
-    assert state_of(watch) == "closed"
+    assert state_of(watch) == "ended"
     assert len(seen) == 1
 
 
@@ -297,7 +297,7 @@ async def test_closing_ends_a_watch_that_pauses(fake: FakeServer) -> None:
         await pause(0.1)
         assert state_of(mirror) == "connecting"
         await mirror.close()
-        assert state_of(mirror) == "closed"
+        assert state_of(mirror) == "ended"
     with pytest.raises(Closed):
         await hub.info()
 
@@ -361,6 +361,46 @@ async def test_calls_are_sent_again_while_the_server_is_away(fake: FakeServer, f
     assert (await table.add(A)).version == 3
     first, second = fake.requests["Write"]
     assert first.request_id == second.request_id != ""
+
+
+async def test_a_server_that_has_answered_is_waited_for_until_the_deadline(
+    fake: FakeServer, fake_hub: AsyncEventHorizon
+) -> None:
+    described = schema_pb2.Table(name="hubs/default/tables/t", columns=COLUMNS)
+    found = table_service_pb2.GetTableResponse(table=described)
+    fake.script("GetTable", found)
+    for _ in range(12):
+        fake.script("GetTable", GONE)
+    fake.script("GetTable", found)
+    table = await fake_hub.get_tesseract("t")
+    await fake_hub.get_tesseract("t")
+    assert fake.calls("GetTable") == 14
+    read_only = Fail(grpc.StatusCode.UNAVAILABLE, "the disk is full", "HUB_READ_ONLY", retry_after=0.2)
+    busy = Fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "too much", "WRITES_OVERLOADED", retry_after=0.2)
+    for failure in (read_only, busy):
+        fake.script("Write", failure)
+    fake.script("Write", table_service_pb2.WriteResponse(version=3))
+    began = time.monotonic()
+    assert (await table.add(A)).version == 3
+    assert time.monotonic() - began >= 0.4
+    assert len({request.request_id for request in fake.requests["Write"]}) == 1
+    fake.script("Write", Fail(grpc.StatusCode.UNAVAILABLE, "the disk is full", "HUB_READ_ONLY", retry_after=9))
+    began = time.monotonic()
+    with pytest.raises(Unavailable) as caught:  # it would be later than the deadline
+        await table.add(A)
+    assert caught.value.reason == "HUB_READ_ONLY"
+    assert time.monotonic() - began < 2
+    fake.script("Write", Fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "too large", "LIMIT_EXCEEDED"))
+    with pytest.raises(LimitExceeded):
+        await table.add(A)
+
+
+async def test_what_may_not_be_sent_twice_is_not(fake: FakeServer, fake_hub: AsyncEventHorizon) -> None:
+    for _ in range(3):
+        fake.script("DeleteSession", GONE)
+    with pytest.raises(Unavailable):
+        await fake_hub.remove_session("s")
+    assert fake.calls("DeleteSession") == 1
 
 
 async def test_retries_end(fake: FakeServer, fake_hub: AsyncEventHorizon) -> None:

@@ -97,7 +97,7 @@ async def test_watching(hub: AsyncEventHorizon, users: AsyncTesseract) -> None:
         last = await watch.__anext__()
         assert isinstance(last, Delta)
         assert [(change.kind, change.reason) for change in last.changes] == [("remove", "deleted"), ("insert", "")]
-    assert state_of(watch) == "closed"
+    assert state_of(watch) == "ended"
     with pytest.raises(StopAsyncIteration):
         await watch.__anext__()
 
@@ -199,7 +199,7 @@ async def test_removing_a_table_ends_its_mirrors(hub: AsyncEventHorizon, users: 
             await mirror.wait_for(2**60)
         assert mirror.error is not None
         assert mirror.error.reason == "TABLE_DELETED"
-        assert mirror.state == "closed"
+        assert mirror.state == "ended"
 
 
 async def test_a_session_that_does_not_exist(hub: AsyncEventHorizon, users: AsyncTesseract) -> None:
@@ -208,7 +208,7 @@ async def test_a_session_that_does_not_exist(hub: AsyncEventHorizon, users: Asyn
     mirror = session.mirror()
     with pytest.raises(NotFound) as caught:
         await mirror.__aenter__()
-    assert mirror.state == "closed"
+    assert mirror.state == "ended"
     assert caught.value.reason == "UNKNOWN_SESSION"
     with pytest.raises(NotFound):
         await session.get_data()
@@ -222,5 +222,5 @@ async def test_closing_the_hub_closes_what_is_open(server: Any, hub: AsyncEventH
     mirror = await session.mirror().ready()
     await (await other.get_tesseract(users.name)).on("add", print)
     await other.close()
-    assert mirror.state == "closed"
+    assert mirror.state == "ended"
     assert mirror.rows() == PEOPLE

@@ -100,8 +100,8 @@ def test_a_broken_stream_is_healed_loudly(
         assert state_of(mirror) == "live"
         eventually(lambda: events[-2:] and isinstance(events[-1], Delta))
         assert events[-2].reason == reason
-    assert state_of(mirror) == "closed"
-    assert states[-3:] == ["stale", "live", "closed"]
+    assert state_of(mirror) == "ended"
+    assert states[-3:] == ["stale", "live", "ended"]
     assert "watching again" in warnings_of(caplog)
     assert fake.calls("WatchSession") == 2
 
@@ -216,12 +216,12 @@ def test_what_cannot_be_mended_is_raised(
     mirror = session.mirror()
     with pytest.raises(error) as caught:
         mirror.ready()
-    assert state_of(mirror) == "closed"
+    assert state_of(mirror) == "ended"
     assert caught.value.reason == "WHY"
     watch = session.watch()
     with pytest.raises(error):
         watch.__next__()
-    assert state_of(watch) == "closed"
+    assert state_of(watch) == "ended"
     assert fake.calls("WatchSession") == 2
 
 
@@ -233,7 +233,7 @@ def test_a_deleted_session_ends_the_mirror_and_says_why(fake: FakeServer, fake_h
     with session.mirror() as mirror:
         waiting = Aside(lambda: mirror.wait_for(99))
         deleted.set()
-        eventually(lambda: mirror.state == "closed")
+        eventually(lambda: mirror.state == "ended")
         with pytest.raises(PreconditionFailed):
             waiting.result()
         assert mirror.error is not None
@@ -281,7 +281,7 @@ def test_closing_ends_a_watch_that_waits(fake: FakeServer, fake_hub: EventHorizo
     eventually(lambda: seen)
     watch.close()
     reading.result()
-    assert state_of(watch) == "closed"
+    assert state_of(watch) == "ended"
     assert len(seen) == 1
 
 
@@ -292,7 +292,7 @@ def test_closing_ends_a_watch_that_pauses(fake: FakeServer) -> None:
         pause(0.1)
         assert state_of(mirror) == "connecting"
         mirror.close()
-        assert state_of(mirror) == "closed"
+        assert state_of(mirror) == "ended"
     with pytest.raises(Closed):
         hub.info()
 
@@ -354,6 +354,44 @@ def test_calls_are_sent_again_while_the_server_is_away(fake: FakeServer, fake_hu
     assert (table.add(A)).version == 3
     first, second = fake.requests["Write"]
     assert first.request_id == second.request_id != ""
+
+
+def test_a_server_that_has_answered_is_waited_for_until_the_deadline(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    described = schema_pb2.Table(name="hubs/default/tables/t", columns=COLUMNS)
+    found = table_service_pb2.GetTableResponse(table=described)
+    fake.script("GetTable", found)
+    for _ in range(12):
+        fake.script("GetTable", GONE)
+    fake.script("GetTable", found)
+    table = fake_hub.get_tesseract("t")
+    fake_hub.get_tesseract("t")
+    assert fake.calls("GetTable") == 14
+    read_only = Fail(grpc.StatusCode.UNAVAILABLE, "the disk is full", "HUB_READ_ONLY", retry_after=0.2)
+    busy = Fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "too much", "WRITES_OVERLOADED", retry_after=0.2)
+    for failure in (read_only, busy):
+        fake.script("Write", failure)
+    fake.script("Write", table_service_pb2.WriteResponse(version=3))
+    began = time.monotonic()
+    assert (table.add(A)).version == 3
+    assert time.monotonic() - began >= 0.4
+    assert len({request.request_id for request in fake.requests["Write"]}) == 1
+    fake.script("Write", Fail(grpc.StatusCode.UNAVAILABLE, "the disk is full", "HUB_READ_ONLY", retry_after=9))
+    began = time.monotonic()
+    with pytest.raises(Unavailable) as caught:  # it would be later than the deadline
+        table.add(A)
+    assert caught.value.reason == "HUB_READ_ONLY"
+    assert time.monotonic() - began < 2
+    fake.script("Write", Fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "too large", "LIMIT_EXCEEDED"))
+    with pytest.raises(LimitExceeded):
+        table.add(A)
+
+
+def test_what_may_not_be_sent_twice_is_not(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    for _ in range(3):
+        fake.script("DeleteSession", GONE)
+    with pytest.raises(Unavailable):
+        fake_hub.remove_session("s")
+    assert fake.calls("DeleteSession") == 1
 
 
 def test_retries_end(fake: FakeServer, fake_hub: EventHorizon) -> None:

@@ -98,7 +98,7 @@ def test_watching(hub: EventHorizon, users: Tesseract) -> None:
         last = watch.__next__()
         assert isinstance(last, Delta)
         assert [(change.kind, change.reason) for change in last.changes] == [("remove", "deleted"), ("insert", "")]
-    assert state_of(watch) == "closed"
+    assert state_of(watch) == "ended"
     with pytest.raises(StopIteration):
         watch.__next__()
 
@@ -200,7 +200,7 @@ def test_removing_a_table_ends_its_mirrors(hub: EventHorizon, users: Tesseract) 
             mirror.wait_for(2**60)
         assert mirror.error is not None
         assert mirror.error.reason == "TABLE_DELETED"
-        assert mirror.state == "closed"
+        assert mirror.state == "ended"
 
 
 def test_a_session_that_does_not_exist(hub: EventHorizon, users: Tesseract) -> None:
@@ -209,7 +209,7 @@ def test_a_session_that_does_not_exist(hub: EventHorizon, users: Tesseract) -> N
     mirror = session.mirror()
     with pytest.raises(NotFound) as caught:
         mirror.__enter__()
-    assert mirror.state == "closed"
+    assert mirror.state == "ended"
     assert caught.value.reason == "UNKNOWN_SESSION"
     with pytest.raises(NotFound):
         session.get_data()
@@ -223,5 +223,5 @@ def test_closing_the_hub_closes_what_is_open(server: Any, hub: EventHorizon, use
     mirror = session.mirror().ready()
     (other.get_tesseract(users.name)).on("add", print)
     other.close()
-    assert mirror.state == "closed"
+    assert mirror.state == "ended"
     assert mirror.rows() == PEOPLE
