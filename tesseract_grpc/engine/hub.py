@@ -40,6 +40,8 @@ from tesseract_grpc.engine.live.checked_write import checked_write
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.derived import DerivedTables, derive
 from tesseract_grpc.engine.live.explain import PlanStep
+from tesseract_grpc.engine.live.hub_image import HubImage
+from tesseract_grpc.engine.live.restoration import Restoration
 from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.session import QueryResult, Session
 from tesseract_grpc.engine.live.sessions import Sessions
@@ -478,6 +480,24 @@ class Hub:
         """Opens a reader of a table's changes from now on. Raises NotFound."""
         table = self.table(name)
         return TableWatch(table, self._line, self._sources[name].watches, old_values=old_values)
+
+    # Images
+
+    def image(self) -> HubImage:
+        """What takes an image of the hub, step by step while commits go on."""
+        return HubImage(self._line, self._tables, self._sources, self._derived, self.sessions)
+
+    def restoration(self) -> Restoration:
+        """What fills this hub, which must be empty, from an image."""
+        return Restoration(
+            self._line,
+            self._tables,
+            self._sources,
+            self._derived,
+            self._sessions,
+            self.limits.history,
+            lambda table: Source(table, self.counters, self._wave),
+        )
 
     def check(self) -> int:
         """Proves the invariants of every structure; returns how many. Raises AssertionError. O(everything)."""

@@ -104,6 +104,10 @@ class KeyIndex:
             place = (place + 1) & mask
         return EMPTY
 
+    def reserve(self, more: int) -> None:
+        """Makes room for so many more keys at once. O(places)."""
+        self._grow(more)
+
     def add(self, words: Words, slots: Slots) -> None:
         """Adds keys. The caller guarantees that they are distinct and absent. O(n) expected, amortised."""
         count = len(slots)

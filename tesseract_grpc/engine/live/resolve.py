@@ -21,6 +21,7 @@ from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.node import Make, Node
 from tesseract_grpc.engine.live.resolve_computed import computed_columns
 from tesseract_grpc.engine.live.resolve_groups import grouped
+from tesseract_grpc.engine.live.resolve_pivot import PivotValues
 from tesseract_grpc.engine.live.resolve_relations import group_conditions, narrowed, origin, read
 from tesseract_grpc.engine.live.resolve_window import window_columns
 from tesseract_grpc.engine.live.scope import Scope
@@ -46,6 +47,8 @@ class Resolved:
     source: Source
     plan: Plan
     query: Query
+    pivots: tuple[PivotValues, ...] = ()
+    """What its pivots are spread over where that was looked up in the rows, in the order in which it was."""
 
     @property
     def table(self) -> Relation:
@@ -72,7 +75,11 @@ class Planner:
         limits: Limits,
         line: VersionLine,
         history: HistoryLimits,
+        pivots: Sequence[PivotValues] = (),
     ) -> None:
+        """`pivots` is what an earlier resolution of the same query has looked up, which is then used again."""
+        self.known_pivots = list(reversed(pivots))
+        self.pivots: list[PivotValues] = []
         self.tables = tables
         self.sessions = sessions
         self.limits = limits
@@ -102,7 +109,7 @@ class Planner:
         plan = replace(plan, tree=tree_of(query, stage))
         stage.see(query.columns, "query.columns")
         stage.see([key.column for key in query.sort], "query.sort")
-        return Resolved(stage.source, plan, query)
+        return Resolved(stage.source, plan, query, tuple(self.pivots))
 
     def rows(self, query: Query, permanent: Filter | None = None) -> Stage:
         """The rows of a query, before they are put in order and shown."""

@@ -48,6 +48,15 @@ class Pivoted:
     """What stands before the names of the aggregates, value by value."""
 
 
+@dataclass(frozen=True, slots=True)
+class PivotValues:
+    """The values of a column that were looked up in the rows when a query was made."""
+
+    column: str
+    type: DataType
+    values: tuple[Scalar, ...]
+
+
 def pivoted(planner: Planner, stage: Stage, grouping: Grouping) -> Pivoted | None:
     """The values of a grouping's pivot; None where it has none. Raises InvalidRequest, LimitExceeded."""
     pivot = grouping.split_by
@@ -66,7 +75,7 @@ def pivoted(planner: Planner, stage: Stage, grouping: Grouping) -> Pivoted | Non
     elif column.type is DataType.BOOL:
         values = (False, True)
     else:
-        values = _present(planner, stage, column.name)
+        values = _looked_up(planner, stage, column)
     if len(values) > MOST_VALUES:
         metadata = {"limit": "max_pivot_values", "maximum": str(MOST_VALUES)}
         raise LimitExceeded(
@@ -105,6 +114,15 @@ def _text(kind: DataType, value: Scalar) -> str:
     if kind is DataType.TIMESTAMP:
         return iso_text(int(value)) or str(value)
     return number_text(value) if isinstance(value, (int, float)) else value
+
+
+def _looked_up(planner: Planner, stage: Stage, column: ColumnSchema) -> tuple[Scalar, ...]:
+    """The values that the rows have, or had when the query was made that is made again now."""
+    known = planner.known_pivots.pop() if planner.known_pivots else None
+    if known is None or (known.column, known.type) != (column.name, column.type):
+        known = PivotValues(column.name, column.type, _present(planner, stage, column.name))
+    planner.pivots.append(known)
+    return known.values
 
 
 def _present(planner: Planner, stage: Stage, name: str) -> tuple[Scalar, ...]:

@@ -6,7 +6,7 @@ maintained as long as it has a session; the last one that goes takes it along.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.errors import AlreadyExists, LimitExceeded, NotFound, Reason
@@ -15,13 +15,17 @@ from tesseract_grpc.engine.data.schema import check_name
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.explain import PlanStep, explain
+from tesseract_grpc.engine.live.image import KeptQuery
 from tesseract_grpc.engine.live.resolve import Planner, Resolved
+from tesseract_grpc.engine.live.resolve_pivot import PivotValues
 from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.query import Limits, Query
 from tesseract_grpc.engine.query.rename import renamed
+
+_ANY_SIZE = Limits(max_filter_depth=2**31, max_filter_nodes=2**31, max_sort_keys=2**31)
 
 
 class Sessions:
@@ -50,6 +54,10 @@ class Sessions:
     def planner(self) -> Planner:
         """What makes a plan of one query."""
         return Planner(self._sources, self.by_name, self._limits, self._line, self._history)
+
+    def planner_again(self, pivots: Sequence[PivotValues]) -> Planner:
+        """The same for a query that was made before, with these values of its pivots: it was not too large then."""
+        return Planner(self._sources, self.by_name, _ANY_SIZE, self._line, self._history, pivots)
 
     def find(self, name: str) -> Session:
         """A session. Raises NotFound."""
@@ -119,6 +127,15 @@ class Sessions:
             self.by_name[name] = session
         if hydration is not None:
             hydration.release()
+        return session
+
+    def restore(self, name: str, query: KeptQuery, permanent: Filter | None, generation: int) -> Session:
+        """A session as it was in another life of the hub. O(n log n) to hydrate a new plan."""
+        resolved = self.planner_again(query.pivots).resolve(query.closed, permanent)
+        result = self._result(resolved)
+        session = Session(name, query.given, resolved, result, permanent)
+        session.generation = generation
+        result.sessions[name] = self.by_name[name] = session
         return session
 
     def _result(self, resolved: Resolved, hydration: Hydration | None = None, *, validate_only: bool = False) -> Result:
