@@ -12,7 +12,8 @@ Definitions (tables, indexes, names) are commits too: each takes a version.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +42,7 @@ from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.derived import DerivedTables, derive
 from tesseract_grpc.engine.live.explain import PlanStep
 from tesseract_grpc.engine.live.hub_image import HubImage
+from tesseract_grpc.engine.live.present import timely
 from tesseract_grpc.engine.live.restoration import Restoration
 from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.session import QueryResult, Session
@@ -80,6 +82,7 @@ class CommitResult:
     touched: tuple[Session, ...] = ()
     tables: tuple[Relation, ...] = ()
     ended: tuple[tuple[Session, OutOfRange], ...] = ()  # sessions that could not follow, and why
+    trimmed: tuple[Source, ...] = ()  # whose history was forgotten in part
 
 
 class Hub:
@@ -241,13 +244,15 @@ class Hub:
 
     # Writing
 
-    def commit(self, writes: Sequence[Write], *, validate_only: bool = False) -> CommitResult:
+    def commit(self, writes: Sequence[Write], *, validate_only: bool = False, at: int = 0) -> CommitResult:
         """Applies all writes, or none. Raises CommitRefused, InvalidRequest, NotFound, LimitExceeded.
 
-        The version rises by one, unless nothing changed. With `validate_only` nothing is kept.
+        The version rises by one, unless nothing changed. With `validate_only` nothing is kept. `at` is the present for
+        defaults and conditions of this commit, in microseconds; never before the hub's clock, which does not move.
         """
         if not writes:
             raise InvalidRequest(Reason.MALFORMED_REQUEST, "a commit needs at least one write", field="operations")
+        self._line.written = max(at, self._line.now)
         version = self.version + 1
         if len(writes) == 1 and not validate_only:
             plain = self._commit_row(writes[0], version)
@@ -295,10 +300,23 @@ class Hub:
         """
         if now_us <= self._line.now:
             return CommitResult(self.version, ())
+        if not self.timely:
+            self._line.now = now_us
+            return CommitResult(self.version, ())
+        return self.advance(now_us)
+
+    def advance(self, now_us: int = 0) -> CommitResult:
+        """Takes a version in any case, and advances the clock where the time is later.
+
+        What is kept in a log must take the same versions whoever replays it, whatever else depends on time there. As
+        a tick, O(rows) of what depends on time.
+        """
+        version = self._line.advance()
+        if now_us <= self._line.now:
+            return CommitResult(version, ())
         self._line.now = now_us
         if not self.timely:
-            return CommitResult(self.version, ())
-        version = self._line.advance()
+            return CommitResult(version, ())
         self.counters.commits += 1
         changed: list[Result] = []
         touched: list[Relation] = []
@@ -313,6 +331,26 @@ class Hub:
         changed.extend(self._wave.run())
         changed.extend(self._wave.tick(version))
         return self._finish(version, (), changed, tuple(touched))
+
+    @contextmanager
+    def at(self, now_us: int) -> Iterator[None]:
+        """Inside, questions that are asked once are asked of this moment; the clock is as it was after.
+
+        Where anything that is maintained depends on time the clock stays, so that all answers agree. Nothing may be
+        written, opened or edited inside.
+        """
+        before = self._line.now
+        if not self.timely:
+            self._line.now = max(before, now_us)
+        try:
+            yield
+        finally:
+            self._line.now = before
+
+    def depends_on_time(self, name: str) -> bool:
+        """Whether the rows of a session, or of a derived table, come, leave or change with time. O(steps)."""
+        session = self.sessions.get(name)
+        return self._derived.timely(name) if session is None else timely(session.result, session.resolved.source)
 
     def _commit_row(self, write: Write, version: int) -> CommitResult | None:
         """The commit of one plain row; None when the batch path must decide."""
@@ -335,7 +373,7 @@ class Hub:
         """Ends a commit whose tables have told their followers: the nodes that wait for several inputs follow now."""
         wave = self._wave
         changed += wave.run()
-        wave.trim()
+        trimmed = wave.trim()
         for result in changed:
             result.trim()
         self.counters.sessions_changed += len(changed)
@@ -346,7 +384,7 @@ class Hub:
         if wave.watched:
             tables += tuple(wave.watched)
             wave.watched.clear()
-        return CommitResult(version, counts, touched, tables, ended)
+        return CommitResult(version, counts, touched, tables, ended, trimmed)
 
     def _end_failed(self) -> tuple[tuple[Session, OutOfRange], ...]:
         """Ends the nodes that could not follow a commit, and all sessions that show what they derive; says why."""
@@ -365,7 +403,7 @@ class Hub:
         self._derived.refuse_write(table.name, f"operations[{number}].table")
         transaction = transactions.get(table.name)
         if transaction is None:
-            transaction = Transaction(table, version, TableSelector(table, self._line.now), self.limits.commit)
+            transaction = Transaction(table, version, TableSelector(table, self._line.written), self.limits.commit)
             transactions[table.name] = transaction
         try:
             return transaction.apply(checked_write(table, write, self.limits.query))
@@ -476,10 +514,25 @@ class Hub:
         self._sessions.end(session, Reason.SESSION_DELETED)
         return session
 
-    def watch_table(self, name: str, *, old_values: bool = False) -> TableWatch:
-        """Opens a reader of a table's changes from now on. Raises NotFound."""
-        table = self.table(name)
-        return TableWatch(table, self._line, self._sources[name].watches, old_values=old_values)
+    def watch_table(
+        self,
+        name: str,
+        since: int | None = None,
+        *,
+        old_values: bool = False,
+        exact: bool = False,
+        every_commit: bool = False,
+    ) -> TableWatch:
+        """Opens a reader of a table's changes from now on. Raises NotFound.
+
+        With `since`, the reader has what was in the table at that version and takes the net change from there first,
+        with `exact` to the present version at once. Raises NotResumable when that cannot be told. With `every_commit`
+        it is given one commit after the other, as far as history goes back.
+        """
+        self.table(name)
+        return self._sources[name].watch(
+            self._line, old_values=old_values, since=since, exact=exact, every_commit=every_commit
+        )
 
     # Images
 
@@ -502,7 +555,7 @@ class Hub:
     def check(self) -> int:
         """Proves the invariants of every structure; returns how many. Raises AssertionError. O(everything)."""
         checked = sum(source.check() for source in self._sources.values())
-        return checked + self._sessions.check()
+        return checked + self._sessions.check() + self._wave.tapes.check()
 
 
 def _resolve_indexes(indexes: Sequence[IndexSchema], schema: TableSchema) -> list[IndexSchema]:

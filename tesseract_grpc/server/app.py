@@ -27,10 +27,12 @@ from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
 from tesseract_grpc import __version__
+from tesseract_grpc.engine.data.commit_log import LogDamaged, LogFailed
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.expression.parse import warm_up
 from tesseract_grpc.server import address, logs, tls
 from tesseract_grpc.server.auth import TokenInterceptor
+from tesseract_grpc.server.changes import BEHAVIOURS
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.config import ConfigError, ServerConfig
 from tesseract_grpc.server.gate import Gate, shutting_down
@@ -48,9 +50,10 @@ from tesseract_grpc.server.services.reads import Reads
 from tesseract_grpc.server.services.session_edits import SessionEdits
 from tesseract_grpc.server.services.session_reads import SessionReads
 from tesseract_grpc.server.services.sessions import Sessions
+from tesseract_grpc.server.services.several_sessions import SeveralSessions
 from tesseract_grpc.server.services.table_watches import TableWatches
 from tesseract_grpc.server.services.writes import Writes
-from tesseract_grpc.server.streams.audience import keep_beating
+from tesseract_grpc.server.streams.audience import keep_beating, keep_patrolling
 from tesseract_grpc.server.tokens import read_tokens
 from tesseract_grpc.server.tracing import OFF, open_tracing
 
@@ -72,7 +75,8 @@ class Server:
         self._credentials = tls.credentials(self.config)
         self._tokens = read_tokens(self.config.token_file) if self.config.token_file else None
         self._log = logs.logger()
-        self._hosts = Hosts(self.config, clock)
+        self._clock = clock
+        self._hosts: Hosts
         self._calls = CallMeters()
         self._metrics: Endpoint | None = None
         self._tracing = OFF
@@ -98,6 +102,21 @@ class Server:
     async def start(self) -> None:
         """Serves from now on. Raises ServeError when the address is taken."""
         warm_up()  # or the first expression would hold all other calls up
+        try:
+            self._hosts = Hosts(self.config, self._clock, BEHAVIOURS)
+            for host in self._hosts.by_name.values():
+                await host.journal.recover()
+                host.journal.start()
+        except (LogFailed, LogDamaged) as error:
+            raise ServeError(str(error)) from error
+        try:
+            await self._serve()
+        except BaseException:
+            await self._hosts.close()
+            raise
+
+    async def _serve(self) -> None:
+        """Opens the port, once every hub is where its log ends."""
         self._gate = Gate()
         self._tracing = open_tracing(self.config)
         for host in self._hosts.by_name.values():
@@ -125,6 +144,9 @@ class Server:
         self._timers = [
             asyncio.create_task(lag.watch()),
             asyncio.create_task(keep_beating(audiences, self.config.progress_interval)),
+            asyncio.create_task(
+                keep_patrolling(audiences, min(self.config.lag_after, self.config.slow_reader_timeout))
+            ),
             asyncio.create_task(keep_ticking(self._hosts.by_name.values(), self.config.tick_interval)),
         ]
         self._log.info(
@@ -153,7 +175,7 @@ class Server:
         cut_off = self._gate.inside
         for timer in self._timers:
             timer.cancel()
-        self._hosts.close()
+        await self._hosts.close()
         await self._grpc.stop(0 if cut_off else min(_LAST_GRACE, patience))
         await self._end_watching()
         self._log.info("server.stopped", cut_off=cut_off)
@@ -187,7 +209,13 @@ class Server:
         hosts = self._hosts
         return {
             "tesseract.v1.TableService": (Definitions(hosts), Writes(hosts), Reads(hosts), TableWatches(hosts)),
-            "tesseract.v1.SessionService": (Sessions(hosts), SessionEdits(hosts), SessionReads(hosts), Plans(hosts)),
+            "tesseract.v1.SessionService": (
+                Sessions(hosts),
+                SessionEdits(hosts),
+                SessionReads(hosts),
+                SeveralSessions(hosts),
+                Plans(hosts),
+            ),
             "tesseract.v1.HubService": (Hubs(hosts),),
         }
 

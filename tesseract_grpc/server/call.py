@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tesseract_grpc.server.auth import PRINCIPAL, require
+from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.tokens import Role
 
 
 class Call:
     """One call in progress."""
 
-    __slots__ = ("_context", "method")
+    __slots__ = ("_context", "_task", "cut", "method")
 
     def __init__(self, method: str, context: Any) -> None:
         self.method = method
+        self.cut: Refusal | None = None
+        """Why the call is ended while it waits for its client."""
         self._context = context
+        self._task = asyncio.current_task()
+
+    @property
+    def peer(self) -> str:
+        """The network address of the client."""
+        return str(self._context.peer())
 
     def remaining(self) -> float | None:
         """Seconds to the call's deadline; None when it has none."""
@@ -25,3 +35,10 @@ class Call:
     def require(self, role: Role) -> None:
         """Raises Refusal unless the caller has the role."""
         require(PRINCIPAL.get(), role)
+
+    def cut_off(self, refusal: Refusal) -> None:
+        """Ends the call, whatever its handler waits for: what it holds is let go at once, and the client is told why
+        when it reads again."""
+        if self.cut is None and self._task is not None:
+            self.cut = refusal
+            self._task.cancel()

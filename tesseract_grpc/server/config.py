@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -81,6 +81,21 @@ class ServerConfig(BaseModel):
     )
     hubs: HubNames = Field(default=("default",), description="Ids of the hubs to serve, separated by commas.")
 
+    data: Path | None = Field(
+        default=None, description="Directory of the log: what was acknowledged survives. Without it hubs are in memory."
+    )
+    durability: Literal["memory", "normal", "fsync"] = Field(
+        default="fsync",
+        description="What an acknowledged write survives where there is data: fsync the machine, normal the process,"
+        " memory nothing (the log is written behind).",
+    )
+    max_pending_writes: Count = Field(
+        default=10_000, description="Most changes of a hub that wait for its log; more are refused."
+    )
+    max_pending_bytes: Count = Field(
+        default=67_108_864, description="Size of the changes that wait for the log at which more are refused."
+    )
+
     progress_interval: Seconds = Field(default=5.0, description="Longest silence of a watch before it sends Progress.")
     tick_interval: Annotated[float, Field(ge=0.01, le=86_400)] = Field(
         default=1.0,
@@ -92,11 +107,18 @@ class ServerConfig(BaseModel):
     )
     max_version_wait: Seconds = Field(default=10.0, description="Longest wait of a read for its min_version.")
     drain_timeout: Seconds = Field(default=10.0, description="Longest time that a shutdown waits for open calls.")
+    lag_after: Seconds = Field(
+        default=1.0,
+        description="How long a response may wait to be taken, while commits go on, before its reader counts as slow.",
+    )
+    slow_reader_timeout: Seconds = Field(
+        default=60.0, description="How long a response may wait to be taken before its watch is ended."
+    )
     keepalive_time: Seconds = Field(
-        default=20.0, description="Silence of a connection before the server pings the peer."
+        default=8.0, description="Silence of a connection before the server pings the peer."
     )
     keepalive_timeout: Seconds = Field(
-        default=10.0, description="How long a ping may stay unanswered before the connection is closed."
+        default=4.0, description="How long a ping may stay unanswered before the connection is closed."
     )
     request_id_memory: int = Field(
         default=10_000, ge=0, le=10_000_000, description="Request ids remembered for retries, for each hub."
@@ -233,7 +255,9 @@ def options() -> tuple[Option, ...]:
             variable=ENV_PREFIX + name.upper(),
             default=field.default,
             is_switch=field.annotation is bool,
-            choices=tuple(str(choice) for choice in get_args(field.annotation)) if "log" in name else (),
+            choices=tuple(str(choice) for choice in get_args(field.annotation))
+            if get_origin(field.annotation) is Literal
+            else (),
             description=field.description or "",
         )
         for name, field in ServerConfig.model_fields.items()

@@ -26,7 +26,12 @@ class ServerReason(StrEnum):
     ROLE_REQUIRED = "ROLE_REQUIRED"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     VERSION_NOT_REACHED = "VERSION_NOT_REACHED"
+    BAD_RESUME_TOKEN = "BAD_RESUME_TOKEN"
     SERVER_SHUTTING_DOWN = "SERVER_SHUTTING_DOWN"
+    HUB_READ_ONLY = "HUB_READ_ONLY"
+    WRITES_OVERLOADED = "WRITES_OVERLOADED"
+    SLOW_READER = "SLOW_READER"
+    UNKNOWN_WATCH = "UNKNOWN_WATCH"
     INTERNAL = "INTERNAL"
 
 
@@ -72,7 +77,12 @@ STATUS_OF: Mapping[Reason | ServerReason, StatusCode] = {
     ServerReason.ROLE_REQUIRED: StatusCode.PERMISSION_DENIED,
     ServerReason.REQUEST_ID_REUSED: StatusCode.INVALID_ARGUMENT,
     ServerReason.VERSION_NOT_REACHED: StatusCode.UNAVAILABLE,
+    ServerReason.BAD_RESUME_TOKEN: StatusCode.INVALID_ARGUMENT,
     ServerReason.SERVER_SHUTTING_DOWN: StatusCode.UNAVAILABLE,
+    ServerReason.HUB_READ_ONLY: StatusCode.UNAVAILABLE,
+    ServerReason.WRITES_OVERLOADED: StatusCode.RESOURCE_EXHAUSTED,
+    ServerReason.SLOW_READER: StatusCode.RESOURCE_EXHAUSTED,
+    ServerReason.UNKNOWN_WATCH: StatusCode.NOT_FOUND,
     ServerReason.INTERNAL: StatusCode.INTERNAL,
 }
 """The status code of every reason. A reason has one code, so a client may switch on either."""
@@ -125,6 +135,18 @@ class Refusal(Exception):
         self.resource = resource
         self.retry_after = retry_after
         self.rows = rows
+
+    def about(self, field: str, **metadata: str) -> Refusal:
+        """The same refusal, which says of a part of the request that it is about it."""
+        return Refusal(
+            self.reason,
+            self.message,
+            field=field,
+            hint=self.hint,
+            metadata={**self.metadata, **metadata},
+            resource=self.resource,
+            retry_after=self.retry_after,
+        )
 
     @property
     def code(self) -> StatusCode:

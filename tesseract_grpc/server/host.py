@@ -11,25 +11,39 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from tesseract_grpc.engine.data.commit_log import CommitLog, LogDamaged
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.hub import CommitResult, Hub
 from tesseract_grpc.engine.live.session import Session
+from tesseract_grpc.engine.query.closed import closed
+from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.server.codec.filters import FilterLimits
 from tesseract_grpc.server.codec.queries import QueryLimits
 from tesseract_grpc.server.config import ServerConfig
-from tesseract_grpc.server.errors import Refusal, limit_exceeded
+from tesseract_grpc.server.errors import Refusal, invalid, limit_exceeded
+from tesseract_grpc.server.journal import Behaviours, Journal, JournalState
 from tesseract_grpc.server.lifetimes import Lifetimes
 from tesseract_grpc.server.limits import engine_limits
-from tesseract_grpc.server.logs import logger
+from tesseract_grpc.server.log_opening import open_log
+from tesseract_grpc.server.logs import Quiet, logger
 from tesseract_grpc.server.memory import RequestMemory
 from tesseract_grpc.server.metrics.meters import HubMeters
 from tesseract_grpc.server.names import of_hub, of_session, of_table
+from tesseract_grpc.server.records import Moment
+from tesseract_grpc.server.resume_tokens import ResumeTokens
 from tesseract_grpc.server.streams.audience import Audience
+from tesseract_grpc.server.streams.digests import Digests
 from tesseract_grpc.server.tracing import OFF, Tracing
 from tesseract_grpc.server.versions import VersionGate
+
+ANONYMOUS_PREFIX = "anonymous-"
+"""With what the ids of anonymous sessions begin."""
+
+_QUIET = Quiet()
 
 Clock = Callable[[], float]
 """Seconds since 1970, as clients are told; never used to measure how long something takes."""
@@ -46,43 +60,82 @@ class Note:
 class Host:
     """A hub and its readers."""
 
-    def __init__(self, name: str, config: ServerConfig, clock: Clock) -> None:
+    def __init__(
+        self, name: str, config: ServerConfig, clock: Clock, behaviours: Behaviours, commit_log: CommitLog | None
+    ) -> None:
         self.name = name
         self.config = config
         self.clock = clock
-        self.hub = Hub(name, epoch=secrets.token_hex(8), limits=engine_limits(config), stopwatch=time.perf_counter_ns)
+        epoch = secrets.token_hex(8) if commit_log is None else commit_log.epoch
+        self.hub = Hub(name, epoch=epoch, limits=engine_limits(config), stopwatch=time.perf_counter_ns)
+        self.journal = Journal(self, commit_log, behaviours)
         self.filter_limits = FilterLimits(config.max_filter_depth, config.max_filter_nodes)
         self.query_limits = QueryLimits(self.filter_limits, config.max_query_depth, config.max_query_parts)
         self.memory = RequestMemory(config.request_id_memory)
+        self.local_memory = RequestMemory(config.request_id_memory)  # of what is not in the log
         self.versions = VersionGate(self.hub.version, config.max_version_wait)
         self.audience = Audience()
+        self.digests = Digests()
+        self.tokens = ResumeTokens(name, epoch, secrets.token_bytes(32) if commit_log is None else commit_log.secret)
         self.meters = HubMeters()
         self.tracing: Tracing = OFF
         self.lifetimes = Lifetimes(self._expire)
         self.table_notes: dict[str, Note] = {}
         self.session_notes: dict[str, Note] = {}
-        self.tick()
+        self.replaying = False
+        if commit_log is None:
+            self.hub.tick(self.now_us())
+
+    @property
+    def log(self) -> Any:
+        """The server's log; what is replayed is nothing that happens now, and is told for debugging only."""
+        return _QUIET if self.replaying else logger()
+
+    def restore(self, commit_log: CommitLog) -> int:
+        """Brings the hub to the newest snapshot that serves; returns its position. Raises LogDamaged."""
+        if commit_log.since:
+            raise LogDamaged(f"the log of hub '{self.name}' begins after {commit_log.since}, and there is no snapshot")
+        return 0
+
+    def now_us(self) -> int:
+        """The present in microseconds since 1970 UTC."""
+        return round(self.clock() * 1e6)
 
     def note(self, description: str = "") -> Note:
         """A note of something that is created now."""
         return Note(description, self.clock())
 
-    def tick(self) -> None:
-        """Moves the clock to which now() is evaluated to the present; where rows depend on it, that is a commit."""
-        before = self.hub.version
-        result = self.hub.tick(round(self.clock() * 1e6))
-        if result.version > before:
-            self.committed(result)
+    def move_clock(self, moment: Moment) -> None:
+        """Moves the clock to which now() is evaluated, where something that depends on it is new. Takes a version."""
+        if moment.moves_clock and moment.time_us > self.hub.now:
+            self.committed(self.hub.advance(moment.time_us))
 
-    def freshen(self) -> None:
-        """The same before something is evaluated, if it costs nothing. Where rows depend on time the timer decides."""
-        if not self.hub.timely:
-            self.tick()
+    async def tick(self) -> None:
+        """Moves the clock to the present; where rows depend on it, that is a commit."""
+        if self.hub.timely:
+            if self.journal.state is JournalState.SERVING and self.now_us() > self.hub.now:
+                await self.journal.tick()
+        elif self.journal.log is None:
+            self.hub.tick(self.now_us())
+
+    def refuse_anonymous(self, query: Query, field: str) -> None:
+        """Raises Refusal when what is kept would read from an anonymous session, which is not."""
+
+        def definition(name: str, path: str) -> Query:
+            if self.lifetimes.idle_timeout(name) is None and name in self.hub.sessions:
+                return Query("")
+            path = path.replace("query", field, 1)
+            message = f"'{name}' is an anonymous session; only anonymous sessions can read from it: give it an id"
+            raise invalid(message, path, Reason.UNKNOWN_SESSION)
+
+        closed(query, definition)
 
     def committed(self, result: CommitResult) -> None:
         """Tells everybody whom a commit concerns. O(watches of the sessions and tables that it touched)."""
         self.audience.wake(result.touched)
         self.audience.wake(result.tables)
+        for source in result.trimmed:
+            self.audience.remind((source.table, *source.sessions()))
         for session, error in result.ended:
             resource = of_session(self.name, session.name)
             self._ended((session,), Refusal(error.reason, error.message, field=error.field, resource=resource))
@@ -154,7 +207,9 @@ async def keep_ticking(hosts: Iterable[Host], interval: float) -> None:
         await asyncio.sleep(interval)
         for host in everyone:
             try:
-                host.tick()
+                await host.tick()
+            except Refusal as refusal:
+                logger().debug("hub.not_ticked", hub=host.name, reason=str(refusal.reason))
             except Exception as error:  # a bug; the clocks of the other hubs, and the next tick, must not stand still
                 logger().error("hub.tick_failed", hub=host.name, error=type(error).__name__)
 
@@ -162,10 +217,13 @@ async def keep_ticking(hosts: Iterable[Host], interval: float) -> None:
 class Hosts:
     """The hubs of a server, by id."""
 
-    def __init__(self, config: ServerConfig, clock: Clock = time.time) -> None:
+    def __init__(self, config: ServerConfig, clock: Clock, behaviours: Behaviours) -> None:
+        """Opens the logs. Raises LogFailed, LogDamaged."""
         self.config = config
         self.clock = clock
-        self.by_name = {name: Host(name, config, clock) for name in config.hubs}
+        self.by_name: dict[str, Host] = {}
+        for name in config.hubs:
+            self.by_name[name] = Host(name, config, clock, behaviours, open_log(config, name))
 
     def find(self, name: str, field: str) -> Host:
         """A hub by id. Raises Refusal."""
@@ -179,13 +237,19 @@ class Hosts:
             )
         return host
 
+    @property
+    def immediate(self) -> bool:
+        """Whether every change is applied while it is proposed."""
+        return all(host.journal.immediate for host in self.by_name.values())
+
     def room_for_watch(self) -> None:
         """Raises Refusal when the server has as many watches as it takes."""
         most = self.config.max_watchers
         if sum(host.audience.count for host in self.by_name.values()) >= most:
             raise limit_exceeded("max_watchers", most, "the server has no room for another watch")
 
-    def close(self) -> None:
-        """Stops every timer."""
+    async def close(self) -> None:
+        """Stops every timer, and closes the logs."""
         for host in self.by_name.values():
             host.lifetimes.close()
+            await host.journal.close()

@@ -8,13 +8,15 @@ from tesseract_grpc.engine.query.query import Limits as QueryLimits
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.config import ServerConfig
 
+_ANY = 2**31
+
 
 def engine_limits(config: ServerConfig) -> Limits:
     """What a hub may hold."""
     return Limits(
         max_tables=config.max_tables,
         max_columns=config.max_columns,
-        max_sessions=config.max_sessions,
+        max_sessions=_ANY,  # services refuse more before they are in the log: replaying asks no limits of today
         commit=CommitLimits(max_rows_per_table=config.max_rows_per_table, max_text_bytes=config.max_string_bytes),
         query=QueryLimits(max_filter_depth=config.max_filter_depth, max_filter_nodes=config.max_filter_nodes),
     )

@@ -16,7 +16,7 @@ import secrets
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
@@ -88,11 +88,18 @@ class _Guard:
 
     async def unary_stream(self, raw: bytes, context: Any) -> None:
         """One request, many responses."""
+        call = Call(self.name, context)
         try:
             with self.gate.enter():
-                async with aclosing(self.behaviour(self.parse(raw), Call(self.name, context))) as responses:
+                async with aclosing(self.behaviour(self.parse(raw), call)) as responses:
                     async for response in responses:
                         await context.write(_serialize(response))
+        except asyncio.CancelledError:
+            if call.cut is None:
+                raise
+            cast(asyncio.Task[None], asyncio.current_task()).uncancel()
+            response = b""  # the handler has let go of everything; this is waited in until the client reads, or goes
+            await self.end(context, call.cut)
         except Exception as error:
             await self.end(context, error)
             raise

@@ -36,8 +36,11 @@ class VersionGate:
             if not future.done():
                 future.set_result(None)
 
-    async def wait(self, version: int, remaining: float | None) -> None:
-        """Returns when `version` is visible. `remaining` is the time to the call's deadline, None without one."""
+    async def wait(self, version: int, remaining: float | None, field: str = "min_version") -> None:
+        """Returns when `version` is visible. `remaining` is the time to the call's deadline, None without one.
+
+        Raises Refusal, naming the `field` of the request that asks for the version.
+        """
         if version <= self._version:
             return
         patience = self._max_wait if remaining is None else min(self._max_wait, max(0.0, remaining - ANSWER_TIME))
@@ -49,7 +52,7 @@ class VersionGate:
             raise Refusal(
                 ServerReason.VERSION_NOT_REACHED,
                 f"version {version} was not reached in {patience:.3g} s; the hub is at {self._version}",
-                field="min_version",
+                field=field,
                 metadata={"version": str(self._version)},
                 retry_after=RETRY_AFTER,
             ) from None

@@ -1,7 +1,7 @@
 """The directory of one hub's data: whose it is, in which format, and that one process has it.
 
 LOCK                     held by the process that serves the directory
-FORMAT                   the version of the format, and the epoch
+FORMAT                   the version of the format, the epoch, and the key that signs tokens
 commits.sqlite           the entries
 snapshot-<position>     states
 """
@@ -37,30 +37,34 @@ class DataDirectory:
             os.close(self._lock)
             raise LogFailed(f"another server has the data directory '{path}'; stop it, or choose another") from None
         try:
-            self.epoch = self._read_format()
+            self.epoch, self.secret = self._read_format()
         except BaseException:
             self.close()
             raise
 
-    def _read_format(self) -> str:
-        """The epoch of what is there, or a new one, which is then kept."""
+    def _read_format(self) -> tuple[str, bytes]:
+        """The epoch of what is there and its secret, or new ones, which are then kept."""
         file = self.path / "FORMAT"
         if not file.exists():
             if (self.path / "commits.sqlite").exists():
                 raise LogDamaged(f"'{self.path}' has commits and no file FORMAT; restore it from a backup")
-            epoch = secrets.token_hex(8)
-            self.write("FORMAT", json.dumps({"format": FORMAT, "epoch": epoch}).encode())
-            return epoch
+            return self._write_format(secrets.token_hex(8))
         try:
             found = json.loads(file.read_bytes())
             number, epoch = int(found["format"]), str(found["epoch"])
-        except (ValueError, KeyError, TypeError) as error:
+            secret = bytes.fromhex(found.get("secret", ""))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LogDamaged(f"'{file}' is broken; restore it from a backup") from error
         if number > FORMAT:
             raise LogDamaged(
                 f"'{self.path}' has format {number}, and this program reads formats up to {FORMAT}: use a newer one"
             )
-        return epoch
+        return (epoch, secret) if secret else self._write_format(epoch)  # the first directories had none
+
+    def _write_format(self, epoch: str) -> tuple[str, bytes]:
+        secret = secrets.token_bytes(32)
+        self.write("FORMAT", json.dumps({"format": FORMAT, "epoch": epoch, "secret": secret.hex()}).encode())
+        return epoch, secret
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a small file as a whole, or not at all. Raises LogFailed."""

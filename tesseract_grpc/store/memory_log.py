@@ -17,6 +17,7 @@ class MemoryLog:
 
     def __init__(self, epoch: str | None = None) -> None:
         self.epoch = epoch or secrets.token_hex(8)
+        self.secret = secrets.token_bytes(32)
         self.since = self.last = self.durable = 0
         self._entries: deque[LogEntry] = deque()
         self._snapshot: tuple[int, list[bytes]] | None = None

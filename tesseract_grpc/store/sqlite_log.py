@@ -72,6 +72,11 @@ class SqliteLog:
         """The identity of this line of entries."""
         return self.directory.epoch
 
+    @property
+    def secret(self) -> bytes:
+        """What signs tokens of this epoch."""
+        return self.directory.secret
+
     def _verify(self) -> int:
         """Goes through all entries, cuts off a torn tail; returns the last position. O(n)."""
         last, chain = self.since, self._chain

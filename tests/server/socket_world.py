@@ -124,7 +124,8 @@ class SocketWorld:
         name = f"session_{self.names}"
         permanent = wire_asks.kept(question.permanent)
         session = session_service_pb2.Session(query=wire_asks.query_of(question), permanent_filter=permanent)
-        self.sessions.CreateSession(session_service_pb2.CreateSessionRequest(session_id=name, session=session))
+        request = session_service_pb2.CreateSessionRequest(session_id=name, session=session)
+        self.now_at(self.sessions.CreateSession(request).version)  # the clock moves for one that asks for the present
         self.questions[name] = fixed(self.model, question)
         self.open_watch(rng, name)
         if rng.random() < 0.3:

@@ -100,4 +100,8 @@ def test_every_option_has_a_flag_a_variable_and_a_description() -> None:
     switches = [option.name for option in options() if option.is_switch]
     assert switches == ["insecure"]
     choices = {option.name: option.choices for option in options() if option.choices}
-    assert choices == {"log_format": ("console", "json"), "log_level": ("debug", "info", "warning", "error")}
+    assert choices == {
+        "durability": ("memory", "normal", "fsync"),
+        "log_format": ("console", "json"),
+        "log_level": ("debug", "info", "warning", "error"),
+    }

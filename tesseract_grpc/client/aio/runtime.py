@@ -44,6 +44,11 @@ async def receive(call: Any) -> Any | None:
     return None if message is grpc.aio.EOF else message
 
 
+def send(method: Any, request: Any, **options: Any) -> Any:
+    """Starts a call that nobody waits for; it can be cancelled."""
+    return method(request, **options)
+
+
 def later(seconds: float, action: Callable[[], None]) -> Timer:
     """Does something after a time, unless it is called off."""
     return asyncio.get_running_loop().call_later(seconds, action)

@@ -9,7 +9,9 @@ the place of the rows when it is complete, so nobody ever sees them gone in betw
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 from ..core.errors import Closed, DeadlineExceeded, TesseractError
@@ -86,13 +88,31 @@ class Mirror:
 
     def ready(self, timeout: float | None = None) -> Self:
         """Waits for the first snapshot."""
-        self._wait(lambda: self._replica.loaded, timeout, "the first snapshot")
+        seconds = self._timeout if timeout is None else timeout
+        self._gate.wait_for(lambda: self._replica.loaded or self._ended, seconds)
+        self._check(self._replica.loaded, seconds, "the first snapshot")
         return self
 
     def wait_for(self, version: int, timeout: float | None = None) -> Self:
-        """Waits until the rows are exact up to `version`, for example that of a write."""
-        self._wait(lambda: self._replica.version >= version, timeout, f"version {version}")
+        """Waits until the rows are exact up to `version`, for example that of a write. Where that commit does not touch
+        the rows the server is asked to say so at once, instead of with its next Progress."""
+        seconds = self._timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
+        while not self._ended and self._replica.version < version and (left := deadline - time.monotonic()) > 0:
+            stream = self._watch.watch_id if self._watch.state is WatchState.LIVE else ""
+            asked = self._watch.ask_progress(version, left) if stream else None
+            try:
+                self._gate.wait_for(partial(self._settled, version, stream), left)
+            finally:
+                if asked is not None:
+                    asked.cancel()
+        self._check(self._replica.version >= version, seconds, f"version {version}")
         return self
+
+    def _settled(self, version: int, stream: str) -> bool:
+        """Whether a wait is over, or its stream is another one, of which Progress has to be asked for anew."""
+        present = self._watch.watch_id if self._watch.state is WatchState.LIVE else ""
+        return self._replica.version >= version or self._ended or present not in ("", stream)
 
     def close(self) -> None:
         """Ends the stream; the rows stay readable."""
@@ -113,10 +133,9 @@ class Mirror:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _wait(self, predicate: Callable[[], bool], timeout: float | None, what: str) -> None:
-        seconds = self._timeout if timeout is None else timeout
-        self._gate.wait_for(lambda: predicate() or self._ended, seconds)
-        if predicate():
+    def _check(self, done: bool, seconds: float, what: str) -> None:
+        """Says why something that was waited for did not come."""
+        if done:
             return
         if self.error is not None:
             raise self.error

@@ -38,6 +38,11 @@ def receive(call: Any) -> Any | None:
         raise
 
 
+def send(method: Any, request: Any, **options: Any) -> Any:
+    """Starts a call that nobody waits for; it can be cancelled."""
+    return method.future(request, **options)
+
+
 def later(seconds: float, action: Callable[[], None]) -> Timer:
     """Does something after a time, unless it is called off."""
     timer = threading.Timer(seconds, action)

@@ -16,6 +16,8 @@ from typing import Any, Self
 
 import grpc
 
+from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2
+
 from ..core.connection import Backoff
 from ..core.errors import (
     AlreadyExists,
@@ -33,11 +35,12 @@ from ..core.errors import (
 )
 from ..core.events import Event, Interrupted, Lagged, Progress, Resumed
 from ..core.feed import Bookmark, Feed, StreamBroken
+from ..core.names import hub_name
 from ..core.watch_state import Turn, WatchState, state_after
 from ..core.watchdog import MISSED_INTERVALS, Watchdog
 from .handlers import Handler, Handlers
 from .rpc import Rpc
-from .runtime import CallCancelled, Gate, later, receive
+from .runtime import CallCancelled, Gate, later, receive, send
 
 logger = logging.getLogger("tesseract_grpc.client")
 
@@ -267,6 +270,15 @@ class Watch:
         elif isinstance(notice, Lagged):
             logger.info("watch of %s: %d commits are told as one change", self._what, notice.skipped_commits)
         self._handlers.emit(type(notice).__name__.lower(), notice)
+
+    def ask_progress(self, version: int, seconds: float) -> Any:
+        """Asks the server to have the present stream say Progress as soon as `version` is there. Whether it can makes no
+        difference but that of time: the call is not waited for, and its failure is nobody's."""
+        request = hub_service_pb2.RequestProgressRequest(
+            parent=hub_name(self._rpc.connection.hub), watch_id=self.watch_id, min_version=version
+        )
+        metadata = self._rpc.connection.metadata
+        return send(self._rpc.hubs.RequestProgress, request, timeout=seconds, metadata=metadata)
 
     def _is_final(self, error: TesseractError) -> bool:
         """Whether another attempt is of no use. A limit may be one that only this request exceeds, as long as no

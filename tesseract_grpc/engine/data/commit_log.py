@@ -65,6 +65,10 @@ class CommitLog(Protocol):
         """The identity of this line of entries, chosen when the log was made."""
 
     @property
+    def secret(self) -> bytes:
+        """Bytes that only those know who have the log, chosen when it was made: what signs tokens of this epoch."""
+
+    @property
     def durability(self) -> Durability:
         """What an entry survives once it is `durable`."""
 
@@ -97,6 +101,10 @@ class CommitLog(Protocol):
 
     def trim(self, position: int) -> None:
         """Forgets entries up to a position, but none that the oldest snapshot kept does not hold. Raises LogFailed."""
+
+    def reopen(self) -> None:
+        """After LogFailed: takes entries again, if it can. What was appended and not durable may be there or not:
+        `last` and `durable` say how far the log goes. Raises LogFailed, LogDamaged."""
 
     def close(self) -> None:
         """Flushes and lets go. A log that is closed takes nothing more."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tesseract_grpc.engine.data.derived_table import DerivedTable
 from tesseract_grpc.engine.data.errors import InvalidRequest, PreconditionFailed, Reason
 from tesseract_grpc.engine.live.node import Node
+from tesseract_grpc.engine.live.present import depends_on_time
 from tesseract_grpc.engine.live.resolve import Planner, Resolved
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.operators.copy import CopyOperator
@@ -69,6 +70,11 @@ class DerivedTables:
         derived.table.create_version = version
         self.by_name[name] = derived
         return examined
+
+    def timely(self, name: str) -> bool:
+        """Whether the rows of a derived table depend on time; False when there is none of this name."""
+        derived = self.by_name.get(name)
+        return derived is not None and depends_on_time(derived.source)
 
     def remove(self, name: str) -> None:
         """The table is no more, nor the nodes that only it used."""

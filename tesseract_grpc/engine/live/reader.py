@@ -59,6 +59,11 @@ class Reader:
         return self._debt is not None or self.history.last > self.settled
 
     @property
+    def fallen(self) -> bool:
+        """Whether it has to be told a net change although it asks for every commit (`tape.py`)."""
+        return False
+
+    @property
     def lag(self) -> int:
         """How many commits it has not been given yet. O(lag), bounded by history."""
         return self.commits + self.history.count_after(self.settled)

@@ -160,6 +160,7 @@ class Source:
         for followers, by_key in ((routed, True), (unrouted, False)):
             for follower in followers:
                 changed.extend(follower.apply_one(change, by_key))
+        change.words.clear()  # history keeps the change, and nobody asks for them any more
         self._trim()
         return changed
 

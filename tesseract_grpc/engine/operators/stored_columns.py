@@ -61,7 +61,7 @@ class StoredColumns:
 
     def default(self, position: int, read: Read, count: int) -> Stored:
         """The default of a column for new rows. Raises BadValues."""
-        return self._work_out(self._defaults[position], read, count)
+        return self._work_out(self._defaults[position], read, count, self._line.written)
 
     def complete(self, read: Read, count: int) -> dict[int, Stored]:
         """All computed columns, for new rows. Raises BadValues."""
@@ -92,12 +92,12 @@ class StoredColumns:
             return done[position] if position in done else read(position)
 
         for formula in formulas:
-            done[formula.position] = self._work_out(formula, now, count)
+            done[formula.position] = self._work_out(formula, now, count, self._line.now)
         return done
 
-    def _work_out(self, formula: _Formula, read: Read, count: int) -> Stored:
+    def _work_out(self, formula: _Formula, read: Read, count: int, now_us: int) -> Stored:
         column = self._columns[formula.position]
-        found = formula.evaluator.evaluate(read, count, self._line.now)
+        found = formula.evaluator.evaluate(read, count, now_us)
         if found.type is column.type:
             return stored_of(column, found)
         if found.valid is not None and not found.valid.any():  # the literal null fits everywhere

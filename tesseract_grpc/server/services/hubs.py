@@ -9,27 +9,33 @@ from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.values import encode_duration, encode_time
 from tesseract_grpc.server.config import ServerConfig
-from tesseract_grpc.server.errors import not_available
+from tesseract_grpc.server.errors import Refusal, ServerReason
 from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.limits import server_limits
 from tesseract_grpc.server.names import hub_id, of_hub
 from tesseract_grpc.server.paging import page
+from tesseract_grpc.server.status import cut
 
 pb = twin.hub_service
 
 FEATURES = (
     "computed_columns",
+    "digest",
     "edit",
+    "every_commit",
     "explain",
     "expressions",
     "grouping",
     "min_version",
+    "on_lag",
     "relations",
     "request_id",
+    "request_progress",
     "rollup",
     "trees",
     "validate_only",
     "watch_session",
+    "watch_sessions",
     "watch_table",
     "window_columns",
     "write_stream",
@@ -67,7 +73,14 @@ class Hubs:
 
     async def request_progress(self, request: pb.RequestProgressRequest, call: Call) -> pb.RequestProgressResponse:
         """Makes a stream say Progress."""
-        raise not_available("request_progress", "Progress on demand", "watch_id")
+        host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
+        await host.versions.wait(request.min_version, call.remaining())
+        stream = host.audience.find(request.watch_id)
+        if stream is None:
+            message = f"hub '{host.name}' has no stream '{cut(request.watch_id)}'; Begin tells the name of a stream"
+            raise Refusal(ServerReason.UNKNOWN_WATCH, message, field="watch_id")
+        stream.demand()
+        return pb.RequestProgressResponse(version=host.hub.version)
 
 
 def server_info(config: ServerConfig, now: float) -> pb.GetServerInfoResponse:

@@ -8,8 +8,8 @@ from tesseract_grpc.server.codec.plans import encode_plan
 from tesseract_grpc.server.codec.queries import decode_query
 from tesseract_grpc.server.errors import invalid
 from tesseract_grpc.server.host import Hosts
+from tesseract_grpc.server.lookup import QueryNames, find_session
 from tesseract_grpc.server.names import hub_id
-from tesseract_grpc.server.services.lookup import QueryNames, find_session
 
 pb = twin.session_service
 
@@ -26,8 +26,9 @@ class Plans:
             raise invalid("the request names a session and a query; give one", "query")
         if request.HasField("query"):
             host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
-            host.freshen()
-            plan = host.hub.explain(decode_query(request.query, QueryNames(host), host.query_limits))
+            query = decode_query(request.query, QueryNames(host), host.query_limits)
+            with host.hub.at(host.now_us()):
+                plan = host.hub.explain(query)
         else:
             host, session = find_session(self._hosts, request.name, "name")
             plan = host.hub.explain(session.name)

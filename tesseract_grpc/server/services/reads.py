@@ -21,8 +21,8 @@ from tesseract_grpc.server.codec.schemas import encode_columns
 from tesseract_grpc.server.codec.windows import decode_page, decode_window
 from tesseract_grpc.server.errors import limit_exceeded
 from tesseract_grpc.server.host import Hosts
+from tesseract_grpc.server.lookup import QueryNames, find_table
 from tesseract_grpc.server.names import hub_id
-from tesseract_grpc.server.services.lookup import QueryNames, find_table
 
 pb = twin.table_service
 
@@ -56,9 +56,9 @@ class Reads:
     async def _run(self, request: pb.QueryRequest | pb.QueryStreamRequest, window: Window, call: Call) -> QueryResult:
         host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
         await host.versions.wait(request.min_version, call.remaining())
-        host.freshen()
         query = decode_query(request.query, QueryNames(host), host.query_limits)
-        found = host.hub.begin_query(query, window)
+        with host.hub.at(host.now_us()):
+            found = host.hub.begin_query(query, window)
         # A large result is put in order in a worker thread, so that commits and other calls go on meanwhile.
         return found if isinstance(found, QueryResult) else await asyncio.to_thread(found)
 

@@ -10,14 +10,12 @@ from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.encode import encode_batch
 from tesseract_grpc.server.codec.schemas import encode_columns
-from tesseract_grpc.server.codec.values import decode_duration
 from tesseract_grpc.server.codec.windows import decode_page, decode_window
-from tesseract_grpc.server.errors import invalid, not_available
 from tesseract_grpc.server.host import Host, Hosts
-from tesseract_grpc.server.services.lookup import find_session
+from tesseract_grpc.server.lookup import find_session
+from tesseract_grpc.server.resuming import start_session, wait_for_token
 from tesseract_grpc.server.services.reads import in_pieces
-from tesseract_grpc.server.streams.envelope import SESSION
-from tesseract_grpc.server.streams.stream import Stream
+from tesseract_grpc.server.services.watching import frame, serve, tell_session, terms
 
 pb = twin.session_service
 
@@ -57,51 +55,27 @@ class SessionReads:
 
     async def watch_session(self, request: pb.WatchSessionRequest, call: Call) -> AsyncIterator[bytes]:
         """Streams a snapshot and then every change."""
-        _refuse_later_features(request)
         window = decode_window(request.window)
-        min_interval = decode_duration(request.min_interval, "min_interval")
+        asked = terms(self._hosts.config, request.on_lag, request.min_interval, request.delivery)
         host, session = await self._find(request.name, request.min_version, call)
+        if request.resume_token:
+            maker = host.tokens.of_session(session, window)
+            await wait_for_token(host, request.resume_token, maker, call.remaining())
+            host, session = find_session(self._hosts, request.name, "name")
         self._hosts.room_for_watch()
-        stream = Stream(
-            session.watch(window),
-            SESSION,
-            epoch=host.hub.epoch,
-            version=lambda: host.hub.version,
-            generation=lambda: session.generation,
-            min_interval=min_interval,
-            progress_interval=self._hosts.config.progress_interval,
-            piece_bytes=self._hosts.config.piece_bytes,
-            clock=host.clock,
-        )
-        name = session.name
-        host.lifetimes.acquire(name)
+        watch, start = start_session(host, session, window, request.resume_token, every_commit=asked.every_commit)
+        framed = frame(host)
+        story = tell_session(host, framed, session, watch, window, start, digest=request.include_digest)
+        host.lifetimes.acquire(session.name)
         try:
-            with host.audience.admit(session, stream):
-                async with aclosing(stream.responses()) as responses:
-                    async for response in responses:
-                        yield response
+            async with aclosing(serve(host, call, story, framed, asked, session, window=window)) as responses:
+                async for response in responses:
+                    yield response
         finally:
-            host.lifetimes.release(name)
-
-    def watch_sessions(self, request: pb.WatchSessionsRequest, call: Call) -> AsyncIterator[bytes]:
-        """Streams several sessions at one version."""
-        raise not_available("watch_sessions", "watching several sessions on one stream", "sessions")
+            host.lifetimes.release(session.name)
 
     async def _find(self, name: str, min_version: int, call: Call) -> tuple[Host, Session]:
         """The session, once the version is visible: it may end while we wait."""
         host, _ = find_session(self._hosts, name, "name")
         await host.versions.wait(min_version, call.remaining())
         return find_session(self._hosts, name, "name")
-
-
-def _refuse_later_features(request: pb.WatchSessionRequest) -> None:
-    if request.resume_token:
-        raise not_available("resume", "going on from a resume token", "resume_token")
-    if request.on_lag in (twin.change.ON_LAG_RESET, twin.change.ON_LAG_CANCEL):
-        raise not_available("on_lag", "on_lag other than CONFLATE", "on_lag")
-    if request.on_lag not in (twin.change.ON_LAG_UNSPECIFIED, twin.change.ON_LAG_CONFLATE):
-        raise invalid(f"there is no on_lag {request.on_lag}", "on_lag")
-    if request.delivery == twin.change.DELIVERY_EVERY_COMMIT:
-        raise not_available("every_commit", "one change a commit", "delivery")
-    if request.delivery not in (twin.change.DELIVERY_UNSPECIFIED, twin.change.DELIVERY_NET):
-        raise invalid(f"there is no delivery {request.delivery}", "delivery")

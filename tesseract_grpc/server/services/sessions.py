@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import replace
 
-from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import check_name
 from tesseract_grpc.engine.live.result import Hydration
-from tesseract_grpc.engine.live.session import Session
-from tesseract_grpc.engine.query.filter_tree import AllOf, Filter
-from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.engine.query.filter_tree import Filter
+from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.server.call import Call
+from tesseract_grpc.server.changes import sessions as changes
 from tesseract_grpc.server.codec import twin
-from tesseract_grpc.server.codec.filters import decode_filter, encode_filter
-from tesseract_grpc.server.codec.queries import decode_query, encode_query
-from tesseract_grpc.server.codec.schemas import check_description, encode_columns
-from tesseract_grpc.server.codec.values import decode_duration, encode_duration, encode_time
-from tesseract_grpc.server.errors import Refusal, fields_under, invalid, limit_exceeded
-from tesseract_grpc.server.host import Host, Hosts
-from tesseract_grpc.server.logs import logger
-from tesseract_grpc.server.names import hub_id, of_session, session_name
+from tesseract_grpc.server.codec.values import decode_duration
+from tesseract_grpc.server.describe import encode_session
+from tesseract_grpc.server.errors import fields_under, invalid, limit_exceeded
+from tesseract_grpc.server.host import ANONYMOUS_PREFIX, Host, Hosts
+from tesseract_grpc.server.lookup import find_session
+from tesseract_grpc.server.names import hub_id, session_name
 from tesseract_grpc.server.paging import page
-from tesseract_grpc.server.services.lookup import QueryNames, find_session, naming
 from tesseract_grpc.server.tokens import Role
 
 pb = twin.session_service
-
-_ANONYMOUS_PREFIX = "anonymous-"
 
 
 class Sessions:
@@ -42,62 +35,63 @@ class Sessions:
         if request.session_id:
             call.require(Role.WRITE)
         host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
+        idle_timeout = self._idle_timeout(request)
+        if request.validate_only:
+            name = request.session_id or ANONYMOUS_PREFIX + secrets.token_hex(8)
+            return changes.check_session(host, request, name, host.journal.moment())
+        memory = host.memory if request.session_id else host.local_memory
+        known: pb.CreateSessionResponse | None = memory.recall(request)
+        if known is not None:
+            return known
         hydration = await self._hydrate(host, request)
         try:
-            return host.memory.once(request, lambda: self._create(host, request, hydration), dry=request.validate_only)
+            self._room_for(host, request.session_id)
+            if not request.session_id:
+                return await self._create_anonymous(host, request, idle_timeout, hydration)
+            response: pb.CreateSessionResponse = await host.journal.propose(request, aside=hydration, moves_clock=True)
+            return response
         finally:
             if hydration is not None:
                 hydration.release()
+
+    async def _create_anonymous(
+        self, host: Host, request: pb.CreateSessionRequest, idle_timeout: float, hydration: Hydration | None
+    ) -> pb.CreateSessionResponse:
+        """A session of this process, which no log keeps."""
+        name = ANONYMOUS_PREFIX + secrets.token_hex(8)
+
+        def create() -> pb.CreateSessionResponse:
+            response = changes.open_session(host, request, name, host.journal.moment(), hydration)
+            host.lifetimes.begin(name, idle_timeout)
+            response.session.CopyFrom(encode_session(host, host.session(name)))
+            return response
+
+        was_timely = host.hub.timely
+        response = host.local_memory.once(request, create)
+        if not was_timely and host.hub.timely:
+            await host.tick()  # nothing depended on time before, so the clock may be far behind
+            if name in host.hub.sessions:
+                response.session.CopyFrom(encode_session(host, host.session(name)))
+                response.version = host.hub.version
+        return response
+
+    def _room_for(self, host: Host, name: str) -> None:
+        """Raises Refusal when the hub has as many sessions as it takes."""
+        if name:
+            check_name(name, "session", "session_id")
+        most = self._hosts.config.max_sessions
+        if name not in host.hub.sessions and len(host.hub.sessions) >= most:
+            raise limit_exceeded("max_sessions", most, f"the hub has {len(host.hub.sessions)} sessions", field="session")
 
     async def _hydrate(self, host: Host, request: pb.CreateSessionRequest) -> Hydration | None:
         """Sorts the rows of a large new session in a worker thread, so that commits and other calls go on meanwhile.
 
         Whether the session may be created is judged afterwards; what is wrong with the query is said here already.
         """
-        if request.validate_only or request.session_id in host.hub.sessions:
+        if request.session_id in host.hub.sessions:
             return None
-        host.freshen()
-        query, permanent = _decode(host, request.session)
+        query, permanent = changes.decode_session(host, request.session)
         return await hydrate_aside(host, query, permanent)
-
-    def _create(
-        self, host: Host, request: pb.CreateSessionRequest, hydration: Hydration | None
-    ) -> pb.CreateSessionResponse:
-        definition = request.session
-        idle_timeout = self._idle_timeout(request)
-        check_description(definition.description, "session.description")
-        query, permanent = _decode(host, definition)
-        name = request.session_id or _ANONYMOUS_PREFIX + secrets.token_hex(8)
-        check_name(name, "session", "session_id")
-        note = host.note(definition.description)
-        if request.validate_only:
-            return self._checked(host, request, name, query, permanent)
-        resource = of_session(host.name, name)
-        if request.session_id and host.lifetimes.idle_timeout(name) is not None:
-            raise Refusal(
-                Reason.SESSION_EXISTS, f"'{name}' is an anonymous session", field="session_id", resource=resource
-            )
-        with naming(resource, "session_id"), fields_under("session"):
-            session = host.hub.open_session(query, name, permanent=permanent, hydration=hydration)
-        host.session_notes.setdefault(name, note)
-        if not request.session_id:
-            host.lifetimes.begin(name, idle_timeout)
-        logger().debug("session.created", hub=host.name, session=name)
-        return pb.CreateSessionResponse(session=encode_session(host, session), version=host.hub.version)
-
-    def _checked(
-        self, host: Host, request: pb.CreateSessionRequest, name: str, query: Query, permanent: Filter | None
-    ) -> pb.CreateSessionResponse:
-        """The session that would be created; nothing is."""
-        with naming(of_session(host.name, name), "session_id"), fields_under("session"):
-            session = host.hub.open_session(query, name, permanent=permanent, validate_only=True)
-        if name in host.hub.sessions:
-            return pb.CreateSessionResponse(session=encode_session(host, session))
-        message = pb.Session(name=of_session(host.name, name), anonymous=not request.session_id, generation=1)
-        message.description = request.session.description
-        encode_time(host.clock(), message.create_time)
-        describe(host, message, query, permanent)
-        return pb.CreateSessionResponse(session=message)
 
     def _idle_timeout(self, request: pb.CreateSessionRequest) -> float:
         most = self._hosts.config.idle_timeout
@@ -130,13 +124,11 @@ class Sessions:
         """Deletes a session."""
         name = session_name(request.name, "name")
         host = self._hosts.find(name.hub, "name")
-        if host.lifetimes.idle_timeout(name.id) is None:
-            call.require(Role.WRITE)
-        if request.allow_missing and name.id not in host.hub.sessions:
-            return pb.DeleteSessionResponse()
-        with naming(of_session(name.hub, name.id), "name"):
-            host.close_session(name.id)
-        return pb.DeleteSessionResponse()
+        if host.lifetimes.idle_timeout(name.id) is not None:
+            return changes.delete_session(host, request, host.journal.moment())
+        call.require(Role.WRITE)
+        response: pb.DeleteSessionResponse = await host.journal.propose(request)
+        return response
 
 
 async def hydrate_aside(host: Host, query: Query, permanent: Filter | None) -> Hydration | None:
@@ -150,44 +142,3 @@ async def hydrate_aside(host: Host, query: Query, permanent: Filter | None) -> H
             hydration.release()
             raise
     return hydration
-
-
-def _decode(host: Host, definition: pb.Session) -> tuple[Query, Filter | None]:
-    """The query and the permanent filter of a definition."""
-    query = decode_query(definition.query, QueryNames(host), host.query_limits, "session.query")
-    if not definition.HasField("permanent_filter"):
-        return query, None
-    return query, decode_filter(definition.permanent_filter, host.filter_limits, "session.permanent_filter")
-
-
-def describe(host: Host, message: pb.Session, query: Query, permanent: Filter | None) -> None:
-    """Writes into `message` what a session of this query would show; there is none."""
-    conditions = tuple(each for each in (permanent, query.filter) if each is not None)
-    result = host.hub.query(replace(query, filter=AllOf(conditions)), Window(0, 0))
-    message.query.CopyFrom(encode_query(query, QueryNames(host)))
-    if permanent is not None:
-        encode_filter(permanent, message.permanent_filter)
-    message.columns.extend(encode_columns(result.columns))
-    message.total_count = result.total_count
-
-
-def encode_session(host: Host, session: Session) -> pb.Session:
-    """A session as a message."""
-    note = host.session_notes.setdefault(session.name, host.note())
-    idle_timeout = host.lifetimes.idle_timeout(session.name)
-    message = pb.Session(
-        name=of_session(host.name, session.name),
-        query=encode_query(session.query, QueryNames(host)),
-        anonymous=idle_timeout is not None,
-        columns=encode_columns(session.columns),
-        generation=session.generation,
-        total_count=session.total_count,
-        watcher_count=host.audience.of(session),
-        description=note.description,
-    )
-    if idle_timeout is not None:
-        encode_duration(idle_timeout, message.idle_timeout)
-    if session.permanent is not None:
-        encode_filter(session.permanent, message.permanent_filter)
-    encode_time(note.create_time, message.create_time)
-    return message

@@ -7,12 +7,12 @@ from contextlib import aclosing
 
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
-from tesseract_grpc.server.codec.values import decode_duration
-from tesseract_grpc.server.errors import not_available
 from tesseract_grpc.server.host import Hosts
-from tesseract_grpc.server.services.lookup import find_table
+from tesseract_grpc.server.lookup import find_table
+from tesseract_grpc.server.resuming import start_table, wait_for_token
+from tesseract_grpc.server.services.watching import frame, serve, terms
 from tesseract_grpc.server.streams.envelope import TABLE
-from tesseract_grpc.server.streams.stream import Stream
+from tesseract_grpc.server.streams.teller import Teller
 
 pb = twin.table_service
 
@@ -25,25 +25,28 @@ class TableWatches:
 
     async def watch_table(self, request: pb.WatchTableRequest, call: Call) -> AsyncIterator[bytes]:
         """Streams the changes of a table."""
-        if request.resume_token:
-            raise not_available("resume", "going on from a resume token", "resume_token")
-        min_interval = decode_duration(request.min_interval, "min_interval")
+        asked = terms(self._hosts.config, request.on_lag, request.min_interval, request.delivery)
         host, _ = find_table(self._hosts, request.table, "table")
         await host.versions.wait(request.min_version, call.remaining())
         _, table = find_table(self._hosts, request.table, "table")
+        token = request.resume_token
+        if token:
+            await wait_for_token(host, token, host.tokens.of_table(table), call.remaining())
+            _, table = find_table(self._hosts, request.table, "table")
         self._hosts.room_for_watch()
-        stream = Stream(
-            host.hub.watch_table(table.name, old_values=request.include_old_values),
-            TABLE,
-            epoch=host.hub.epoch,
-            version=lambda: host.hub.version,
-            with_snapshot=request.include_snapshot,
-            min_interval=min_interval,
-            progress_interval=self._hosts.config.progress_interval,
-            piece_bytes=self._hosts.config.piece_bytes,
-            clock=host.clock,
+        watch, start = start_table(
+            host, table, token, old_values=request.include_old_values, every_commit=asked.every_commit
         )
-        with host.audience.admit(table, stream):
-            async with aclosing(stream.responses()) as responses:
-                async for response in responses:
-                    yield response
+        framed = frame(host)
+        story = Teller(
+            watch,
+            TABLE,
+            framed,
+            with_snapshot=request.include_snapshot,
+            since=start.since,
+            reset=start.reset,
+            tokens=lambda: host.tokens.of_table(table),
+        )
+        async with aclosing(serve(host, call, story, framed, asked, table)) as responses:
+            async for response in responses:
+                yield response

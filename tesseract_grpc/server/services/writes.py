@@ -1,26 +1,28 @@
-"""TableService: commits, one by one and as a stream."""
+"""TableService: commits, one by one and as a stream.
+
+A stream is pipelined: while the first batches wait for the log, further ones are read, at most `IN_FLIGHT` of them, and
+all are acknowledged in their order. A client that sends more is held back by the flow control of its connection.
+"""
 
 from __future__ import annotations
 
-import re
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
-from tesseract_grpc.engine.data.commit import Write
-from tesseract_grpc.engine.data.errors import InvalidRequest, Violation
 from tesseract_grpc.server.call import Call
+from tesseract_grpc.server.changes.writes import check_write, decode_write
 from tesseract_grpc.server.codec import twin
-from tesseract_grpc.server.codec.writes import decode_operation, encode_counts, row_count
-from tesseract_grpc.server.errors import Refusal, invalid, limit_exceeded, of_engine
-from tesseract_grpc.server.host import Host, Hosts
+from tesseract_grpc.server.errors import Refusal, ServerReason
+from tesseract_grpc.server.host import Hosts
 from tesseract_grpc.server.methods import to_refusal
 from tesseract_grpc.server.names import hub_id
-from tesseract_grpc.server.services.lookup import existing_table
 from tesseract_grpc.server.status import cut, row_errors
 
 pb = twin.table_service
 
-
-_OPERATION_FIELD = re.compile(r"operations\[(?P<index>\d+)\]\.(?P<rest>.+)")
+IN_FLIGHT = 64
+"""The most batches of one stream that wait for their acknowledgement."""
 
 
 class Writes:
@@ -31,70 +33,68 @@ class Writes:
 
     async def write(self, request: pb.WriteRequest, call: Call) -> pb.WriteResponse:
         """Makes one commit."""
-        return self._write(request)
+        answer = self._offer(request)
+        response: pb.WriteResponse = await answer if isinstance(answer, asyncio.Future) else answer
+        return response
 
     async def write_stream(
         self, requests: AsyncIterator[pb.WriteStreamRequest], call: Call
     ) -> AsyncIterator[pb.WriteStreamResponse]:
         """Makes one commit for each request. A refused one is answered and does not end the stream."""
-        async for request in requests:
-            response = pb.WriteStreamResponse(sequence=request.sequence)
-            try:
-                response.committed.CopyFrom(self._write(request.write))
-            except Exception as error:
-                _put_refusal(error, call.method, response.refused)
-            yield response
-
-    def _write(self, request: pb.WriteRequest) -> pb.WriteResponse:
-        host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
-        return host.memory.once(request, lambda: self._commit(host, request), dry=request.validate_only)
-
-    def _commit(self, host: Host, request: pb.WriteRequest) -> pb.WriteResponse:
-        writes = self._decode(host, request)
-        if any(host.table(write.table).formulas is not None for write in writes):
-            host.freshen()  # a default may be now()
+        if self._hosts.immediate:
+            async for request in requests:
+                yield await self._acknowledge(request.sequence, await self._offered(request), call)
+            return
+        waiting: asyncio.Queue[tuple[int, Any] | None] = asyncio.Queue(IN_FLIGHT)
+        reader = asyncio.create_task(self._read(requests, waiting))
         try:
-            result = host.hub.commit(writes, validate_only=request.validate_only)
-        except InvalidRequest as error:
-            raise _located(error, request) from None
-        response = pb.WriteResponse(results=encode_counts(result.counts), durability=pb.DURABILITY_MEMORY)
-        if not request.validate_only:
-            response.version = result.version
-            host.committed(result)
+            while (item := await waiting.get()) is not None:
+                yield await self._acknowledge(*item, call)
+            await reader  # raises what ended the stream
+        finally:
+            reader.cancel()
+
+    async def _read(
+        self, requests: AsyncIterator[pb.WriteStreamRequest], waiting: asyncio.Queue[tuple[int, Any] | None]
+    ) -> None:
+        try:
+            async for request in requests:
+                outcome = await self._offered(request)
+                await waiting.put((request.sequence, outcome))
+        finally:
+            await waiting.put(None)
+
+    async def _offered(self, request: pb.WriteStreamRequest) -> Any:
+        """The response, a future of it, or the exception. Where a unary write would be one too many, this waits."""
+        while True:
+            try:
+                return self._offer(request.write)
+            except Refusal as refusal:
+                if refusal.reason is not ServerReason.WRITES_OVERLOADED:
+                    return refusal
+            except Exception as error:
+                return error
+            await self._hosts.find(hub_id(request.write.parent, "parent"), "parent").journal.room()
+
+    async def _acknowledge(self, sequence: int, outcome: Any, call: Call) -> pb.WriteStreamResponse:
+        response = pb.WriteStreamResponse(sequence=sequence)
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            response.committed.CopyFrom(await outcome if isinstance(outcome, asyncio.Future) else outcome)
+        except Exception as error:
+            _put_refusal(error, call.method, response.refused)
         return response
 
-    def _decode(self, host: Host, request: pb.WriteRequest) -> list[Write]:
-        if not request.operations:
-            raise invalid("the request has no operations; a commit has at least one", "operations")
-        most = self._hosts.config.max_rows_per_write
-        if (rows := row_count(request)) > most:
-            raise limit_exceeded("max_rows_per_write", most, f"the request brings {rows} rows", field="operations")
-        return [
-            decode_operation(
-                operation,
-                existing_table(host, operation.table, f"operations[{index}].table"),
-                index,
-                host.filter_limits,
-                host.types_of,
-            )
-            for index, operation in enumerate(request.operations)
-        ]
-
-
-def _located(error: InvalidRequest, request: pb.WriteRequest) -> Refusal:
-    """The refusal with its field as the request has it: the engine's `operations[0].rows` is
-    `operations[0].insert.rows` on the wire."""
-    refusal = of_engine(error)
-    found = _OPERATION_FIELD.match(refusal.field)
-    if found is not None and not found["rest"].startswith(("condition", "delete", "table")):
-        operation = request.operations[int(found["index"])]
-        kind = operation.WhichOneof("operation")
-        rest = found["rest"] if found["rest"].startswith("rows") else f"rows.columns[{found['rest']}]"
-        if kind == "delete":
-            rest = "keys" + rest.removeprefix("rows")
-        refusal.field = f"operations[{found['index']}].{kind}.{rest}"
-        refusal.violations = (Violation(refusal.field, error.reason, error.message),)
-    return refusal
+    def _offer(self, request: pb.WriteRequest) -> Any:
+        """The response of a commit, or a future of it. Raises Refusal, and what is wrong with the request by itself."""
+        host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
+        if request.validate_only:
+            return check_write(host, request)
+        decoded = None
+        if not (request.request_id and host.memory.knows(request.request_id)):
+            decoded = decode_write(host, request)  # what cannot be read need not be logged
+        return host.journal.offer(request, aside=decoded)
 
 
 def _put_refusal(error: Exception, method: str, message: pb.WriteRefusal) -> None:

@@ -3,37 +3,67 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.streams.stream import Stream
+from tesseract_grpc.server.streams.tally import Tally
 
 
 class Audience:
-    """The streams of one hub. A subject is the session or table that a stream watches."""
+    """The streams of one hub. A subject is a session or table that a stream watches; a stream may watch several."""
 
     def __init__(self) -> None:
+        self.tally = Tally()
+        """What all of them have sent, closed ones included."""
         self._streams: dict[Hashable, set[Stream]] = {}
-        self.count = 0
+        self._by_id: dict[str, Stream] = {}
+        self._past_conflations: WeakKeyDictionary[Hashable, int] = WeakKeyDictionary()  # of closed streams
 
     @contextmanager
-    def admit(self, subject: Hashable, stream: Stream) -> Iterator[None]:
-        """Counts `stream` among those that watch `subject`, until the block ends."""
-        self._streams.setdefault(subject, set()).add(stream)
-        self.count += 1
+    def admit(self, stream: Stream, *subjects: Hashable) -> Iterator[None]:
+        """Counts `stream` among those that watch `subjects`, until the block ends."""
+        for subject in subjects:
+            self._streams.setdefault(subject, set()).add(stream)
+        self._by_id[stream.watch_id] = stream
         try:
             yield
         finally:
-            self.count -= 1
-            streams = self._streams[subject]
-            streams.discard(stream)
-            if not streams:
-                del self._streams[subject]
+            del self._by_id[stream.watch_id]
+            for subject in set(subjects):
+                self._past_conflations[subject] = self._past_conflations.get(subject, 0) + stream.conflations
+                streams = self._streams[subject]
+                streams.discard(stream)
+                if not streams:
+                    del self._streams[subject]
+
+    @property
+    def count(self) -> int:
+        """How many streams are open."""
+        return len(self._by_id)
 
     def of(self, subject: Hashable) -> int:
         """How many watch `subject`."""
         return len(self._streams.get(subject, ()))
+
+    def streams_of(self, subject: Hashable) -> tuple[Stream, ...]:
+        """Those that watch `subject`."""
+        return tuple(self._streams.get(subject, ()))
+
+    def all(self) -> Iterator[Stream]:
+        """Every open stream."""
+        return iter(tuple(self._by_id.values()))
+
+    def find(self, watch_id: str) -> Stream | None:
+        """The stream of this name."""
+        return self._by_id.get(watch_id)
+
+    def conflations_of(self, subject: Hashable) -> int:
+        """How often a watch of `subject` was told a net change in the place of several commits, closed ones included."""
+        return self._past_conflations.get(subject, 0) + sum(s.conflations for s in self._streams.get(subject, ()))
 
     def wake(self, subjects: Iterable[Hashable]) -> None:
         """Wakes those who watch one of `subjects`. O(their number)."""
@@ -41,22 +71,32 @@ class Audience:
             for stream in self._streams.get(subject, ()):
                 stream.wake()
 
+    def remind(self, subjects: Iterable[Hashable]) -> None:
+        """History of these is being forgotten: idle readers are told how far they are. O(their number)."""
+        for subject in subjects:
+            for stream in self._streams.get(subject, ()):
+                stream.remind()
+
     def end(self, subject: Hashable, refusal: Refusal) -> None:
         """Ends the streams of a subject that is no more."""
         for stream in self._streams.get(subject, ()):
-            stream.end(refusal)
+            stream.end(refusal, subject)
 
     def end_all(self, refusal: Refusal) -> None:
         """Ends every stream."""
-        for streams in self._streams.values():
-            for stream in streams:
-                stream.end(refusal)
+        for stream in self._by_id.values():
+            stream.end(refusal)
 
     def beat(self) -> None:
         """Lets every stream that was silent since the last beat say Progress."""
-        for streams in self._streams.values():
-            for stream in streams:
-                stream.beat()
+        for stream in self._by_id.values():
+            stream.beat()
+
+    def patrol(self) -> None:
+        """Ends the streams whose readers have not read for too long. O(streams)."""
+        now = time.monotonic()
+        for stream in self._by_id.values():
+            stream.patrol(now)
 
 
 async def keep_beating(audiences: Iterable[Audience], interval: float) -> None:
@@ -66,3 +106,12 @@ async def keep_beating(audiences: Iterable[Audience], interval: float) -> None:
         await asyncio.sleep(interval / 2)
         for audience in everyone:
             audience.beat()
+
+
+async def keep_patrolling(audiences: Iterable[Audience], patience: float) -> None:
+    """Looks for readers that do not read, four times in the time that they are given, until cancelled."""
+    everyone = tuple(audiences)
+    while True:
+        await asyncio.sleep(patience / 4)
+        for audience in everyone:
+            audience.patrol()

@@ -2,7 +2,8 @@
 
 Watchers of one change share its body; what differs between them is small: the versions, and whether more pieces
 follow. A protobuf message may be written field by field, so a response is the bytes of its small fields followed by the
-tag, the length and the body of its event.
+tag, the length and the body of its event. A response of a watch of several sessions is a response of one of them with
+an index before it, made in the same way.
 """
 
 from __future__ import annotations
@@ -33,10 +34,18 @@ class Envelope:
         self._has_generation = "generation" in response_class.DESCRIPTOR.fields_by_name
 
     def seal(
-        self, event: str, body: bytes, from_version: int, to_version: int, *, generation: int, continued: bool = False
+        self,
+        event: str,
+        body: bytes,
+        from_version: int,
+        to_version: int,
+        *,
+        generation: int,
+        continued: bool = False,
+        token: bytes = b"",
     ) -> bytes:
         """One response. O(size of the body), a copy."""
-        head = self._class(from_version=from_version, to_version=to_version, continued=continued)
+        head = self._class(from_version=from_version, to_version=to_version, continued=continued, resume_token=token)
         if self._has_generation:
             head.generation = generation
         return b"".join((head.SerializeToString(), self._tags[event], _varint(len(body)), body))
@@ -44,3 +53,13 @@ class Envelope:
 
 SESSION = Envelope(twin.session_service.WatchSessionResponse)
 TABLE = Envelope(twin.table_service.WatchTableResponse)
+
+_FIELDS = twin.session_service.WatchSessionsResponse.DESCRIPTOR.fields_by_name
+_INDEX = _varint(_FIELDS["index"].number << 3)
+_RESPONSE = _varint(_FIELDS["response"].number << 3 | 2)
+
+
+def of_several(index: int, response: bytes) -> bytes:
+    """A response of one of several sessions, which are watched together. O(size), a copy."""
+    head = _INDEX + _varint(index) if index else b""
+    return b"".join((head, _RESPONSE, _varint(len(response)), response))

@@ -35,13 +35,22 @@ class Pieces:
         return self._bodies[index]
 
     def response(
-        self, envelope: Envelope, event: str, index: int, versions: tuple[int, int], generation: int, continued: bool
+        self,
+        envelope: Envelope,
+        event: str,
+        index: int,
+        versions: tuple[int, int],
+        generation: int,
+        continued: bool,
+        token: bytes = b"",
     ) -> bytes:
         """The response with a piece. Readers at the same versions get the very same bytes."""
-        key = (id(envelope), event, index, versions, generation, continued)
+        key = (id(envelope), event, index, versions, generation, continued, token)
         if key != self._last_key:
             body = self.body(index)
             assert body is not None, "the piece was asked for before"
-            self._last_response = envelope.seal(event, body, *versions, generation=generation, continued=continued)
+            self._last_response = envelope.seal(
+                event, body, *versions, generation=generation, continued=continued, token=token
+            )
             self._last_key = key
         return self._last_response

@@ -1,259 +1,297 @@
-"""One watch of one client.
+"""One watch of one client: when something is said.
 
-A stream is in exactly one state:
+A stream is in exactly one state (`state.py`), and it is woken by commits that touched what it watches, by the hub's beat
+when it was silent for long, by the end of its `min_interval`, by a client that wants to hear from it, and by its end.
+Being woken twice is the same as being woken once. What is said is its story's affair (`Teller`, `Cut`).
 
-* CATCHING_UP: the snapshot is on its way;
-* LIVE: everything that happened has been handed over;
-* CONFLATING: a message is being written and more has happened since; it will be told as one net change.
+A reader **lags** when it does not take what it is given:
 
-It is woken by commits that touched what it watches, by the hub's beat when it was silent for long, by the end of its
-`min_interval`, and by its end. Being woken twice is the same as being woken once.
+* where changes are merged (NET): a response after the snapshot was not taken for `lag_after` seconds, and two or more
+  commits that concern the reader have happened meanwhile;
+* where every commit is told: commits that it has not been told have left the history.
+
+Then `on_lag` decides: it is told Lagged and the net change, begins anew, or the stream ends. Merging that the reader has
+asked for (`min_interval`), or that happens because several commits came before the server could write, is no lag. A
+response that is not taken for `slow_reader_timeout` ends the stream in any case. gRPC takes a response when the
+connection's buffers have room for it, so a reader is noticed as slow some megabytes after it stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from tesseract_grpc.engine.data.errors import Reason
-from tesseract_grpc.engine.data.schema import ColumnSchema
-from tesseract_grpc.engine.live.changes import Changes, SessionSchema, Snapshot
+from tesseract_grpc.engine.query.query import Window
 from tesseract_grpc.server.codec import twin
-from tesseract_grpc.server.codec.changes import change_bodies, snapshot_bodies
-from tesseract_grpc.server.codec.schemas import encode_columns
-from tesseract_grpc.server.codec.values import encode_time
-from tesseract_grpc.server.errors import Refusal
-from tesseract_grpc.server.streams.envelope import Envelope
-from tesseract_grpc.server.streams.pieces import Pieces
+from tesseract_grpc.server.errors import Refusal, ServerReason
+from tesseract_grpc.server.streams.state import State, Step, after
+from tesseract_grpc.server.streams.teller import Anew, Frame, Telling
 
 
-class State(Enum):
-    """What a stream is doing."""
+class OnLag(Enum):
+    """What is done for a reader that lags."""
 
-    CATCHING_UP = "catching up"
-    LIVE = "live"
-    CONFLATING = "conflating"
+    CONFLATE = "conflate"
+    RESET = "reset"
+    CANCEL = "cancel"
 
 
-class Cursor(Protocol):
-    """The engine's watch, of a session or of a table."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a reader asked for, and what the server bears. Times in seconds."""
 
-    @property
-    def columns(self) -> tuple[ColumnSchema, ...]:
-        """The columns of its rows."""
+    min_interval: float = 0.0
+    on_lag: OnLag = OnLag.CONFLATE
+    every_commit: bool = False
+    lag_after: float = 1.0
+    slow_reader_timeout: float = 60.0
+
+
+class Story(Protocol):
+    """What a stream tells."""
 
     @property
     def pending(self) -> bool:
-        """Whether `take` may have something to tell."""
+        """Whether `owed` may have something to tell."""
 
     @property
-    def cursor(self) -> int:
-        """The version up to which the reader has been given everything."""
+    def lag(self) -> int:
+        """How many commits the reader has not been told."""
+
+    @property
+    def fallen(self) -> bool:
+        """Whether commits that the reader asked for one by one have been forgotten."""
 
     @property
     def closed(self) -> Reason | None:
-        """Why there is nothing left to watch."""
+        """Why there is nothing left to tell."""
 
-    def snapshot(self) -> Snapshot:
-        """Everything at one version."""
+    def opening(self) -> Telling:
+        """What comes first."""
 
-    def take(self) -> Changes:
-        """The net change since the cursor."""
+    def owed(self, slow: bool) -> Telling | None:
+        """What the reader is owed; a `slow` one hears how many commits that skips."""
+
+    def anew(self, why: Anew) -> Telling:
+        """A Reset and a new beginning, in the place of what is owed."""
+
+    def progress(self) -> Iterator[bytes]:
+        """Says how far the reader has been told everything."""
 
     def close(self) -> None:
-        """Ends the watch."""
+        """Ends it."""
+
+
+_LAGGED = Anew(
+    twin.change.RESET_REASON_LAGGED,
+    "the reader did not keep up with the changes, and asked for a snapshot in this case",
+)
+
+SOON = 1.0
+"""Seconds of silence before a stream says how far it is because history is forgotten: a token that grows old faster is
+of no use to anybody who was disconnected."""
 
 
 class Stream:
-    """Turns one engine watch into responses."""
+    """Tells one reader a story, in time."""
 
     def __init__(
         self,
-        watch: Cursor,
-        envelope: Envelope,
+        story: Story,
+        frame: Frame,
+        terms: Terms | None = None,
         *,
-        epoch: str,
-        version: Callable[[], int],
-        generation: Callable[[], int] = lambda: 0,
-        with_snapshot: bool = True,
-        min_interval: float = 0.0,
-        progress_interval: float = 5.0,
-        piece_bytes: int = 1_048_576,
-        clock: Callable[[], float] = time.time,
+        peer: str = "",
+        window: Window | None = None,
+        cut_off: Callable[[Refusal], None] | None = None,
+        naming: Callable[[Refusal, Hashable], Refusal] | None = None,
     ) -> None:
-        self._watch = watch
-        self._envelope = envelope
-        self._epoch = epoch
-        self._hub_version = version
-        self._generation_now = generation
-        self._generation = 0
-        self._with_snapshot = with_snapshot
-        self._min_interval = min_interval
-        self._progress_interval = progress_interval
-        self._piece_bytes = piece_bytes
-        self._clock = clock
+        """`cut_off` ends the call from outside while it waits for its client. `naming` says in the refusal that ends
+        the stream which of the things that it watches has ended."""
+        self.watch_id = frame.watch_id
+        self.peer = peer
+        self.window = window
+        self.opened_at = frame.clock()
+        self.state = State.CATCHING_UP
+        self.sent_bytes = 0
+        self.conflations = 0
+        self.lag_bytes = 0
+        """The size of the response that was handed over and not taken yet."""
+        self._story = story
+        self._frame = frame
+        self._terms = terms or Terms()
+        self._cut_off = cut_off
+        self._naming = naming
         self._event = asyncio.Event()
         self._ending: Refusal | None = None
-        self._sent = 0
         self._silent = False
         self._due = False
+        self._demanded = False
+        self._slow = False
+        self._given_at = 0.0  # when the response on its way was handed over, or the last one was
         self._not_before = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._catching_up = True
-        self._writing = False
 
     @property
-    def state(self) -> State:
-        """The present state."""
-        if self._catching_up:
-            return State.CATCHING_UP
-        return State.CONFLATING if self._writing and self._watch.pending else State.LIVE
+    def lag_versions(self) -> int:
+        """How many commits that concern it the reader has not been told. O(lag), bounded by history."""
+        return self._story.lag
+
+    # What happens to it
 
     def wake(self) -> None:
         """Says that something may have to be told. O(1)."""
+        if self.lag_bytes and self.state is State.LIVE and self._story.pending:
+            self.state = after(self.state, Step.FELL_BEHIND)
         self._event.set()
 
     def beat(self) -> None:
         """Called twice in every progress interval: a stream that said nothing since the last beat has to say Progress.
         O(1)."""
-        if self._silent and not self._writing:
+        if self._silent and not self.lag_bytes:
             self._due = True
             self._event.set()
         self._silent = True
 
-    def end(self, refusal: Refusal) -> None:
-        """Ends the stream at its next consistent point."""
-        if self._ending is None:
-            self._ending = refusal
+    def demand(self) -> None:
+        """The client wants to hear Progress now, and whatever is held back before it. O(1)."""
+        self._due = self._demanded = True
         self._event.set()
+
+    def remind(self) -> None:
+        """History is being forgotten: who was told nothing for a while is told how far it is, so that what it holds can
+        still be resumed from. O(1)."""
+        if not self.lag_bytes and time.monotonic() - self._given_at >= SOON:
+            self._due = True
+            self._event.set()
+
+    def end(self, refusal: Refusal, subject: Hashable = None) -> None:
+        """Ends the stream at its next consistent point, because `subject` is no more or for all streams."""
+        if self._ending is None:
+            self._ending = refusal if self._naming is None else self._naming(refusal, subject)
+        self._event.set()
+
+    def patrol(self, now: float) -> None:
+        """Ends the stream at once when its reader has not read for too long. O(1) for all others."""
+        if not self.lag_bytes or self._cut_off is None:
+            return
+        terms, waited = self._terms, now - self._given_at
+        if waited >= terms.slow_reader_timeout:
+            self._cut(f"the client has not taken a response for {terms.slow_reader_timeout:g} s")
+        elif terms.on_lag is OnLag.CANCEL and self.state is State.CONFLATING and self._lags(waited):
+            self._cut(self._lag_message())
+
+    def _cut(self, message: str) -> None:
+        if self._cut_off is not None:
+            cut_off, self._cut_off = self._cut_off, None
+            cut_off(self._too_slow(message))
+
+    # What it says
 
     async def responses(self) -> AsyncGenerator[bytes, None]:
         """The responses, until the call or the watched thing ends; then raises the Refusal that says why."""
         try:
-            async for response in self._opening():
-                yield self._out(response)
-                self._writing = False
+            telling: Telling | None = self._story.opening()
             while True:
+                if telling is not None:
+                    for number, response in enumerate(telling.parts):
+                        if number:
+                            await asyncio.sleep(0)  # others run between two pieces
+                            if self._ending is not None and self.state is State.CATCHING_UP:
+                                raise self._ending  # nothing has been shown yet, so this too is a consistent point
+                        self._hand_over(response)
+                        yield response
+                        self._took()
+                    self._told(telling)
                 self._event.clear()
-                changes = self._owed()
-                if changes is not None:
-                    edit = changes.session_changed
-                    if edit is not None and edit.reset:
-                        async for response in self._anew(edit):
-                            yield self._out(response)
-                            self._writing = False
-                        continue
-                    pieces, versions = self._encoded(changes), (self._sent, changes.to_version)
-                    if edit is not None:
-                        yield self._out(self._edited(edit, versions))
-                        self._writing = False
-                    index, more = 0, True
-                    while more:
-                        more = pieces.body(index + 1) is not None
-                        yield self._out(self._piece(pieces, "changes", index, versions, continued=more))
-                        self._writing = False
-                        index += 1
-                        if more:
-                            await asyncio.sleep(0)
-                    self._told(changes)
-                    if self._watch.pending:  # around an edit there are two changes to tell
-                        self._event.set()
-                elif self._due:
-                    yield self._out(self._progress())
-                    self._writing = False
+                telling = self._next()
+                if telling is not None:
+                    continue
                 if self._ending is not None:
                     raise self._ending
-                if self._watch.closed is not None:
-                    raise Refusal(self._watch.closed, "what was watched is no more: it could not be followed")
+                if self._story.closed is not None:
+                    raise Refusal(self._story.closed, "what was watched is no more: it could not be followed")
                 await self._event.wait()
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            self._watch.close()
+            self._story.close()
 
-    def _out(self, response: bytes) -> bytes:
-        self._writing, self._silent = True, False
-        return response
+    def _hand_over(self, response: bytes) -> None:
+        self._silent = False
+        self.lag_bytes = len(response)
+        self._given_at = time.monotonic()
 
-    async def _opening(self) -> AsyncIterator[bytes]:
-        self._catching_up, self._generation = True, self._generation_now()
-        if not self._with_snapshot:
-            self._sent = self._watch.cursor
-            yield self._begin()
-            self._catching_up = False
-            return
-        snapshot = self._watch.snapshot()
-        self._sent = snapshot.version
-        yield self._begin()
-        if not isinstance(snapshot.encoded, Pieces):
-            snapshot.encoded = Pieces(snapshot_bodies(snapshot.rows, self._piece_bytes))
-        pieces = snapshot.encoded
-        index = 0
-        while pieces.body(index) is not None:
-            if self._ending is not None:
-                raise self._ending  # nothing has been shown yet, so this too is a consistent point
-            yield self._piece(pieces, "snapshot_rows", index, (self._sent, self._sent), continued=True)
-            index += 1
-            await asyncio.sleep(0)
-        end = twin.change.SnapshotEnd(row_count=snapshot.rows.length, total_count=snapshot.total_count)
-        yield self._seal("snapshot_end", end.SerializeToString(), self._sent)
-        self._catching_up = False
+    def _took(self) -> None:
+        """The response has been taken."""
+        self.sent_bytes += self.lag_bytes
+        self._frame.tally.sent_bytes += self.lag_bytes
+        self.lag_bytes = 0
+        if self.state is State.CONFLATING:
+            self.state = after(self.state, Step.TOOK)
+            if time.monotonic() - self._given_at >= self._terms.lag_after:
+                self._slow = True
 
-    async def _anew(self, edit: SessionSchema) -> AsyncIterator[bytes]:
-        """A snapshot in the place of a change, for rows are named by other columns now."""
-        message = "the session was edited and its rows are named by other columns"
-        reset = twin.change.Reset(reason=twin.change.RESET_REASON_DEFINITION_CHANGED, message=message)
-        self._generation = edit.generation
-        yield self._seal("reset", reset.SerializeToString(), self._sent)
-        async for response in self._opening():
-            yield response
+    def _told(self, telling: Telling) -> None:
+        """All of it has been taken."""
+        if telling.commits > 1:
+            self.conflations += 1
+            self._frame.tally.conflations += 1
+        if telling.anew:
+            self.state = after(self.state, Step.CAUGHT_UP)
+        if telling.change and self._terms.min_interval:
+            self._not_before = time.monotonic() + self._terms.min_interval
 
-    def _edited(self, edit: SessionSchema, versions: tuple[int, int]) -> bytes:
-        """Says that the session is another one from here on; the change that makes it so follows."""
-        self._generation = edit.generation
-        event = twin.change.SessionChanged(generation=edit.generation, columns=encode_columns(edit.columns))
-        body = event.SerializeToString()
-        return self._envelope.seal("session_changed", body, *versions, generation=edit.generation, continued=True)
-
-    def _begin(self) -> bytes:
-        begin = twin.change.Begin(
-            resumed=False,
-            epoch=self._epoch,
-            columns=encode_columns(self._watch.columns),
-            progress_interval_ms=round(self._progress_interval * 1_000),
-        )
-        return self._envelope.seal(
-            "begin", begin.SerializeToString(), self._sent, self._sent, generation=self._generation
-        )
-
-    def _owed(self) -> Changes | None:
-        """The net change that may be told now, if there is one."""
-        watch = self._watch
-        if not watch.pending or watch.closed is not None or not self._may_change():
+    def _next(self) -> Telling | None:
+        """What is to be said now, if anything is. Raises Refusal when a reader lags that wants to be told so."""
+        story = self._story
+        if story.pending and story.closed is None and self._may_change():
+            telling = self._changes()
+            if telling is not None:
+                if not self._demanded:
+                    self._due = False  # a change says as much as Progress
+                return telling
+        if not self._due or story.closed is not None:
             return None
-        return watch.take() or None
+        self._due = self._demanded = False
+        return Telling(story.progress())
 
-    def _told(self, changes: Changes) -> None:
-        self._sent = changes.to_version
-        self._due = False
-        if self._min_interval:
-            self._not_before = time.monotonic() + self._min_interval
+    def _changes(self) -> Telling | None:
+        story, on_lag = self._story, self._terms.on_lag
+        lags = self._lags(self._terms.lag_after if self._slow else 0.0)
+        self._slow = False
+        if lags and on_lag is OnLag.CANCEL:
+            raise self._too_slow(self._lag_message())
+        if lags and on_lag is OnLag.RESET:
+            telling: Telling | None = story.anew(_LAGGED)
+        else:
+            telling = story.owed(lags)
+        if telling is not None and telling.anew:
+            self.state = after(self.state, Step.BEGAN_ANEW)
+        return telling
 
-    def _progress(self) -> bytes:
-        self._due = False
-        progress = twin.change.Progress()
-        encode_time(self._clock(), progress.server_time)
-        # While a change is held back by min_interval, what was sent is exact up to the last response only. Where
-        # nothing is owed the watch's cursor stays where it is: readers with one cursor share one encoding.
-        version = self._sent if self._watch.pending else self._hub_version()
-        return self._seal("progress", progress.SerializeToString(), version)
+    def _lags(self, waited: float) -> bool:
+        """Whether the reader lags, when its last response was not taken for so long. See the head of this file."""
+        behind = self._story.fallen if self._terms.every_commit else waited >= self._terms.lag_after
+        return behind and self._story.lag > 1
+
+    def _lag_message(self) -> str:
+        if self._terms.every_commit:
+            return "commits that the client has not been told have left the server's history"
+        return f"the client has not taken a response for {self._terms.lag_after:g} s while commits went on"
+
+    def _too_slow(self, message: str) -> Refusal:
+        self._frame.tally.slow_readers += 1
+        return Refusal(ServerReason.SLOW_READER, message, hint="read faster, watch less, or let changes be merged")
 
     def _may_change(self) -> bool:
         """Whether `min_interval` allows a change now; otherwise the stream wakes when it does."""
-        if not self._min_interval or self._ending is not None:
+        if not self._terms.min_interval or self._ending is not None or self._demanded:
             return True
         wait = self._not_before - time.monotonic()
         if wait <= 0:
@@ -261,17 +299,3 @@ class Stream:
         if self._timer is None or self._timer.cancelled() or self._timer.when() <= asyncio.get_running_loop().time():
             self._timer = asyncio.get_running_loop().call_later(wait, self._event.set)
         return False
-
-    def _encoded(self, changes: Changes) -> Pieces:
-        """The pieces of a change, the same for all streams that are given it."""
-        if not isinstance(changes.encoded, Pieces):
-            changes.encoded = Pieces(change_bodies(changes, self._piece_bytes))
-        return changes.encoded
-
-    def _piece(self, pieces: Pieces, event: str, index: int, versions: tuple[int, int], *, continued: bool) -> bytes:
-        return pieces.response(self._envelope, event, index, versions, self._generation, continued)
-
-    def _seal(self, event: str, body: bytes, version: int) -> bytes:
-        response = self._envelope.seal(event, body, self._sent, version, generation=self._generation)
-        self._sent = version
-        return response

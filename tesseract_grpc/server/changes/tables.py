@@ -1,0 +1,122 @@
+"""Definitions of tables: creating, changing, renaming and deleting them."""
+
+from __future__ import annotations
+
+from tesseract_grpc.engine.data.schema import check_name
+from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.queries import decode_query
+from tesseract_grpc.server.codec.schemas import check_description, decode_indexes, decode_schema, encode_indexes
+from tesseract_grpc.server.describe import encode_table
+from tesseract_grpc.server.errors import fields_under, invalid
+from tesseract_grpc.server.host import Host, Note
+from tesseract_grpc.server.lookup import QueryNames, naming
+from tesseract_grpc.server.names import of_table, table_name
+from tesseract_grpc.server.records import Moment
+
+pb = twin.table_service
+_PATHS = ("description", "indexes")
+
+
+def create_table(
+    host: Host, request: pb.CreateTableRequest, moment: Moment, aside: object = None
+) -> pb.CreateTableResponse:
+    """Creates a table, of its own columns or of what a query gives; with validate_only tells what would be."""
+    table_id, definition = request.table_id, request.table
+    check_name(table_id, "table", "table_id")
+    check_description(definition.description, "table.description")
+    table = _derive(host, request) if definition.HasField("query") else _define(host, request)
+    note = Note(definition.description, moment.seconds)
+    if request.validate_only:
+        message = encode_table(host, table, note)
+        if definition.HasField("query"):
+            message.query.CopyFrom(definition.query)
+        return pb.CreateTableResponse(table=message)
+    host.table_notes[table_id] = note
+    if host.hub.depends_on_time(table_id):
+        host.move_clock(moment)
+    host.defined()
+    host.log.info("table.created", hub=host.name, table=table_id, columns=len(table.schema.columns))
+    return pb.CreateTableResponse(table=encode_table(host, table), version=host.hub.version)
+
+
+def _define(host: Host, request: pb.CreateTableRequest) -> Table:
+    """A table of its own columns."""
+    schema = decode_schema(request.table.columns, "table", host.config.max_columns)
+    indexes = decode_indexes(request.table.indexes, "table")
+    with naming(of_table(host.name, request.table_id), "table_id"), fields_under("table"):
+        return host.hub.create_table(request.table_id, schema, indexes, validate_only=request.validate_only)
+
+
+def _derive(host: Host, request: pb.CreateTableRequest) -> Table:
+    """A table of what a query gives."""
+    if request.table.columns:
+        raise invalid("the columns of a derived table follow from its query; leave them out", "table.columns")
+    if request.table.indexes:
+        raise invalid("a derived table is created without indexes; add them with UpdateTable", "table.indexes")
+    query = decode_query(request.table.query, QueryNames(host), host.query_limits, "table.query")
+    host.refuse_anonymous(query, "table.query")
+    with naming(of_table(host.name, request.table_id), "table_id"), fields_under("table"):
+        return host.hub.create_derived_table(request.table_id, query, validate_only=request.validate_only)
+
+
+def update_table(
+    host: Host, request: pb.UpdateTableRequest, moment: Moment, aside: object = None
+) -> pb.UpdateTableResponse:
+    """Changes a table's description or indexes."""
+    id, paths = table_name(request.table.name, "table.name").id, list(request.update_mask.paths)
+    if not paths:
+        raise invalid(f"update_mask is empty; name what to change: {', '.join(_PATHS)}", "update_mask")
+    for path in paths:
+        if path not in _PATHS:
+            raise invalid(f"'{path[:140]}' cannot be changed; {', '.join(_PATHS)} can", "update_mask")
+    with naming(of_table(host.name, id), "table.name"):
+        table = host.table(id)
+    check_description(request.table.description, "table.description")
+    indexes = decode_indexes(request.table.indexes, "table")
+    if request.validate_only:
+        message = encode_table(host, table)
+        if "indexes" in paths:
+            with fields_under("table"):
+                host.hub.set_indexes(id, indexes, validate_only=True)
+            del message.indexes[:]
+            message.indexes.extend(encode_indexes(index.resolved(table.schema) for index in indexes))
+        if "description" in paths:
+            message.description = request.table.description
+        return pb.UpdateTableResponse(table=message)
+    if "indexes" in paths:
+        with fields_under("table"):
+            host.hub.set_indexes(id, indexes)
+        host.defined()
+    if "description" in paths:
+        host.table_notes.setdefault(id, Note("", moment.seconds)).description = request.table.description
+    return pb.UpdateTableResponse(table=encode_table(host, table), version=host.hub.version)
+
+
+def rename_table(
+    host: Host, request: pb.RenameTableRequest, moment: Moment, aside: object = None
+) -> pb.RenameTableResponse:
+    """Renames a table."""
+    old, new = table_name(request.name, "name").id, request.new_table_id
+    check_name(new, "table", "new_table_id")
+    with naming(of_table(host.name, old), "name"):
+        host.table(old)
+    with naming(of_table(host.name, new), "new_table_id"):
+        host.hub.rename_table(old, new)
+    host.table_notes[new] = host.table_notes.pop(old, Note("", moment.seconds))
+    host.defined()
+    host.log.info("table.renamed", hub=host.name, table=old, new=new)
+    return pb.RenameTableResponse(table=encode_table(host, host.hub.table(new)), version=host.hub.version)
+
+
+def delete_table(
+    host: Host, request: pb.DeleteTableRequest, moment: Moment, aside: object = None
+) -> pb.DeleteTableResponse:
+    """Deletes a table; its sessions and all watches on it end."""
+    id = table_name(request.name, "name").id
+    if request.allow_missing and id not in host.hub.tables:
+        return pb.DeleteTableResponse()
+    with naming(of_table(host.name, id), "name"):
+        host.drop_table(id)
+    host.log.info("table.deleted", hub=host.name, table=id)
+    return pb.DeleteTableResponse(version=host.hub.version)

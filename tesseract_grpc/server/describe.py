@@ -1,0 +1,71 @@
+"""Tables and sessions as messages: what they are, and what people say of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.live.session import Session
+from tesseract_grpc.engine.query.filter_tree import AllOf, Filter
+from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.filters import encode_filter
+from tesseract_grpc.server.codec.queries import encode_query
+from tesseract_grpc.server.codec.schemas import encode_columns, encode_indexes
+from tesseract_grpc.server.codec.values import encode_duration, encode_time
+from tesseract_grpc.server.host import Host, Note
+from tesseract_grpc.server.lookup import QueryNames
+from tesseract_grpc.server.names import of_session, of_table
+
+
+def encode_table(host: Host, table: Table, note: Note | None = None) -> twin.schema.Table:
+    """A table as a message. `note` stands in for that of a table which is not created yet."""
+    note = note or host.table_notes.setdefault(table.name, host.note())
+    message = twin.schema.Table(
+        name=of_table(host.name, table.name),
+        columns=encode_columns(table.schema.columns),
+        indexes=encode_indexes(index.schema for index in table.indexes.values()),
+        row_count=table.row_count,
+        memory_bytes=table.memory_bytes(),
+        create_version=table.create_version,
+        update_version=table.update_version,
+        description=note.description,
+    )
+    query = host.hub.derived_tables.get(table.name)
+    if query is not None:
+        message.query.CopyFrom(encode_query(query, QueryNames(host)))
+    encode_time(note.create_time, message.create_time)
+    return message
+
+
+def encode_session(host: Host, session: Session) -> twin.session_service.Session:
+    """A session as a message."""
+    note = host.session_notes.setdefault(session.name, host.note())
+    idle_timeout = host.lifetimes.idle_timeout(session.name)
+    message = twin.session_service.Session(
+        name=of_session(host.name, session.name),
+        query=encode_query(session.query, QueryNames(host)),
+        anonymous=idle_timeout is not None,
+        columns=encode_columns(session.columns),
+        generation=session.generation,
+        total_count=session.total_count,
+        watcher_count=host.audience.of(session),
+        description=note.description,
+    )
+    if idle_timeout is not None:
+        encode_duration(idle_timeout, message.idle_timeout)
+    if session.permanent is not None:
+        encode_filter(session.permanent, message.permanent_filter)
+    encode_time(note.create_time, message.create_time)
+    return message
+
+
+def describe_query(host: Host, message: twin.session_service.Session, query: Query, permanent: Filter | None) -> None:
+    """Writes into `message` what a session of this query would show; there is none."""
+    conditions = tuple(each for each in (permanent, query.filter) if each is not None)
+    result = host.hub.query(replace(query, filter=AllOf(conditions)), Window(0, 0))
+    message.query.CopyFrom(encode_query(query, QueryNames(host)))
+    if permanent is not None:
+        encode_filter(permanent, message.permanent_filter)
+    message.columns.extend(encode_columns(result.columns))
+    message.total_count = result.total_count

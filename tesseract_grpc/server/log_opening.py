@@ -1,0 +1,23 @@
+"""Which log a hub has, by the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tesseract_grpc.engine.data.commit_log import CommitLog, Durability
+from tesseract_grpc.server.config import ServerConfig
+from tesseract_grpc.store.sqlite_log import SqliteLog
+
+_DURABILITIES = {"memory": Durability.MEMORY, "normal": Durability.NORMAL, "fsync": Durability.FSYNC}
+
+
+def open_log(config: ServerConfig, hub: str) -> CommitLog | None:
+    """The log of a hub; None for one in memory. Raises LogFailed, LogDamaged."""
+    if config.data is None:
+        return None
+    return SqliteLog(directory_of(config.data, hub), _DURABILITIES[config.durability])
+
+
+def directory_of(data: Path, hub: str) -> Path:
+    """Where the data of a hub is. Ids of hubs may be `.` and `..`, which mean something else to a file system."""
+    return data / f"hub-{hub}"
