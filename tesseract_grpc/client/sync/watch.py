@@ -272,8 +272,8 @@ class Watch:
         self._handlers.emit(type(notice).__name__.lower(), notice)
 
     def ask_progress(self, version: int, seconds: float) -> Any:
-        """Asks the server to have the present stream say Progress as soon as `version` is there. Whether it can makes no
-        difference but that of time: the call is not waited for, and its failure is nobody's."""
+        """Asks the server to have the present stream say Progress as soon as `version` is there. Whether it can makes
+        no difference but that of time: the call is not waited for, and its failure is nobody's."""
         request = hub_service_pb2.RequestProgressRequest(
             parent=hub_name(self._rpc.connection.hub), watch_id=self.watch_id, min_version=version
         )

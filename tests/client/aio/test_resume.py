@@ -20,10 +20,10 @@ from tesseract_grpc.client import (
     Unavailable,
 )
 from tests import wire
-from tests.client.aio.support import eventually, pause, state_of
+from tests.client.aio.support import Aside, eventually, pause, state_of
 from tests.client.aio.test_faults import GONE, A, B, C, insert, session_of, warnings_of
 from tests.client.serving import Fail, FakeServer, Silence, Step, Until
-from tests.client.test_mirror_laws import COLUMNS, TYPES, begin, changed, snapshot
+from tests.client.test_mirror_laws import COLUMNS, TYPES, begin, changed, progress, snapshot
 
 
 def token(version: int, event: Any) -> Any:
@@ -214,3 +214,43 @@ async def test_a_watch_gives_up_when_told_to(fake: FakeServer) -> None:
             await mirror.wait_for(99)
         assert (mirror.rows(), state_of(mirror)) == ([A], "ended")
         assert fake.calls("WatchSession") >= 5
+
+
+async def test_waiting_for_a_version_asks_for_progress(fake: FakeServer, fake_hub: AsyncEventHorizon) -> None:
+    """A commit that does not touch the session is known at once, of the stream that there is now."""
+    asked, again = threading.Event(), threading.Event()
+    opening = [token(1, begin(1, watch_id="w1")), *with_tokens(1, [A])[1:]]
+    fake.script("WatchSession", *opening, Until(asked), GONE)
+    fake.script("WatchSession", begin(1, resumed=True, watch_id="w2"), Until(again), progress(1, 7), Silence())
+    session = await session_of(fake, fake_hub)
+    async with session.mirror() as mirror:
+        waiting = Aside(lambda: mirror.wait_for(7))
+        await eventually(lambda: fake.calls("RequestProgress") == 1)
+        asked.set()
+        await eventually(lambda: fake.calls("RequestProgress") == 2)
+        again.set()
+        await waiting.result()
+        assert mirror.version == 7
+        await mirror.wait_for(7)
+    requests = fake.requests["RequestProgress"]
+    assert [(each.parent, each.watch_id, each.min_version) for each in requests] == [
+        ("hubs/default", "w1", 7),
+        ("hubs/default", "w2", 7),
+    ]
+
+
+async def test_a_server_that_knows_no_progress_on_demand_is_waited_for(
+    fake: FakeServer, fake_hub: AsyncEventHorizon
+) -> None:
+    opening = [begin(1, watch_id="w1"), *snapshot(1, [A])[1:]]
+    asked = threading.Event()
+    fake.script("RequestProgress", Fail(grpc.StatusCode.UNIMPLEMENTED, "no", "FEATURE_NOT_AVAILABLE"))
+    fake.script("WatchSession", *opening, Until(asked), progress(1, 7), Silence())
+    session = await session_of(fake, fake_hub)
+    async with session.mirror() as mirror:
+        waiting = Aside(lambda: mirror.wait_for(7))
+        await eventually(lambda: fake.calls("RequestProgress") == 1)
+        await pause(0.05)
+        asked.set()
+        await waiting.result()
+    assert fake.calls("RequestProgress") == 1
