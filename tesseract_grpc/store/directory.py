@@ -2,8 +2,14 @@
 
 LOCK                     held by the process that serves the directory
 FORMAT                   the version of the format, the epoch, and the key that signs tokens
+OPEN                     there while a log is written that can lose what was seen of it: how, and since which start of
+                         the machine
 commits.sqlite           the entries
-snapshot-<position>     states
+snapshot-<position>      states
+
+An epoch is one line of versions. Where entries that somebody has seen can be lost, their versions would be given to
+others: a reader who comes back would be led on over a history that he never saw. So a directory that was not closed,
+and whose log does not survive what may have happened since, begins a new epoch.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ import os
 import secrets
 from pathlib import Path
 
-from tesseract_grpc.engine.data.commit_log import LogDamaged, LogFailed
+from tesseract_grpc.engine.data.commit_log import Durability, LogDamaged, LogFailed
 
 FORMAT = 1
 """The version of the format that this program writes. It reads all up to it."""
@@ -23,9 +29,11 @@ FORMAT = 1
 class DataDirectory:
     """A directory that this process alone serves."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, durability: Durability = Durability.FSYNC) -> None:
         """Takes the directory, and makes it where there is none. Raises LogFailed, LogDamaged."""
         self.path = path
+        self.renewed = False
+        """Whether a new epoch was begun, because the end of the one before may be lost."""
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -38,6 +46,10 @@ class DataDirectory:
             raise LogFailed(f"another server has the data directory '{path}'; stop it, or choose another") from None
         try:
             self.epoch, self.secret = self._read_format()
+            if self._may_have_lost():
+                self.renewed = True
+                self.epoch, self.secret = self._write_format(secrets.token_hex(8), self.secret)
+            self._mark_open(durability)
         except BaseException:
             self.close()
             raise
@@ -48,7 +60,7 @@ class DataDirectory:
         if not file.exists():
             if (self.path / "commits.sqlite").exists():
                 raise LogDamaged(f"'{self.path}' has commits and no file FORMAT; restore it from a backup")
-            return self._write_format(secrets.token_hex(8))
+            return self._write_format(secrets.token_hex(8), secrets.token_bytes(32))
         try:
             found = json.loads(file.read_bytes())
             number, epoch = int(found["format"]), str(found["epoch"])
@@ -59,10 +71,37 @@ class DataDirectory:
             raise LogDamaged(
                 f"'{self.path}' has format {number}, and this program reads formats up to {FORMAT}: use a newer one"
             )
-        return (epoch, secret) if secret else self._write_format(epoch)  # the first directories had none
+        # The first directories had no secret.
+        return (epoch, secret) if secret else self._write_format(epoch, secrets.token_bytes(32))
 
-    def _write_format(self, epoch: str) -> tuple[str, bytes]:
-        secret = secrets.token_bytes(32)
+    def _may_have_lost(self) -> bool:
+        """Whether entries may be lost that somebody has seen: those of a log that was left open."""
+        file = self.path / "OPEN"
+        if not file.exists():
+            return False
+        try:
+            found = json.loads(file.read_bytes())
+            return found["durability"] != Durability.NORMAL or found["boot"] != _boot()
+        except (ValueError, KeyError, TypeError):
+            return True
+
+    def _mark_open(self, durability: Durability) -> None:
+        if durability is Durability.FSYNC:
+            self.mark_closed()
+        else:
+            self.write("OPEN", json.dumps({"durability": int(durability), "boot": _boot()}).encode())
+
+    def mark_closed(self) -> None:
+        """Nothing that was seen can be lost any more. Raises LogFailed."""
+        file = self.path / "OPEN"
+        if file.exists():
+            try:
+                file.unlink()
+                self.sync()
+            except OSError as error:
+                raise LogFailed(f"'{file}' cannot be removed: {error.strerror}") from error
+
+    def _write_format(self, epoch: str, secret: bytes) -> tuple[str, bytes]:
         self.write("FORMAT", json.dumps({"format": FORMAT, "epoch": epoch, "secret": secret.hex()}).encode())
         return epoch, secret
 
@@ -70,7 +109,7 @@ class DataDirectory:
         """Writes a small file as a whole, or not at all. Raises LogFailed."""
         part = self.path / f"{name}.part"
         try:
-            with part.open("wb") as file:
+            with open(part, "wb", opener=_private) as file:  # noqa: PTH123 (Path.open takes no opener)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -92,3 +131,16 @@ class DataDirectory:
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that only its owner may read: one of them has a secret."""
+    return os.open(path, flags, 0o600)
+
+
+def _boot() -> str:
+    """Which start of the machine this is; what was handed to the operating system survives until the next."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return secrets.token_hex(8)  # not Linux: it cannot be told, so every start is another one
