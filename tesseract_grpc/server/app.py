@@ -38,6 +38,7 @@ from tesseract_grpc.server.config import ConfigError, ServerConfig
 from tesseract_grpc.server.gate import Gate, shutting_down
 from tesseract_grpc.server.health import Health
 from tesseract_grpc.server.host import Clock, Hosts, keep_ticking
+from tesseract_grpc.server.journal import JournalState
 from tesseract_grpc.server.methods import build_handlers
 from tesseract_grpc.server.metrics.endpoint import Endpoint, SampleCollector
 from tesseract_grpc.server.metrics.loop_lag import LoopLag
@@ -82,6 +83,7 @@ class Server:
         self._tracing = OFF
         self._grpc: grpc.aio.Server | None = None
         self._timers: list[asyncio.Task[None]] = []
+        self._tellings: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._hurry = asyncio.Event()
         self._stopping = False
@@ -140,6 +142,8 @@ class Server:
         await server.start()
         self._grpc = server
         await self._health.serving()
+        for host in self._hosts.by_name.values():
+            host.journal.on_state = self._tell_health
         audiences = [host.audience for host in self._hosts.by_name.values()]
         self._timers = [
             asyncio.create_task(lag.watch()),
@@ -180,6 +184,15 @@ class Server:
         await self._end_watching()
         self._log.info("server.stopped", cut_off=cut_off)
         self._stopped.set()
+
+    def _tell_health(self) -> None:
+        """A hub takes writes again, or none any more."""
+        if self._stopping:
+            return
+        states = [host.journal.state for host in self._hosts.by_name.values()]
+        telling = asyncio.create_task(self._health.writable(JournalState.READ_ONLY not in states))
+        self._tellings.add(telling)  # the loop itself keeps no task alive
+        telling.add_done_callback(self._tellings.discard)
 
     def hurry(self) -> None:
         """Ends the patience of a stop that is in progress, or of the next one."""

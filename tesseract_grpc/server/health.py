@@ -1,4 +1,7 @@
-"""The standard health service: SERVING from start to drain, for the server and for each of its services."""
+"""The standard health service, for the server and for each of its services.
+
+SERVING from start to drain, except while the log of a hub cannot be written.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,13 @@ class Health:
         """Says that every service works."""
         for service in twin.SERVICES:
             await self._servicer.set(service.full_name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def writable(self, everything: bool) -> None:
+        """Says that every service works, or that none does while a hub takes no writes: reads and watches go on, but
+        whoever chooses among servers had better choose another one."""
+        state = health_pb2.HealthCheckResponse.SERVING if everything else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *(service.full_name for service in twin.SERVICES)):
+            await self._servicer.set(name, state)
 
     async def not_serving(self) -> None:
         """Says that nothing does, from now on."""

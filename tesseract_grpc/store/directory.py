@@ -81,7 +81,7 @@ class DataDirectory:
             return False
         try:
             found = json.loads(file.read_bytes())
-            return found["durability"] != Durability.NORMAL or found["boot"] != _boot()
+            return bool(found["durability"] != Durability.NORMAL or found["boot"] != _boot())
         except (ValueError, KeyError, TypeError):
             return True
 
@@ -109,7 +109,7 @@ class DataDirectory:
         """Writes a small file as a whole, or not at all. Raises LogFailed."""
         part = self.path / f"{name}.part"
         try:
-            with open(part, "wb", opener=_private) as file:  # noqa: PTH123 (Path.open takes no opener)
+            with open(part, "wb", opener=_private) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
