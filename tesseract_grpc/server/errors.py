@@ -210,14 +210,3 @@ def limit_exceeded(limit: str, maximum: int, message: str, *, field: str = "") -
 def invalid(message: str, field: str, reason: Reason = Reason.MALFORMED_REQUEST) -> Refusal:
     """The refusal of a request that can never succeed as it is."""
     return Refusal(reason, message, field=field, violations=(Violation(field, reason, message),))
-
-
-def not_available(feature: str, what: str, field: str) -> Refusal:
-    """The refusal of something that needs a feature which this server does not announce."""
-    return Refusal(
-        Reason.FEATURE_NOT_AVAILABLE,
-        f"{what} needs the feature '{feature}', which this server does not have",
-        field=field,
-        hint="GetServerInfo lists the features of a server",
-        metadata={"feature": feature},
-    )

@@ -18,15 +18,13 @@ from tesseract_grpc.server.host import Host
 from tesseract_grpc.server.services.hubs import FEATURES
 from tests.server.support import Api, insert, refused, serving, user, user_columns
 
-LATER = {"resume", "every_commit", "on_lag"}
-
 
 async def test_the_server_says_what_it_is() -> None:
     async with serving(progress_interval=2.5, max_tables=17, max_string_bytes=1_234) as (_, api):
         info = await api.hubs.GetServerInfo(hpb.GetServerInfoRequest())
         assert info.software_version == tesseract_grpc.__version__
         assert {"write_stream", "watch_table"} <= set(info.features)
-        assert not LATER & set(info.features)
+        assert {"resume", "every_commit", "on_lag", "watch_sessions"} <= set(info.features)
         assert info.progress_interval.ToMilliseconds() == 2_500
         assert (info.limits.max_tables, info.limits.max_string_bytes) == (17, 1_234)
         unset = [field.name for field in info.limits.DESCRIPTOR.fields if not getattr(info.limits, field.name)]

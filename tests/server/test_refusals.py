@@ -6,7 +6,7 @@ they held, the version has not moved, the structures are sound, and it still ser
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ from tests.server.support import (
 )
 
 INVALID, MISSING, EXISTS = StatusCode.INVALID_ARGUMENT, StatusCode.NOT_FOUND, StatusCode.ALREADY_EXISTS
-STATE, LIMIT, LATER = StatusCode.FAILED_PRECONDITION, StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNIMPLEMENTED
+STATE, LIMIT = StatusCode.FAILED_PRECONDITION, StatusCode.RESOURCE_EXHAUSTED
 INT64, FLOAT64, STRING, JSON, ENUM = (
     value_pb2.DATA_TYPE_INT64,
     value_pb2.DATA_TYPE_FLOAT64,
@@ -137,6 +137,16 @@ def watch(**fields: Any) -> Callable[[Api], Awaitable[Any]]:
 def watch_table(**fields: Any) -> Callable[[Api], Awaitable[Any]]:
     async def read(api: Api) -> Any:
         return await api.tables.WatchTable(pb.WatchTableRequest(**{"table": "users", **fields})).read()
+
+    return read
+
+
+def watch_sessions(*sessions: Mapping[str, Any], **fields: Any) -> Callable[[Api], Awaitable[Any]]:
+    """A watch of several sessions, each `adults` unless it says otherwise."""
+
+    async def read(api: Api) -> Any:
+        asked = [spb.WatchSessionRequest(**{"name": "adults", **each}) for each in sessions]
+        return await api.sessions.WatchSessions(spb.WatchSessionsRequest(sessions=asked, **fields)).read()
 
     return read
 
@@ -375,15 +385,32 @@ CASES = [
     Case("watch of nobody", MISSING, "UNKNOWN_SESSION", "name", watch(name="nobody")),
     Case("watch without a name", INVALID, "BAD_NAME", "name", watch(name="")),
     Case("watch of a negative window", INVALID, "BAD_WINDOW", "window.limit", watch(window=q.Window(limit=-5))),
-    Case("resume of a watch", LATER, "FEATURE_NOT_AVAILABLE", "resume_token", watch(resume_token=b"x")),
-    Case("every commit", LATER, "FEATURE_NOT_AVAILABLE", "delivery", watch(delivery=cpb.DELIVERY_EVERY_COMMIT)),
-    Case("reset on lag", LATER, "FEATURE_NOT_AVAILABLE", "on_lag", watch(on_lag=cpb.ON_LAG_RESET)),
-    Case("cancel on lag", LATER, "FEATURE_NOT_AVAILABLE", "on_lag", watch(on_lag=cpb.ON_LAG_CANCEL)),
+    Case("resume with what is no token", INVALID, "BAD_RESUME_TOKEN", "resume_token", watch(resume_token=b"x")),
+    Case("unknown delivery", INVALID, "MALFORMED_REQUEST", "delivery", watch(delivery=9)),
+    Case("unknown on_lag", INVALID, "MALFORMED_REQUEST", "on_lag", watch(on_lag=9)),
+    Case("every commit, merged", INVALID, "MALFORMED_REQUEST", "min_interval",
+         watch(delivery=cpb.DELIVERY_EVERY_COMMIT, min_interval=Duration(seconds=1))),
     Case("negative interval", INVALID, "MALFORMED_REQUEST", "min_interval", watch(min_interval=Duration(seconds=-1))),
     Case("watch of a future version", StatusCode.UNAVAILABLE, "VERSION_NOT_REACHED", "min_version",
          watch(min_version=10**12)),
     Case("watch of no table", MISSING, "UNKNOWN_TABLE", "table", watch_table(table="nobody")),
-    Case("resume of a table watch", LATER, "FEATURE_NOT_AVAILABLE", "resume_token", watch_table(resume_token=b"x")),
+    Case("resume of a table watch with what is no token", INVALID, "BAD_RESUME_TOKEN", "resume_token",
+         watch_table(resume_token=b"x")),
+    Case("table watch with an unknown on_lag", INVALID, "MALFORMED_REQUEST", "on_lag", watch_table(on_lag=9)),
+    Case("watch of no sessions", INVALID, "MALFORMED_REQUEST", "sessions", watch_sessions()),
+    Case("watch of several, one unknown", MISSING, "UNKNOWN_SESSION", "sessions[1].name",
+         watch_sessions({}, {"name": "no"})),
+    Case("watch of several, one with its own version", INVALID, "MALFORMED_REQUEST", "sessions[1].min_version",
+         watch_sessions({}, {"min_version": 1})),
+    Case("watch of several, one with its own delivery", INVALID, "MALFORMED_REQUEST", "sessions[0].delivery",
+         watch_sessions({"delivery": cpb.DELIVERY_NET})),
+    Case("watch of several, a negative window", INVALID, "BAD_WINDOW", "sessions[0].window.limit",
+         watch_sessions({"window": q.Window(limit=-5)})),
+    Case("watch of several, a token of one", INVALID, "BAD_RESUME_TOKEN", "resume_token",
+         watch_sessions({}, resume_token=b"x")),
+    Case("watch of too many sessions", LIMIT, "LIMIT_EXCEEDED", "sessions", watch_sessions(*[{}] * 101)),
+    Case("progress of nobody", MISSING, "UNKNOWN_WATCH", "watch_id",
+         lambda api: api.hubs.RequestProgress(hpb.RequestProgressRequest(watch_id="nobody"))),
     # Hubs.
     Case("get of no hub", MISSING, "UNKNOWN_HUB", "name",
          lambda api: api.hubs.GetHub(hpb.GetHubRequest(name="nobody"))),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -14,14 +16,17 @@ from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
-from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.lifetimes import Lifetimes
+from tesseract_grpc.server.resume_tokens import ResumeTokens
 from tesseract_grpc.server.streams.audience import Audience
 from tesseract_grpc.server.streams.envelope import SESSION
 from tesseract_grpc.server.streams.pieces import Pieces
-from tesseract_grpc.server.streams.stream import State, Stream
+from tesseract_grpc.server.streams.state import State
+from tesseract_grpc.server.streams.stream import Stream, Terms
+from tesseract_grpc.server.streams.teller import Frame, Teller
 from tesseract_grpc.server.versions import VersionGate
 
 COLUMNS = (ColumnSchema("id", DataType.INT64, primary_key=True), ColumnSchema("n", DataType.INT64))
@@ -37,6 +42,7 @@ class Scene:
         self.put(*((number, number) for number in range(10)))
         self.session = self.hub.open_session(Query("t", sort=(SortKey("n"),)), "s")
         self.audience = Audience()
+        self.tokens = ResumeTokens("hub", "e", b"key")
         self.stack = ExitStack()
 
     def put(self, *rows: tuple[int, int]) -> None:
@@ -45,17 +51,16 @@ class Scene:
         if hasattr(self, "audience"):
             self.audience.wake(result.touched)
 
-    def stream(self, window: Window | None = None, **options: float) -> Stream:
-        watch = self.session.watch(window or Window())
-        made = Stream(
-            watch,
-            SESSION,
-            epoch="e",
-            version=lambda: self.hub.version,
-            generation=lambda: 1,
-            **options,  # type: ignore[arg-type]
-        )
-        self.stack.enter_context(self.audience.admit(self.session, made))
+    def stream(
+        self, window: Window = WHOLE, terms: Terms | None = None, *, piece_bytes: int = 1 << 20, **options: Any
+    ) -> Stream:
+        watch = self.session.watch(window, every_commit=terms is not None and terms.every_commit)
+        version = lambda: self.hub.version  # noqa: E731
+        frame = Frame("e", version, secrets.token_hex(4), piece_bytes=piece_bytes, tally=self.audience.tally)
+        tokens = lambda: self.tokens.of_session(self.session, window)  # noqa: E731
+        teller = Teller(watch, SESSION, frame, generation=lambda: 1, tokens=tokens)
+        made = Stream(teller, frame, terms, window=window, **options)
+        self.stack.enter_context(self.audience.admit(made, self.session))
         return made
 
 
@@ -202,7 +207,7 @@ async def test_a_snapshot_can_be_ended_in_the_middle(scene: Scene) -> None:
 
 
 async def test_a_closed_stream_leaves_nothing_behind(scene: Scene) -> None:
-    stream = scene.stream(min_interval=30.0)
+    stream = scene.stream(terms=Terms(min_interval=30.0))
     responses = stream.responses()
     await opened(responses)
     assert len(scene.session.watchers) == 1

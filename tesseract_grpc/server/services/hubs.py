@@ -31,6 +31,7 @@ FEATURES = (
     "relations",
     "request_id",
     "request_progress",
+    "resume",
     "rollup",
     "trees",
     "validate_only",
@@ -40,8 +41,7 @@ FEATURES = (
     "window_columns",
     "write_stream",
 )
-"""The optional features of this server. What a request may also ask for and is not here (`resume`, `on_lag`,
-`every_commit`) is refused with FEATURE_NOT_AVAILABLE."""
+"""The optional features of this server."""
 
 
 class Hubs:

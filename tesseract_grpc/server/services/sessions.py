@@ -81,7 +81,9 @@ class Sessions:
             check_name(name, "session", "session_id")
         most = self._hosts.config.max_sessions
         if name not in host.hub.sessions and len(host.hub.sessions) >= most:
-            raise limit_exceeded("max_sessions", most, f"the hub has {len(host.hub.sessions)} sessions", field="session")
+            raise limit_exceeded(
+                "max_sessions", most, f"the hub has {len(host.hub.sessions)} sessions", field="session"
+            )
 
     async def _hydrate(self, host: Host, request: pb.CreateSessionRequest) -> Hydration | None:
         """Sorts the rows of a large new session in a worker thread, so that commits and other calls go on meanwhile.

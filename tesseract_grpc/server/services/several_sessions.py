@@ -10,7 +10,7 @@ from tesseract_grpc.engine.query.query import Window
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.windows import decode_window
-from tesseract_grpc.server.errors import Refusal, fields_under, invalid, limit_exceeded
+from tesseract_grpc.server.errors import Refusal, invalid, limit_exceeded
 from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.lookup import find_session
 from tesseract_grpc.server.names import of_session
@@ -99,6 +99,8 @@ def _windows(request: pb.WatchSessionsRequest) -> list[Window]:
         for name in _OF_ALL:
             if each.HasField("min_interval") if name == "min_interval" else getattr(each, name):
                 raise invalid(f"{name} is asked for all sessions together", f"sessions[{at}].{name}")
-        with fields_under(f"sessions[{at}]"):
+        try:
             windows.append(decode_window(each.window))
+        except Refusal as refusal:
+            raise refusal.about(f"sessions[{at}].{refusal.field}") from None
     return windows

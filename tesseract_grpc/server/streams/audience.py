@@ -62,7 +62,7 @@ class Audience:
         return self._by_id.get(watch_id)
 
     def conflations_of(self, subject: Hashable) -> int:
-        """How often a watch of `subject` was told a net change in the place of several commits, closed ones included."""
+        """How often a watch of `subject` was told a net change for several commits, closed streams included."""
         return self._past_conflations.get(subject, 0) + sum(s.conflations for s in self._streams.get(subject, ()))
 
     def wake(self, subjects: Iterable[Hashable]) -> None:

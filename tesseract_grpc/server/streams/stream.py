@@ -1,8 +1,8 @@
 """One watch of one client: when something is said.
 
-A stream is in exactly one state (`state.py`), and it is woken by commits that touched what it watches, by the hub's beat
-when it was silent for long, by the end of its `min_interval`, by a client that wants to hear from it, and by its end.
-Being woken twice is the same as being woken once. What is said is its story's affair (`Teller`, `Cut`).
+A stream is in exactly one state (`state.py`), and it is woken by commits that touched what it watches, by the hub's
+beat when it was silent for long, by the end of its `min_interval`, by a client that wants to hear from it, and by its
+end. Being woken twice is the same as being woken once. What is said is its story's affair (`Teller`, `Cut`).
 
 A reader **lags** when it does not take what it is given:
 
@@ -10,8 +10,8 @@ A reader **lags** when it does not take what it is given:
   commits that concern the reader have happened meanwhile;
 * where every commit is told: commits that it has not been told have left the history.
 
-Then `on_lag` decides: it is told Lagged and the net change, begins anew, or the stream ends. Merging that the reader has
-asked for (`min_interval`), or that happens because several commits came before the server could write, is no lag. A
+Then `on_lag` decides: it is told Lagged and the net change, begins anew, or the stream ends. Merging that the reader
+has asked for (`min_interval`), or that happens because several commits came before the server could write, is no lag. A
 response that is not taken for `slow_reader_timeout` ends the stream in any case. gRPC takes a response when the
 connection's buffers have room for it, so a reader is noticed as slow some megabytes after it stopped.
 """
