@@ -16,6 +16,7 @@ from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
 from tesseract_grpc.engine.query.query import Query, Window
 from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.engine.query.source import Join, JoinKey, QuerySource, TableSource
+from tesseract_grpc.engine.query.window_column import WindowColumn, WindowFunction
 
 COLUMNS = (ColumnSchema("id", DataType.INT64, primary_key=True), ColumnSchema("n", DataType.INT64))
 
@@ -172,3 +173,17 @@ def test_a_column_that_repeats_documents_of_which_none_has_ever_come() -> None:
         hub.commit([Write("t", WriteKind.INSERT, Batch.of_rows(columns, [{"id": key, "j": value}]))])
     assert [row["c"] for row in session.read().rows.to_rows()] == [None, None, "[1]"]
     hub.check()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5])
+def test_a_moving_count_of_rows_that_were_among_the_first(rows: int) -> None:
+    """Rows below those that came had fewer rows above them before, and kept their counts."""
+    hub = hub_of(1)
+    column = WindowColumn("c", WindowFunction.COUNT, order_by=(SortKey("n"),), rows=rows)
+    session = hub.open_session(Query("t", window_columns=(column,), sort=(SortKey("n"),)), "s")
+    for keys in ((1, 2, 3), (4, 5)):
+        write(hub, WriteKind.INSERT, *({"id": key, "n": -key} for key in keys))
+        hub.check()
+    write(hub, WriteKind.DELETE, *({"id": key} for key in (5, 4, 2)))
+    hub.check()
+    assert [row["c"] for row in session.read().rows.to_rows()] == [min(place, rows) for place in (1, 2, 3)]

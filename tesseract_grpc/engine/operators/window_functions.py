@@ -198,8 +198,12 @@ class Counting:
         self._most = NOWHERE if rows is None else rows
 
     def reach(self, stretches: Stretches, counts: Int64Array, far: bool) -> Reach:
-        """As for numbers, and no further than rows are counted."""
-        ends = np.minimum(np.where(stretches.grew, counts, stretches.ends), np.maximum(self._most, stretches.ends))
+        """As for numbers, and no further than rows are or were counted.
+
+        A row that is so many rows below a stretch was as many rows below it before, too, and had its full count.
+        """
+        below = np.where(stretches.grew & (stretches.begins < self._most), np.minimum(self._most, counts), 0)
+        ends = np.minimum(stretches.ends + below, counts)
         return Reach(stretches.begins, stretches.begins, ends, ends)
 
     def results(self, frame: Frame) -> Stored:
