@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.errors import InvalidRequest, OutOfRange, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
+from tesseract_grpc.engine.operators.aggregate import extreme
 from tesseract_grpc.engine.operators.aggregate.contract import AggregateFunction, AggregateState, result_type
 from tesseract_grpc.engine.operators.aggregate.grouped import Grouped
 from tesseract_grpc.engine.operators.aggregate.listed import MOST
@@ -341,8 +342,10 @@ def test_many_rows_equal_the_same_rows_in_small_batches(aggregate: Aggregate) ->
     large.check(everyone, *batch(large, slice(half, count)))
 
 
-def test_extremes_of_many_rows_are_found_as_those_of_few() -> None:
+@pytest.mark.parametrize("late", [100, 4096])
+def test_extremes_of_many_rows_are_found_as_those_of_few(late: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many rows to a group that most are compared as doubles only; NaN, infinities and empty groups among them."""
+    monkeypatch.setattr(extreme, "_LATE", late)
     rng = np.random.default_rng(11)
     count, groups = 4000, 5
     x, o = column_of("x", DataType.FLOAT64), column_of("o", DataType.FLOAT64)
@@ -351,9 +354,10 @@ def test_extremes_of_many_rows_are_found_as_those_of_few() -> None:
         of, values = rng.integers(0, groups - 1, count), rng.normal(size=count) - 3.0
         places = rng.choice(np.flatnonzero(of == 1), len(odd), replace=False)
         values[places] = odd
+        of[:3000][of[:3000] == 3], values[of == 3] = 2, -3.0  # a group that comes late, with nothing extreme
         for function in ("min", "max"):
             states = [state_of(Aggregate("y", function, "x"), x, o, relation) for _ in range(2)]
-            for state, step in zip(states, (2000, 3), strict=True):
+            for state, step in zip(states, (500, 3), strict=True):
                 state.reserve(groups)
                 for start in range(0, count, step):
                     part = slice(start, start + step)

@@ -113,6 +113,28 @@ def test_sums_and_averages_are_those_of_python(values: list[float]) -> None:
     assert repr(only(state_of("avg", values))) == repr(statistics.fmean(values) + 0.0)
 
 
+@pytest.mark.parametrize("top", [-1060, -960, -400, -30, 10, 53, 300, 480, 900, 1010])
+@pytest.mark.parametrize("spread_over", [0, 1, 20, 60, 200])
+def test_sums_of_many_rows_in_few_groups(top: int, spread_over: int) -> None:
+    """What is cut into two digits at once: values near each other, and some that have bits far below."""
+    rng = np.random.default_rng((top + 2_000, spread_over))
+    for count in (400, 4_000):
+        exponents = rng.integers(top - spread_over, top + 1, count)
+        values = np.ldexp(rng.random(count) - 0.25, exponents)
+        groups = rng.integers(0, 3, count)
+        half = count // 2
+        if spread_over == 60:  # what is large comes and goes, and what is small remains
+            values[half:], groups[half:] = -values[:half], groups[:half]
+            values[5 * half // 3 :] += np.ldexp(rng.random(count - 5 * half // 3), top - 50)
+        state = empty("sum", DataType.FLOAT64)
+        state.reserve(3)
+        state.add(groups, (values, None))
+        state.add(groups[::7], (values[::7], None))
+        state.remove(groups[::7], (values[::7], None))
+        held = [values[groups == group].tolist() for group in range(3)]
+        assert state.result(np.arange(3))[0].tolist() == [math.fsum(each) + 0.0 for each in held]
+
+
 def test_an_average_has_a_value_where_the_sum_has_none() -> None:
     assert only(state_of("avg", [1.7e308, 1.7e308])) == 1.7e308
     assert only(state_of("avg", [INT64_MAX, INT64_MAX], DataType.INT64)) == float(INT64_MAX)

@@ -2,8 +2,8 @@
 
 A number is given when a combination first comes and stays its own until its owner forgets it, so that per-group state
 lives in arrays; then it is given again. Texts, enums and bools are small integers already: one such column, which is
-the usual case, is an index into an array of numbers and needs no lookup. Other values and combinations are looked up
-once per distinct one of a batch.
+the usual case, is an index into an array of numbers, or the number itself where both were given in the order of
+arrival. Other values and combinations are looked up once per distinct one of a batch.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class GroupKeys:
         self._coded = len(columns) == 1 and _is_coded(columns[0])
         self._direct: Numbers = np.full(16, _UNKNOWN, np.int64)  # for one column of codes: by code
         self._null = _UNKNOWN  # the number of null there
+        self._alike = 0  # codes below it are the numbers of their groups
         self._by_key: dict[_Key, int] = {}  # else: by the words of the values
         self._free: list[int] = []
         # The values of each group, one array a column, by number.
@@ -67,6 +68,8 @@ class GroupKeys:
         values, valid = stored
         if not len(values):
             return np.empty(0, np.int64)
+        if valid is None and self._alike and int(values.max()) < self._alike:
+            return values.astype(np.int64)
         dictionary = self._columns[0].dictionary
         known = 2 if dictionary is None else len(dictionary)
         if known > len(self._direct):
@@ -97,6 +100,10 @@ class GroupKeys:
         self._direct[fresh[fresh >= 0]] = given[fresh >= 0]
         if (fresh < 0).any():
             self._null = int(given[fresh < 0][0])
+        if np.array_equal(fresh, given) and int(fresh.min()) == self._alike:
+            # Codes and numbers are both given in the order of arrival, so they mostly are the same.
+            most = int(fresh.max()) + 1
+            self._alike = most if most == self._alike + len(fresh) else self._alike
         numbers[missing] = np.where(codes < 0, self._null, self._direct[codes])
 
     # Other values, and combinations
@@ -169,6 +176,7 @@ class GroupKeys:
             values, valid = stored[0]
             codes = values.astype(np.int64) if valid is None else values[valid].astype(np.int64)
             self._direct[codes] = _UNKNOWN
+            self._alike = int(codes.min(initial=self._alike))
             if valid is not None:
                 self._null = _UNKNOWN
         else:

@@ -32,6 +32,7 @@ _LOW_HALF = np.int64((1 << _HALF_WIDTH) - 1)
 _MOST_ROWS = 1 << 24  # rows between two rounds of carries
 _EXACT = 1 << 53  # integers below it are doubles
 _EXACT_ROWS = _EXACT >> _WIDTH  # the digits of so many rows add up to less
+_FAR_MORE = 4  # times as many rows as groups: doubles are added up apart
 _LOWEST, _HIGHEST = -1074, 900  # scales at which digits times the scale are doubles, and so are their sums
 _PLAIN = 1000  # scales up to which 2.0**scale and 2.0**-scale are normal numbers
 
@@ -57,8 +58,50 @@ class ExactSums:
 
         The values are finite, at most 2**23, and `largest` is the size of the largest.
         """
-        if largest:
-            self._cut(groups, values, self._top(math.frexp(largest)[1] + shift, len(values)), sign, shift)
+        if not largest:
+            return
+        level = self._top(math.frexp(largest)[1] + shift, len(values))
+        plain = abs(self._anchor + _WIDTH * level - shift) < _PLAIN // 2
+        if plain and _FAR_MORE * self._capacity < len(groups) <= _EXACT_ROWS:
+            groups, values = self._cut_in_two(groups, values, level, sign, shift)
+            level -= 2
+        if len(values):
+            self._cut(groups, values, level, sign, shift)
+
+    def _cut_in_two(
+        self, groups: Groups, values: FloatArray, level: int, sign: int, shift: int
+    ) -> tuple[Groups, FloatArray]:
+        """Adds the first two digits of values to their groups; what is left of those of which something is left.
+
+        Adding a power of two so large that nothing below the digit remains, and taking it off again, rounds a value to
+        its digit in two operations. Both digits of a value are added to those of its group by one, as the two parts of
+        a complex number: they are doubles, but exact.
+        """
+        scale = self._anchor + _WIDTH * level - shift
+        bound = 1.5 * math.ldexp(1.0, scale + 52)
+        digits = np.empty((len(values), 2))
+        high = values + bound
+        high -= bound
+        rest = values - high
+        digits[:, 0] = high
+        if values.min() >= math.ldexp(1.0, scale - _WIDTH + 52):
+            digits[:, 1] = rest  # no value has a bit below the second digit
+            left = groups[:0]
+        else:
+            bound = math.ldexp(bound, -_WIDTH)
+            low = rest + bound
+            low -= bound
+            digits[:, 1] = low
+            rest -= low
+            left = rest.nonzero()[0]
+        summed = np.zeros(self._capacity, np.complex128)
+        np.add.at(summed, groups, digits.view(np.complex128)[:, 0])
+        put = np.add if sign > 0 else np.subtract
+        for each, part in ((level, summed.real), (level - 1, summed.imag)):
+            held = self._level(each)
+            whole = (part * math.ldexp(1.0, shift - self._anchor - _WIDTH * each)).astype(np.int64)
+            put(held, whole, out=held)
+        return groups[left], rest[left]
 
     def add_one(self, group: int, value: float, sign: int) -> None:
         """Adds one finite value, or takes it out when `sign` is -1. O(1)."""
@@ -109,7 +152,7 @@ class ExactSums:
 
     def _put(self, held: Int64Array, groups: Groups, digits: FloatArray, sign: int) -> None:
         """Adds digits to those of a level."""
-        if 4 * self._capacity < len(groups) <= _EXACT_ROWS:
+        if _FAR_MORE * self._capacity < len(groups) <= _EXACT_ROWS:
             summed = np.bincount(groups, digits, self._capacity)  # doubles, but exact
             (np.add if sign > 0 else np.subtract)(held, summed.astype(np.int64), out=held)
         else:

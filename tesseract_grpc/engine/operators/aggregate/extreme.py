@@ -10,6 +10,10 @@ rows of a table again and again would cost more than keeping the rows in order. 
 costs and what keeping an order would, and when the first has outweighed the second for long, the rows are put in
 order for good.
 
+Of a table that is taken in block by block, nearly no row reaches an extreme once the groups have some rows. So the rows
+of a block are first compared with the least extreme of all extremes, a single number. Those that are left wait until
+there are many, or until somebody wants to know or to take rows out.
+
 Values are compared as numbers (see `comparable`), with texts by their order labels; when labels are given anew, the
 extremes' labels are read again from the codes that the groups keep.
 """
@@ -34,6 +38,7 @@ from tesseract_grpc.engine.operators.aggregate.ranked_rows import RankedRows
 from tesseract_grpc.engine.operators.aggregate.state import ColumnState, Present, masked
 
 _FAR_MORE = 4  # times as many rows as groups
+_LATE = 4096  # rows that may reach an extreme wait until there are so many
 # What keeping rows in order costs, in rows of a table that is looked at again:
 CALL = 50_000  # a batch
 ROW = 500  # a row of it
@@ -61,6 +66,12 @@ class _Extreme(ColumnState):
         self._codes: Int64Array | None = None if column.dictionary is None else np.zeros(0, np.int64)
         self._generation = label_generation(column)
         self._suspects: list[Groups] = []  # groups that were stale once; whether they still are is asked later
+        self._late: list[tuple[Groups, AnyArray]] = []  # rows that are counted and have yet to be looked at
+        self._late_rows = 0
+        # Whether `_nothing` is a value of the type that no row is beyond.
+        self._bounds = not column.type.is_text and column.type is not DataType.BOOL
+        self._bound: AnyArray | None = None  # what no row can reach an extreme without reaching, as a stored value
+        self._bounded = 0  # the number of groups of which `_bound` is the least extreme
 
     def fresh(self) -> Self:
         """An empty state of the same kind."""
@@ -152,8 +163,47 @@ class _Extreme(ColumnState):
             self._generation = label_generation(self.column)
 
     def _add(self, groups: Groups, values: AnyArray) -> None:
-        if self.type is DataType.FLOAT64 and len(groups) > _FAR_MORE * len(self._extremes):
+        if self._bounds and len(groups) > _FAR_MORE * len(self._extremes):
             groups, values = self._near(groups, values)
+            self._late.append((groups, values))
+            self._late_rows += len(groups)
+            if self._late_rows >= _LATE:
+                self._settle()
+        else:
+            self._settle()
+            self._look_at(groups, values)
+
+    def _near(self, groups: Groups, values: AnyArray) -> tuple[Groups, AnyArray]:
+        """The rows, without most of those that do not reach the extremes.
+
+        Values are compared as they are; where one side is NaN this does not tell, and the row is kept.
+        """
+        known = self.counts > 0  # with the rows that are on their way in
+        count = int(np.count_nonzero(known))
+        if count != self._bounded:  # a group is new, so every row of it counts
+            self._settle()
+            self._bound = None
+        elif self._bound is None:
+            self._bound = self._farthest(restored(self.type, self._extremes[known]))
+        self._bounded = count
+        if self._bound is None:
+            return groups, values
+        rows = (~self._beyond(values, self._bound)).nonzero()[0]
+        return groups.take(rows), values.take(rows)
+
+    def _settle(self) -> None:
+        """Looks at the rows that wait. The bound is found anew when it is wanted."""
+        self._bound = None
+        if self._late:
+            late, self._late, self._late_rows = self._late, [], 0
+            groups, values = late[0]
+            if len(late) > 1:
+                groups = np.concatenate([each for each, _ in late])
+                values = np.concatenate([each for _, each in late])
+            self._look_at(groups, values)
+
+    def _look_at(self, groups: Groups, values: AnyArray) -> None:
+        """Takes in values that are counted."""
         numbers = comparable(self.column, values)
         self._follow_labels()
         before = self._extremes.take(groups)
@@ -169,20 +219,8 @@ class _Extreme(ColumnState):
         if self._codes is not None:
             self._codes[held] = values[holding]
 
-    def _near(self, groups: Groups, values: AnyArray) -> tuple[Groups, AnyArray]:
-        """The rows, without most of those that do not reach the extremes.
-
-        Doubles are compared as they are, first with the least extreme of all extremes, then with that of their group;
-        where one side is NaN, which stands for an empty group, too, this does not tell, and the row is kept.
-        """
-        known = restored(self.type, self._extremes[self.counts > 0])
-        rows = (~self._beyond(values, self._farthest(known))).nonzero()[0]
-        if len(rows) < len(groups):
-            groups, values = groups.take(rows), values.take(rows)
-        rows = (~self._beyond(values, restored(self.type, self._extremes).take(groups))).nonzero()[0]
-        return groups.take(rows), values.take(rows)
-
     def _remove(self, groups: Groups, values: AnyArray) -> None:
+        self._settle()
         numbers = comparable(self.column, values)
         self._follow_labels()
         leaving = groups[numbers == self._extremes.take(groups)]
@@ -193,6 +231,7 @@ class _Extreme(ColumnState):
             self._suspects.append(left)
 
     def _add_one(self, group: int, value: Present) -> None:
+        self._settle()
         number = comparable_one(self.column, value)
         self._follow_labels()
         extreme = self._extremes.item(group)
@@ -206,6 +245,7 @@ class _Extreme(ColumnState):
             self._codes[group] = value
 
     def _remove_one(self, group: int, value: Present) -> None:
+        self._settle()
         number = comparable_one(self.column, value)
         self._follow_labels()
         if not self.counts[group]:
@@ -219,11 +259,13 @@ class _Extreme(ColumnState):
         if self._ordered is not None:
             self._ordered.clear(groups)
             return
+        self._settle()
         self._extremes[groups] = self._nothing
         self._holders[groups] = 0
 
     def stale(self) -> Groups:
         """The groups whose last holder left, or all when rows are to be put in order. O(groups that lost one)."""
+        self._settle()
         if not self._suspects:
             return NO_GROUPS
         groups: Groups = distinct(np.concatenate(self._suspects))
@@ -233,6 +275,7 @@ class _Extreme(ColumnState):
 
     def result(self, groups: Groups) -> Stored:
         """The extremes; null where there are no values. The groups are not stale."""
+        self._settle()
         counts = self.counts[groups]
         if self._ordered is not None:
             return self._ends(self._ordered, groups, counts)
@@ -243,6 +286,7 @@ class _Extreme(ColumnState):
 
     def result_one(self, group: int) -> Scalar:
         """The extreme of one group, which is not stale."""
+        self._settle()
         if self._ordered is not None:
             return super().result_one(group)
         if not self.counts[group]:
@@ -269,6 +313,7 @@ class _Extreme(ColumnState):
             assert np.array_equal(self._ordered.counts, self.counts), "the rows in order are others than those counted"
 
     def _facts(self, group: int) -> object:
+        self._settle()
         return None if self._ordered is not None else int(self._holders[group])
 
     def memory_bytes(self) -> int:
