@@ -94,7 +94,7 @@ def server_info(config: ServerConfig, now: float) -> pb.GetServerInfoResponse:
 def _encode(host: Host) -> pb.Hub:
     hub = host.hub
     counters = {name: int(value) for name, value in asdict(hub.counters).items()}
-    return pb.Hub(
+    message = pb.Hub(
         name=of_hub(host.name),
         version=hub.version,
         epoch=hub.epoch,
@@ -102,7 +102,9 @@ def _encode(host: Host) -> pb.Hub:
         session_count=len(hub.sessions),
         watcher_count=host.audience.count,
         memory_bytes=sum(table.memory_bytes() for table in hub.tables.values()),
-        durability=twin.table_service.DURABILITY_MEMORY,
+        durability=host.journal.durability,
         request_id_memory=host.memory.capacity,
         counters=counters,
     )
+    message.hub_time.FromMicroseconds(hub.now)
+    return message
