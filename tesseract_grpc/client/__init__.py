@@ -14,6 +14,7 @@ from .aio.mirror import AsyncMirror
 from .aio.session import AsyncSession
 from .aio.tesseract import AsyncTesseract
 from .aio.watch import AsyncWatch
+from .aio.write_stream import AsyncWriteStream
 from .core.connection import Retry, Tls
 from .core.errors import (
     AlreadyExists,
@@ -36,6 +37,7 @@ from .core.errors import (
 from .core.events import Change, Delta, Edited, Event, Gap, Interrupted, Lagged, Notice, Progress, Resumed, Snapshot
 from .core.expressions import ExpressionCheck, ExpressionProblem
 from .core.info import HubInfo, Limits, ServerInfo, TableInfo
+from .core.pipeline import Ack
 from .core.plans import Plan, PlanStep
 from .core.rows import Row, Rows
 from .core.watch_options import WatchOptions
@@ -46,14 +48,17 @@ from .sync.mirror import Mirror
 from .sync.session import Session
 from .sync.tesseract import Tesseract
 from .sync.watch import Watch
+from .sync.write_stream import WriteStream
 
 __all__ = [
+    "Ack",
     "AlreadyExists",
     "AsyncEventHorizon",
     "AsyncMirror",
     "AsyncSession",
     "AsyncTesseract",
     "AsyncWatch",
+    "AsyncWriteStream",
     "Cancelled",
     "Change",
     "Closed",
@@ -104,4 +109,5 @@ __all__ = [
     "WriteBatch",
     "WriteCounts",
     "WriteResult",
+    "WriteStream",
 ]

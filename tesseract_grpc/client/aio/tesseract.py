@@ -28,7 +28,7 @@ from ..core.watch_options import WatchOptions, ends_on, watch_fields
 from ..core.windows import Nodes, window_of
 from ..core.writes import Condition, IngestResult, WriteBatch, WriteResult
 from .handlers import Handler
-from .ingest import DEFAULT_BATCH_ROWS, DEFAULT_IN_FLIGHT, AsyncIngest, IngestKind
+from .ingest import DEFAULT_BATCH_ROWS, DEFAULT_IN_FLIGHT, IngestKind, ingest
 from .query import run_query
 from .rpc import AsyncRpc
 from .table_events import AsyncTableEvents
@@ -136,8 +136,9 @@ class AsyncTesseract:
     ) -> IngestResult:
         """Writes many rows over one stream, a commit for each batch of at most `batch_rows` rows; `data` is rows in any
         form, or an iterator of such pieces. At most `in_flight` batches wait for their answer. A refused batch ends
-        it: the error says so, and the batches before it stay."""
-        return await AsyncIngest(self._rpc, self._table.name, self._schema, kind, batch_rows, in_flight).run(data)
+        it: the error says so (`sequence`: which), and what was acknowledged stays. A stream that breaks goes on: what
+        was not answered is sent again, and nothing is committed twice."""
+        return await ingest(self._rpc, self._table.name, self._schema, data, kind, batch_rows, in_flight)
 
     async def _write(self, batch: WriteBatch) -> WriteResult:
         return await write(self._rpc, batch, batch.schemas)

@@ -65,6 +65,8 @@ class TesseractError(Exception):
         self.retry_after = retry_after
         """Seconds after which the server asks to try again; None when it does not say."""
         self.code = code
+        self.sequence = 0
+        """Of a write stream: which batch was refused, counted from 1."""
 
     def __str__(self) -> str:
         named = [self.reason] if self.reason else []

@@ -191,7 +191,7 @@ class WriteResult:
 
 @dataclass(slots=True)
 class IngestResult:
-    """What a bulk write did."""
+    """What a write stream did."""
 
     batches: int = 0
     """How many commits it was."""
@@ -199,6 +199,10 @@ class IngestResult:
     """The version of the last of them."""
     total: WriteCounts = WriteCounts()
     """What they did together."""
+    durability: str = ""
+    """How durable the last acknowledgement is: memory, normal, fsync or replicated."""
+    refused: dict[int, TesseractError] = field(default_factory=dict)
+    """The batches that were refused, by their sequence, which counts from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +262,8 @@ def encode_writes(
 
 
 def encode_blocks(kind: str, table: str, blocks: Sequence[Placed], hub: str) -> Encoded:
-    """One commit of a write stream. The stream is not retried, so no request id is spent on it."""
-    request = table_service_pb2.WriteRequest(parent=hub_name(hub))
+    """One commit of rows that are blocks already, with an id of its own as every commit."""
+    request = table_service_pb2.WriteRequest(parent=hub_name(hub), request_id=new_request_id())
     for _, block in blocks:
         request.operations.append(_of_rows(Operation(kind, table), block, hub))
     return Encoded(request, tuple((0, offset) for offset, _ in blocks), 1)

@@ -23,7 +23,7 @@ from ..core.plans import Plan, plan_of
 from ..core.queries import QueryParts, SourceLike, query_of, source_of
 from ..core.request_id import new_request_id
 from ..core.rows import Rows
-from ..core.schema import ColumnDict, columns_of
+from ..core.schema import ColumnDict, Schema, columns_of
 from ..core.windows import Nodes, window_of
 from ..core.writes import TableLike, WriteBatch, WriteResult
 from .query import run_query
@@ -31,6 +31,7 @@ from .rpc import Rpc
 from .session import Session
 from .tesseract import Tesseract
 from .write import write
+from .write_stream import DEFAULT_IN_FLIGHT, WriteStream
 
 
 class EventHorizon:
@@ -156,6 +157,15 @@ class EventHorizon:
         sending it again cannot commit twice; without one, it gets a name of its own."""
         asked = {name: (self.get_tesseract(name)).schema for name in batch.unknown_tables}
         return write(self._rpc, batch, {**batch.schemas, **asked}, request_id=request_id, validate_only=validate_only)
+
+    def write_stream(self, *, in_flight: int = DEFAULT_IN_FLIGHT) -> WriteStream:
+        """Many commits in a row, without waiting for each: at most `in_flight` of them are unanswered. Use it in a
+        `with` block, which ends when all answers are there, and call its `write`."""
+
+        def ask_schema(name: str) -> Schema:
+            return (self.get_tesseract(name)).schema
+
+        return WriteStream(self._rpc, in_flight, ask_schema=ask_schema)
 
     # --- sessions
 

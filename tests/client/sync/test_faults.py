@@ -32,7 +32,7 @@ from tesseract_grpc.client import (
     Unavailable,
 )
 from tests import wire
-from tests.client.serving import Drain, Fail, FakeServer, Silence, Step, Take, Until
+from tests.client.serving import Fail, FakeServer, Silence, Step, Until
 from tests.client.sync.support import Aside, eventually, pause, state_of
 from tests.client.test_mirror_laws import COLUMNS, TYPES, begin, changed, progress, snapshot
 
@@ -436,74 +436,6 @@ def test_the_token_goes_with_every_call(fake: FakeServer) -> None:
         session_of(fake, hub)
         assert fake.metadata["authorization"] == "Bearer secret"
         assert "secret" not in repr(hub._rpc.connection)
-
-
-def test_bulk_writes_wait_for_room(fake: FakeServer, fake_hub: EventHorizon) -> None:
-    described = schema_pb2.Table(name="hubs/default/tables/t", columns=COLUMNS)
-    fake.script("GetTable", table_service_pb2.GetTableResponse(table=described))
-    table = fake_hub.get_tesseract("t")
-    go_on = threading.Event()
-
-    def answers(first: int, last: int) -> list[Any]:
-        made = table_service_pb2.WriteResponse(version=7, results=[table_service_pb2.OperationResult(inserted=2)])
-        return [table_service_pb2.WriteStreamResponse(sequence=at, committed=made) for at in range(first, last + 1)]
-
-    fake.script("WriteStream", Take(3), Until(go_on), *answers(1, 3), Take(2), *answers(4, 5), Drain())
-    rows = [{"k": at, "a": "x", "b": 0.5} for at in range(10)]
-    drawn: list[int] = []
-
-    def pieces() -> Any:
-        for at in range(0, 10, 2):
-            drawn.append(at)
-            yield rows[at : at + 2]
-
-    sending = Aside(lambda: table.ingest(pieces(), batch_rows=2, in_flight=3))
-    eventually(lambda: fake.calls("WriteStream") == 3)
-    pause(0.1)
-    assert len(drawn) <= 4  # three on their way, and the next one encoded
-    go_on.set()
-    result = sending.result()
-    assert (result.batches, result.version, result.total.inserted) == (5, 7, 10)
-    assert [request.sequence for request in fake.requests["WriteStream"]] == [1, 2, 3, 4, 5]
-
-
-def test_a_bulk_write_ends_with_what_went_wrong(fake: FakeServer, fake_hub: EventHorizon) -> None:
-    described = schema_pb2.Table(name="hubs/default/tables/t", columns=COLUMNS)
-    fake.script("GetTable", table_service_pb2.GetTableResponse(table=described))
-    table = fake_hub.get_tesseract("t")
-    refusal = table_service_pb2.WriteRefusal(code=6, message="twice", reason="DUPLICATE_KEY")
-    refused = table_service_pb2.WriteStreamResponse(sequence=1, refused=refusal)
-    fake.script("WriteStream", Take(1), refused, Silence())
-    with pytest.raises(AlreadyExists, match="twice"):
-        table.ingest([{"k": at} for at in range(100)], batch_rows=1)
-    fake.script("WriteStream", Take(1), GONE)
-    with pytest.raises(Unavailable):
-        table.ingest([{"k": at} for at in range(100)], batch_rows=1)
-    made = table_service_pb2.WriteStreamResponse(sequence=1, committed=table_service_pb2.WriteResponse(version=1))
-    for early in ([Take(1)], [Take(1), made]):
-        fake.script("WriteStream", *early)
-        with pytest.raises(Unavailable):
-            table.ingest([{"k": at} for at in range(100)], batch_rows=1)
-
-    def slow() -> Any:
-        yield {"k": 1}
-        time.sleep(0.3)  # the stream has ended when the next piece comes
-        yield {"k": 2}
-
-    fake.script("WriteStream", Take(1), made)
-    with pytest.raises(Unavailable):
-        table.ingest(slow())
-    fake.script("WriteStream", Take(1), made, Drain())
-    with pytest.raises(InvalidRequest):
-        table.ingest([{"k": 1}, {"k": "x"}], batch_rows=1)
-
-    def raising() -> Any:
-        yield {"k": 1}
-        raise RuntimeError("a bug of the user")
-
-    fake.script("WriteStream", Take(1), made, Drain())
-    with pytest.raises(RuntimeError, match="a bug of the user"):
-        table.ingest(raising())
 
 
 def test_a_message_that_is_too_large_is_an_error(fake: FakeServer) -> None:

@@ -1,0 +1,199 @@
+# Generated from tests/client/aio/test_write_stream.py by tools/generate_sync_client.py: edit that file and run it.
+"""Write streams: pipelined, in order, refused by sequence, and sent again when the stream breaks."""
+
+import threading
+import time
+from typing import Any
+
+import grpc
+import pytest
+
+from tesseract_grpc._proto.tesseract.v1 import schema_pb2, table_service_pb2
+from tesseract_grpc.client import (
+    Ack,
+    AlreadyExists,
+    Closed,
+    EventHorizon,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    Tesseract,
+    Unavailable,
+    WriteBatch,
+)
+from tests.client.serving import Drain, Fail, FakeServer, Silence, Step, Take, Until
+from tests.client.sync.support import Aside, eventually, pause
+from tests.client.sync.test_faults import GONE, warnings_of
+from tests.client.test_mirror_laws import COLUMNS
+
+Response = table_service_pb2.WriteStreamResponse
+
+
+def table_of(fake: FakeServer, hub: EventHorizon) -> Tesseract:
+    described = schema_pb2.Table(name="hubs/default/tables/t", columns=COLUMNS)
+    fake.script("GetTable", table_service_pb2.GetTableResponse(table=described))
+    return hub.get_tesseract("t")
+
+
+def made(sequence: int) -> Response:
+    result = table_service_pb2.OperationResult(inserted=2)
+    durability = table_service_pb2.DURABILITY_FSYNC
+    done = table_service_pb2.WriteResponse(version=sequence + 6, results=[result], durability=durability)
+    return Response(sequence=sequence, committed=done)
+
+
+def refused(sequence: int) -> Response:
+    refusal = table_service_pb2.WriteRefusal(code=6, message="twice", reason="DUPLICATE_KEY")
+    return Response(sequence=sequence, refused=refusal)
+
+
+def batch_of(table: Tesseract, key: int) -> WriteBatch:
+    return WriteBatch().add(table, {"k": key})
+
+
+def test_bulk_writes_wait_for_room(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    table = table_of(fake, fake_hub)
+    go_on = threading.Event()
+    answers = [made(at) for at in range(1, 6)]
+    fake.script("WriteStream", Take(3), Until(go_on), *answers[:3], Take(2), *answers[3:], Drain())
+    rows = [{"k": at, "a": "x", "b": 0.5} for at in range(10)]
+    drawn: list[int] = []
+
+    def pieces() -> Any:
+        for at in range(0, 10, 2):
+            drawn.append(at)
+            yield rows[at : at + 2]
+
+    sending = Aside(lambda: table.ingest(pieces(), batch_rows=2, in_flight=3))
+    eventually(lambda: fake.calls("WriteStream") == 3)
+    pause(0.1)
+    assert len(drawn) <= 4  # three on their way, and the next one encoded
+    go_on.set()
+    result = sending.result()
+    assert (result.batches, result.version, result.total.inserted, result.durability) == (5, 11, 10, "fsync")
+    requests = fake.requests["WriteStream"]
+    assert [request.sequence for request in requests] == [1, 2, 3, 4, 5]
+    assert len({request.write.request_id for request in requests} - {""}) == 5
+
+
+def test_a_bulk_write_ends_with_what_went_wrong(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    table = table_of(fake, fake_hub)
+    fake.script("WriteStream", Take(2), made(1), refused(2), Silence())
+    with pytest.raises(AlreadyExists, match="twice") as caught:
+        table.ingest([{"k": at} for at in range(100)], batch_rows=1)
+    assert caught.value.sequence == 2
+    fake.script("WriteStream", Take(1), Fail(grpc.StatusCode.PERMISSION_DENIED, "no"))
+    with pytest.raises(PermissionDenied):
+        table.ingest([{"k": at} for at in range(100)], batch_rows=1)
+    fake.script("WriteStream", Take(1), made(1), Drain())
+    with pytest.raises(InvalidRequest):
+        table.ingest([{"k": 1}, {"k": "x"}], batch_rows=1)
+
+    def raising() -> Any:
+        yield {"k": 1}
+        raise RuntimeError("a bug of the user")
+
+    fake.script("WriteStream", Take(1), made(1), Drain())
+    with pytest.raises(RuntimeError, match="a bug of the user"):
+        table.ingest(raising())
+
+
+BREAKS: dict[str, list[Step]] = {
+    "an abrupt end": [GONE],
+    "a quiet end": [],
+    "an answer out of order": [made(3), Silence()],
+    "an answer to nothing": [made(7), Silence()],
+}
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_what_was_not_answered_is_sent_again(
+    what: str, fake: FakeServer, fake_hub: EventHorizon, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = table_of(fake, fake_hub)
+    fake.script("WriteStream", Take(3), made(1), *BREAKS[what])
+    fake.script("WriteStream", Fail(grpc.StatusCode.UNAVAILABLE, "not yet", retry_after=0.05))
+    fake.script("WriteStream", Take(2), made(2), refused(3), Take(1), made(4), Drain())
+    acks: list[Ack] = []
+    with fake_hub.write_stream(in_flight=3) as stream:
+        stream.on("ack", acks.append)
+        for key in range(1, 5):
+            assert stream.write(batch_of(table, key)) == key
+    assert [ack.sequence for ack in acks] == [1, 2, 3, 4]
+    assert [ack.error is None for ack in acks] == [True, True, False, True]
+    assert (stream.result.batches, list(stream.result.refused), stream.unanswered) == (3, [3], 0)
+    requests = [(each.sequence, each.write.request_id) for each in fake.requests["WriteStream"]]
+    assert [sequence for sequence, _ in requests] == [1, 2, 3, 2, 3, 4]
+    assert len(set(requests)) == 4  # under the same names
+    assert "go again" in warnings_of(caplog)
+
+
+def test_a_stream_that_stays_away_is_an_error(fake: FakeServer) -> None:
+    with EventHorizon.connect(fake.address, timeout=0.5) as hub:
+        table = table_of(fake, hub)
+        for _ in range(100):
+            fake.script("WriteStream", GONE)
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            table.ingest([{"k": 1}])
+        assert time.monotonic() - began < 3
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again(fake: FakeServer) -> None:
+    """On a connection of its own: the old one may be a hole."""
+    with EventHorizon.connect(fake.address, timeout=0.3) as hub:
+        table = table_of(fake, hub)
+        fake.script("WriteStream", Take(1), Silence())
+        fake.script("WriteStream", Take(1), made(1), Drain())
+        assert (table.ingest([{"k": 1}])).batches == 1
+        assert hub._rpc.channel_number == 1
+
+
+def test_a_write_stream_that_was_closed_takes_nothing(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    table = table_of(fake, fake_hub)
+    fake.script("WriteStream", Take(1), Silence())
+    stream = fake_hub.write_stream()
+    stream.write(batch_of(table, 1))
+    eventually(lambda: fake.calls("WriteStream") == 1)
+    waiting = Aside(stream.flush)
+    stream.close()
+    with pytest.raises(Closed):
+        waiting.result()
+    with pytest.raises(Closed):
+        stream.write(batch_of(table, 2))
+    other = fake_hub.write_stream()
+    fake_hub.close()
+    with pytest.raises(Closed):
+        other.write(batch_of(table, 2))
+
+
+def test_a_block_that_raises_does_not_wait(fake: FakeServer, fake_hub: EventHorizon) -> None:
+    table = table_of(fake, fake_hub)
+    fake.script("WriteStream", Take(1), Silence())
+    with pytest.raises(RuntimeError):  # noqa: PT012  # the block is what is tested
+        with fake_hub.write_stream() as stream:
+            stream.write(batch_of(table, 1))
+            raise RuntimeError("a bug of the user")
+
+
+def test_many_commits_of_a_real_server(hub: EventHorizon, table_id: str) -> None:
+    columns: list[dict[str, Any]] = [
+        {"name": "id", "type": "int64", "primary_key": True},
+        {"name": "n", "type": "int64"},
+    ]
+    table = hub.create_tesseract(table_id, columns)
+    versions: list[int] = []
+    with hub.write_stream(in_flight=8) as stream:
+        stream.on("ack", lambda ack: versions.append(ack.result.version if ack.result else 0))
+        for at in range(100):
+            stream.write(WriteBatch().add(table_id if at % 2 else table, {"id": at % 90, "n": at}))
+        assert (stream.flush()).batches == 90
+        assert sorted(stream.result.refused) == list(range(91, 101))
+        stream.write(WriteBatch().increment(table, {"id": 1, "n": 5}))
+    assert [version for version in versions if version] == sorted(set(versions) - {0})
+    assert stream.result.total.updated == 1
+    assert all(error.reason == "DUPLICATE_KEY" for error in stream.result.refused.values())
+    row = table.get(1, min_version=stream.result.version)
+    assert row == {"id": 1, "n": 6}
+    with pytest.raises(NotFound):
+        hub.write_stream().write(WriteBatch().add("nowhere", {"id": 1}))
