@@ -375,7 +375,7 @@ class Journal:
         while self.state is JournalState.READ_ONLY:
             await asyncio.sleep(HEALING_INTERVAL)
             try:
-                await asyncio.get_running_loop().run_in_executor(self._thread, self.log.reopen)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self.log.recover)
             except LogFailed as error:
                 self.failure = str(error)
                 continue
