@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import dropwhile
 
-from tesseract_grpc.engine.data.commit_log import Durability, LogEntry, LogFailed, StoredSnapshot
+from tesseract_grpc.engine.data.commit_log import (
+    Durability,
+    LogEntry,
+    LogFailed,
+    SnapshotInfo,
+    SnapshotWriter,
+    StoredSnapshot,
+)
 
 
 class MemoryLog:
@@ -20,7 +28,7 @@ class MemoryLog:
         self.secret = secrets.token_bytes(32)
         self.since = self.last = self.durable = 0
         self._entries: deque[LogEntry] = deque()
-        self._snapshot: tuple[int, list[bytes]] | None = None
+        self._snapshots: list[tuple[SnapshotInfo, list[bytes]]] = []  # the newest last
         self._closed = False
 
     def append(self, entry: LogEntry) -> None:
@@ -41,21 +49,60 @@ class MemoryLog:
         assert after >= self.since, "these entries were forgotten"
         return dropwhile(lambda entry: entry.position <= after, list(self._entries))
 
-    def write_snapshot(self, position: int, pieces: Iterable[bytes]) -> None:
-        """Keeps the state at a position."""
-        self._snapshot = (position, list(pieces))
+    def begin_snapshot(self) -> SnapshotWriter:
+        """A new snapshot."""
+        return _Writer(self._snapshots)
 
-    def load_snapshot(self) -> StoredSnapshot | None:
+    def load_snapshot(self, at_most: int | None = None) -> StoredSnapshot | None:
+        """The newest snapshot, and at or before a position if there is such a one."""
+        kept = self._snapshots
+        if at_most is not None and not self.since and min((s.position for s, _ in kept), default=0) > at_most:
+            return None
+        fitting = [each for each in kept if at_most is None or each[0].position <= at_most] or kept[:1]
+        return StoredSnapshot(fitting[-1][0].position, iter(fitting[-1][1])) if fitting else None
+
+    @property
+    def newest_snapshot(self) -> SnapshotInfo | None:
         """The newest snapshot."""
-        return None if self._snapshot is None else StoredSnapshot(self._snapshot[0], iter(self._snapshot[1]))
+        return self._snapshots[-1][0] if self._snapshots else None
+
+    @property
+    def bytes(self) -> int:
+        """What entries and snapshots take. O(entries)."""
+        return sum(len(entry.payload) for entry in self._entries) + sum(info.bytes for info, _ in self._snapshots)
 
     def trim(self, position: int) -> None:
-        """Forgets entries that the snapshot holds. O(forgotten)."""
-        held = 0 if self._snapshot is None else self._snapshot[0]
+        """Forgets entries that the older of two snapshots holds. O(forgotten)."""
+        held = self._snapshots[0][0].position if len(self._snapshots) > 1 else 0
         while self._entries and self._entries[0].position <= min(position, held):
             self.since = self._entries.popleft().position
+
+    def reopen(self) -> None:
+        """A log in memory does not fail."""
+        raise LogFailed("the log is closed" if self._closed else "the log has not failed")
 
     def close(self) -> None:
         """Takes nothing more."""
         self.flush()
         self._closed = True
+
+
+class _Writer:
+    """A snapshot that is being gathered."""
+
+    def __init__(self, kept: list[tuple[SnapshotInfo, list[bytes]]]) -> None:
+        self._kept = kept
+        self._pieces: list[bytes] = []
+
+    def add(self, piece: bytes) -> None:
+        """Takes a piece."""
+        self._pieces.append(piece)
+
+    def keep(self, position: int) -> None:
+        """Keeps it as the state at a position."""
+        self._kept.append((SnapshotInfo(position, time.time(), sum(map(len, self._pieces))), self._pieces))
+        del self._kept[:-2]
+
+    def discard(self) -> None:
+        """Keeps nothing of it."""
+        self._pieces = []

@@ -10,17 +10,62 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from zlib import crc32
 
-from tesseract_grpc.engine.data.commit_log import LogFailed, StoredSnapshot
+from tesseract_grpc.engine.data.commit_log import LogFailed, SnapshotInfo, StoredSnapshot
 from tesseract_grpc.store.directory import DataDirectory
 
 _MAGIC = b"tesseract snapshot 1\n"
 _HEAD = struct.Struct("<QI")  # length, CRC-32
 KEPT = 2
 """So many snapshots are kept: the newest may turn out to be damaged."""
+
+
+class SnapshotFile:
+    """A snapshot that is being written. One thread at a time."""
+
+    def __init__(self, directory: DataDirectory) -> None:
+        """Raises LogFailed."""
+        self._directory = directory
+        self._part = directory.path / "snapshot-new.part"
+        self._count = 0
+        with self._failing():
+            self._file = self._part.open("wb")
+            self._file.write(_MAGIC)
+
+    def add(self, piece: bytes) -> None:
+        """Writes a piece. Raises LogFailed; then the snapshot can only be discarded."""
+        assert piece, "a piece has no bytes"
+        with self._failing():
+            self._file.write(_HEAD.pack(len(piece), crc32(piece)))
+            self._file.write(piece)
+        self._count += 1
+
+    def keep(self, position: int) -> None:
+        """Keeps it as the state at a position, when all of it is on the disk. Raises LogFailed, as `add`."""
+        with self._failing():
+            self._file.write(_HEAD.pack(0, self._count))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._part.rename(_path(self._directory, position))
+            self._directory.sync()
+
+    def discard(self) -> None:
+        """Keeps nothing of it."""
+        with suppress(OSError):
+            self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LogFailed(f"a snapshot cannot be written to '{self._part}': {error.strerror}") from error
 
 
 class SnapshotFiles:
@@ -38,41 +83,53 @@ class SnapshotFiles:
         names = (path.name.removeprefix("snapshot-") for path in self._directory.path.glob("snapshot-*"))
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
-    def write(self, position: int, pieces: Iterable[bytes]) -> None:
-        """Keeps a state, and lets go of the oldest ones. Raises LogFailed, and then keeps nothing of it."""
-        name = self._path(position)
-        part = name.with_name(f"{name.name}.part")
-        try:
-            with part.open("wb") as file:
-                file.write(_MAGIC)
-                count = 0
-                for piece in pieces:
-                    assert piece, "a piece has no bytes"
-                    file.write(_HEAD.pack(len(piece), crc32(piece)))
-                    file.write(piece)
-                    count += 1
-                file.write(_HEAD.pack(0, count))
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(name)
-            self._directory.sync()
-            for old in self.positions()[KEPT:]:
-                self._path(old).unlink()
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise LogFailed(f"the snapshot of position {position} cannot be written: {error.strerror}") from error
+    def begin(self) -> SnapshotFile:
+        """A new snapshot. Raises LogFailed."""
+        return SnapshotFile(self._directory)
 
-    def load(self) -> StoredSnapshot | None:
-        """The newest snapshot that is whole. It is read twice: once to see that it is, once for its pieces."""
+    def forget(self) -> None:
+        """Lets go of the oldest ones. Raises LogFailed."""
+        try:
+            for old in self.positions()[KEPT:]:
+                _path(self._directory, old).unlink()
+        except OSError as error:
+            raise LogFailed(f"an old snapshot cannot be removed: {error.strerror}") from error
+
+    def load(self, at_most: int | None = None) -> StoredSnapshot | None:
+        """The newest snapshot that is whole, and that is at or before a position if there is such a one.
+
+        It is read twice: once to see that it is whole, once for its pieces.
+        """
         self.passed_over = []
-        for position in self.positions():
-            if _is_whole(self._path(position)):
-                return StoredSnapshot(position, _pieces(self._path(position)))
+        positions = self.positions()
+        if at_most is not None:  # the nearest of the younger ones comes first
+            positions = [p for p in positions if p <= at_most] + [p for p in reversed(positions) if p > at_most]
+        for position in positions:
+            path = _path(self._directory, position)
+            if _is_whole(path):
+                return StoredSnapshot(position, _pieces(path))
             self.passed_over.append(position)
         return None
 
-    def _path(self, position: int) -> Path:
-        return self._directory.path / f"snapshot-{position}"
+    def newest(self) -> SnapshotInfo | None:
+        """The newest snapshot; None when there is none."""
+        for position in self.positions():
+            with suppress(FileNotFoundError):
+                status = _path(self._directory, position).stat()
+                return SnapshotInfo(position, status.st_mtime, status.st_size)
+        return None
+
+    def bytes(self) -> int:
+        """What the snapshots take on the disk."""
+        total = 0
+        for position in self.positions():
+            with suppress(FileNotFoundError):
+                total += _path(self._directory, position).stat().st_size
+        return total
+
+
+def _path(directory: DataDirectory, position: int) -> Path:
+    return directory.path / f"snapshot-{position}"
 
 
 def _is_whole(path: Path) -> bool:

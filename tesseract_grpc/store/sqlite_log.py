@@ -1,7 +1,7 @@
 """A log in a directory: entries in SQLite in WAL mode, snapshots in files.
 
 Entries gather in memory until `flush` writes them in one transaction, so many entries cost one sync of the disk. With
-FSYNC a transaction is on the disk when `flush` returns; with NORMAL the operating system has it, and the disk will.
+FSYNC a transaction is on the disk when `flush` returns; with less the operating system has it, and the disk will.
 
 Every entry carries a checksum over itself and the checksum of the one before it, so that an entry that is broken,
 missing or of another history is found when the log is opened. At the end that is a torn tail: SQLite never
@@ -10,14 +10,24 @@ acknowledged it, it is cut off, and `cut` says how much. In the middle it is dam
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
 
-from tesseract_grpc.engine.data.commit_log import Durability, LogDamaged, LogEntry, LogFailed, StoredSnapshot
+from tesseract_grpc.engine.data.commit_log import (
+    Durability,
+    LogDamaged,
+    LogEntry,
+    LogFailed,
+    SnapshotInfo,
+    SnapshotWriter,
+    StoredSnapshot,
+)
 from tesseract_grpc.store.directory import DataDirectory
 from tesseract_grpc.store.snapshot_files import SnapshotFiles
 
@@ -33,36 +43,40 @@ INSERT OR IGNORE INTO start VALUES (1, 0, 0);
 """
 _PAGE = 1_000
 """Entries read at once."""
+_TRIM_ENTRIES, _TRIM_BYTES = 500, 4_194_304
+"""Entries forgotten at once: a flush waits for them."""
 
 
 class SqliteLog:
     """The entries of one hub in a directory. Raises LogFailed, LogDamaged when it cannot be opened."""
 
     def __init__(self, path: Path, durability: Durability = Durability.FSYNC) -> None:
-        if durability is Durability.MEMORY:
-            raise ValueError("a log on a disk is not kept in memory; use MemoryLog")
         self.durability = durability
         self.directory = DataDirectory(path)
         self.cut = 0
         """Entries that were cut off when the log was opened: the torn tail of a crash, never acknowledged."""
         self._failed: LogFailed | None = None
+        self._closed = False
         self._buffer: list[LogEntry] = []
         self._buffering = threading.Lock()  # between the thread that appends and the one that flushes
         self._writing = threading.Lock()  # between flushing and trimming
         try:
             self.snapshots = SnapshotFiles(self.directory)
-            self._database = _open(path / "commits.sqlite", durability)
+            self._database = _open(self._path, durability)
             try:
+                if durability is Durability.FSYNC:
+                    self._sync()  # it may have been served with less until now
                 self.since: int
                 self._chain: int
                 self.since, self._chain = self._database.execute("SELECT since, chain FROM start").fetchone()
+                self.last = self.durable = self.since
                 self.last = self.durable = self._verify()
             except BaseException:
                 self._database.close()
                 raise
         except sqlite3.Error as error:
             self.directory.close()
-            raise LogDamaged(f"'{path / 'commits.sqlite'}' cannot be read: {error}") from error
+            raise LogDamaged(f"'{self._path}' cannot be read: {error}") from error
         except BaseException:
             self.directory.close()
             raise
@@ -77,10 +91,14 @@ class SqliteLog:
         """What signs tokens of this epoch."""
         return self.directory.secret
 
+    @property
+    def _path(self) -> Path:
+        return self.directory.path / "commits.sqlite"
+
     def _verify(self) -> int:
-        """Goes through all entries, cuts off a torn tail; returns the last position. O(n)."""
-        last, chain = self.since, self._chain
-        for position, kind, payload, check in self._rows(self.since):
+        """Goes through the entries that are not known, cuts off a torn tail; returns the last position. O(n)."""
+        last, chain = self.durable, self._chain
+        for position, kind, payload, check in self._rows(last):
             entry = LogEntry(position, kind, payload)
             if position != last + 1:
                 raise self._damaged(last + 1, "missing")
@@ -162,14 +180,19 @@ class SqliteLog:
         except sqlite3.Error as error:
             raise LogDamaged(f"'{self.directory.path}' cannot be read: {error}") from error
 
-    def write_snapshot(self, position: int, pieces: Iterable[bytes]) -> None:
-        """Keeps the state at a durable position. Raises LogFailed, which leaves the log as it was and open."""
-        assert position <= self.durable, "a snapshot of what may be lost"
-        self.snapshots.write(position, pieces)
+    def begin_snapshot(self) -> SnapshotWriter:
+        """A new snapshot, which is kept as a whole or not at all. Raises LogFailed, which leaves the log open."""
+        return _Writer(self)
 
-    def load_snapshot(self) -> StoredSnapshot | None:
-        """The newest snapshot that is whole and of this history; None when there is none."""
-        found = self.snapshots.load()
+    def load_snapshot(self, at_most: int | None = None) -> StoredSnapshot | None:
+        """The newest snapshot that is whole, and that is at or before a position if there is such a one.
+
+        None when there is none, and when all are after that position while the log still has its first entry. Raises
+        LogDamaged when it is of another history.
+        """
+        if at_most is not None and not self.since and min(self.snapshots.positions(), default=0) > at_most:
+            return None
+        found = self.snapshots.load(at_most)
         if found is not None and not self.since <= found.position <= self.durable:
             raise LogDamaged(
                 f"the snapshot of position {found.position} in '{self.directory.path}' does not fit its entries, "
@@ -177,23 +200,89 @@ class SqliteLog:
             )
         return found
 
+    @property
+    def newest_snapshot(self) -> SnapshotInfo | None:
+        """The newest snapshot that was kept, whole or not."""
+        return self.snapshots.newest()
+
+    @property
+    def bytes(self) -> int:
+        """What entries and snapshots take on the disk. The space of forgotten entries is used again."""
+        total = self.snapshots.bytes()
+        for path in self._files():
+            with suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
+
+    def _files(self) -> tuple[Path, Path]:
+        return self._path, self._path.with_name(f"{self._path.name}-wal")
+
+    def _sync(self) -> None:
+        """Brings everything that was written to the disk. Raises LogFailed."""
+        try:
+            for path in self._files():
+                if path.exists():
+                    with path.open("rb") as file:
+                        os.fsync(file.fileno())
+            self.directory.sync()
+        except OSError as error:
+            raise LogFailed(f"'{self.directory.path}' cannot be synced: {error.strerror}") from error
+
     def trim(self, position: int) -> None:
-        """Forgets entries up to a position, but none that the oldest snapshot kept does not hold. Raises LogFailed."""
-        held = min(self.snapshots.positions(), default=0)
-        position = min(position, held, self.durable)
-        if position <= self.since:
-            return
-        with self._writing:
+        """Forgets entries up to a position, but none that the older of two snapshots does not hold.
+
+        Some at a time, so that no flush waits for long. Raises LogFailed, which leaves the log open.
+        """
+        kept = self.snapshots.positions()
+        position = min(position, self.durable, kept[1] if len(kept) > 1 else 0)
+        while self.since < position:
+            with self._writing:
+                if self._failed is not None:
+                    raise self._failed
+                try:
+                    self._trim_some(position)
+                except (sqlite3.Error, OSError) as error:
+                    raise LogFailed(f"'{self.directory.path}' cannot be trimmed: {error}") from error
+
+    def _trim_some(self, position: int) -> None:
+        size, upto, chain = 0, self.since, 0
+        rows = self._database.execute(
+            "SELECT position, length(payload), chain FROM entries WHERE position <= ? ORDER BY position LIMIT ?",
+            (position, _TRIM_ENTRIES),
+        )
+        for upto, length, chain in rows.fetchall():  # noqa: B007 (the last ones count)
+            size += length
+            if size > _TRIM_BYTES:
+                break
+        with self._database:
+            self._database.execute("UPDATE start SET since = ?, chain = ?", (upto, chain))
+            self._database.execute("DELETE FROM entries WHERE position <= ?", (upto,))
+        self.since = upto
+
+    def reopen(self) -> None:
+        """After LogFailed: takes entries again, if the disk does.
+
+        What was appended and was not durable may be there or not: `last` and `durable` say how far the log goes, and
+        all of that is on the disk. Raises LogFailed, LogDamaged.
+        """
+        with self._writing, self._buffering:
+            if self._failed is None or self._closed:
+                raise self._failed or LogFailed("the log has not failed")
             try:
+                self._database.close()
+                self._database = _open(self._path, self.durability)
+                # After a failed sync what can be read may not be on the disk, and will not be synced again: it is
+                # written once more, to the other file.
+                (busy, _, _) = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 with self._database:
-                    (chain,) = self._database.execute(
-                        "SELECT chain FROM entries WHERE position = ?", (position,)
-                    ).fetchone()
-                    self._database.execute("UPDATE start SET since = ?, chain = ?", (position, chain))
-                    self._database.execute("DELETE FROM entries WHERE position <= ?", (position,))
+                    self._database.execute("UPDATE start SET since = since")
+                if busy:
+                    raise LogFailed(f"'{self._path}' is read by another process")
+                self._buffer = []
+                self.last = self.durable = self._verify()
             except (sqlite3.Error, OSError) as error:
-                raise self._fail(f"'{self.directory.path}' cannot be trimmed: {error}") from error
-            self.since = position
+                raise self._fail(f"'{self.directory.path}' cannot be written: {error}") from error
+            self._failed = None
 
     def _fail(self, message: str) -> LogFailed:
         self._failed = LogFailed(message)
@@ -205,9 +294,36 @@ class SqliteLog:
             if self._failed is None:
                 self.flush()
         finally:
+            self._closed = True
             self._failed = self._failed or LogFailed("the log is closed")
             self._database.close()
             self.directory.close()
+
+
+class _Writer:
+    """A snapshot that is being written beside the log."""
+
+    def __init__(self, log: SqliteLog) -> None:
+        self._log = log
+        self._file = log.snapshots.begin()
+
+    def add(self, piece: bytes) -> None:
+        """Takes a piece. Raises LogFailed."""
+        self._file.add(piece)
+
+    def keep(self, position: int) -> None:
+        """Keeps it as the state at a position. Raises LogFailed."""
+        log = self._log
+        if position > log.durable:  # changes may be applied before they are durable, when nobody was promised more
+            log.flush()
+        assert position <= log.durable, "a snapshot of what may be lost"
+        log._sync()  # a snapshot is never of a later state than its log
+        self._file.keep(position)
+        log.snapshots.forget()
+
+    def discard(self) -> None:
+        """Keeps nothing of it."""
+        self._file.discard()
 
 
 def chained(chain: int, entry: LogEntry) -> int:

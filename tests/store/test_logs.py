@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,17 @@ def kept(path: Path) -> list[int]:
         return positions(log)
     finally:
         log.close()
+
+
+def snapshot(log: CommitLog, position: int, pieces: Iterable[bytes]) -> None:
+    writer = log.begin_snapshot()
+    try:
+        for piece in pieces:
+            writer.add(piece)
+        writer.keep(position)
+    except BaseException:
+        writer.discard()
+        raise
 
 
 def fill(log: CommitLog, *numbers: int) -> None:
@@ -74,11 +85,34 @@ def test_only_what_a_snapshot_holds_is_forgotten(log: CommitLog) -> None:
     fill(log, *range(1, 11))
     log.trim(5)
     assert positions(log) == list(range(1, 11)), "there is no snapshot"
-    log.write_snapshot(6, [b"state", b"of six"])
+    snapshot(log, 6, [b"state", b"of six"])
     log.trim(8)
+    assert log.since == 0 and positions(log) == list(range(1, 11)), "the only snapshot may turn out to be damaged"
+    snapshot(log, 9, [b"nine"])
+    log.trim(5)
+    assert log.since == 5
+    log.trim(10)
     assert log.since == 6 and positions(log) == [7, 8, 9, 10]
     found = log.load_snapshot()
-    assert found is not None and found.position == 6 and list(found.pieces) == [b"state", b"of six"]
+    assert found is not None and found.position == 9 and list(found.pieces) == [b"nine"]
+    assert log.newest_snapshot is not None and log.newest_snapshot.position == 9 and log.newest_snapshot.time > 1e9
+    assert log.bytes > 10
+
+
+def loaded(log: CommitLog, at_most: int | None = None) -> int | None:
+    found = log.load_snapshot(at_most)
+    return None if found is None else found.position
+
+
+def test_the_snapshot_is_as_old_as_is_asked_for(log: CommitLog) -> None:
+    fill(log, *range(1, 31))
+    assert loaded(log, 5) is None
+    snapshot(log, 10, [b"ten"])
+    snapshot(log, 20, [b"twenty"])
+    assert [loaded(log, most) for most in (None, 30, 20, 19, 10)] == [20, 20, 20, 10, 10]
+    assert loaded(log, 9) is None, "everything can be replayed from the first entry"
+    log.trim(10)
+    assert loaded(log, 9) == 10, "the oldest that there is"
 
 
 def test_a_closed_log_takes_nothing_more(log: CommitLog) -> None:
@@ -92,7 +126,8 @@ def test_a_closed_log_takes_nothing_more(log: CommitLog) -> None:
 def test_a_log_is_there_again(tmp_path: Path, durability: Durability) -> None:
     first = SqliteLog(tmp_path, durability)
     fill(first, 1, 2, 3)
-    first.write_snapshot(2, [b"two"])
+    snapshot(first, 2, [b"two"])
+    snapshot(first, 3, [b"three"])
     first.trim(3)
     first.append(entry(4))
     first.close()  # flushes
@@ -137,7 +172,7 @@ def test_appending_goes_on_while_others_flush(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from tests.store.test_logs import entry, SqliteLog, Path, Durability
+from tests.store.test_logs import entry, snapshot, SqliteLog, Path, Durability
 log = SqliteLog(Path(sys.argv[1]), Durability[sys.argv[2]])
 position = log.durable
 while True:
@@ -146,7 +181,7 @@ while True:
         log.append(entry(position))
     print(log.flush(), flush=True)
     if position % 50 < 7:
-        log.write_snapshot(log.durable, [b"%d" % log.durable] * 3)
+        snapshot(log, log.durable, [b"%d" % log.durable] * 3)
         log.trim(log.durable - 40)
 """
 
@@ -241,8 +276,8 @@ def test_a_lost_format_is_not_made_up(tmp_path: Path) -> None:
 def test_a_damaged_snapshot_is_passed_over_for_the_one_before(tmp_path: Path, where: int) -> None:
     log = SqliteLog(tmp_path)
     fill(log, 1, 2, 3)
-    log.write_snapshot(1, [b"one"])
-    log.write_snapshot(3, [b"three", b"more"])
+    snapshot(log, 1, [b"one"])
+    snapshot(log, 3, [b"three", b"more"])
     file = tmp_path / "snapshot-3"
     content = bytearray(file.read_bytes())
     content[where] ^= 0xFF
@@ -257,7 +292,7 @@ def test_a_damaged_snapshot_is_passed_over_for_the_one_before(tmp_path: Path, wh
 def test_a_snapshot_that_was_cut_off_is_passed_over(tmp_path: Path, length: int) -> None:
     log = SqliteLog(tmp_path)
     fill(log, 1)
-    log.write_snapshot(1, [b"one", b"and more"])
+    snapshot(log, 1, [b"one", b"and more"])
     file = tmp_path / "snapshot-1"
     file.write_bytes(file.read_bytes()[:length])
     assert log.load_snapshot() is None
@@ -275,7 +310,7 @@ def test_two_snapshots_are_kept_and_the_entries_after_the_older(tmp_path: Path) 
     log = SqliteLog(tmp_path)
     fill(log, *range(1, 31))
     for position in (10, 20, 25):
-        log.write_snapshot(position, [b"%d" % position])
+        snapshot(log, position, [b"%d" % position])
     log.trim(25)
     assert log.snapshots.positions() == [25, 20] and log.since == 20
     log.close()
@@ -323,25 +358,136 @@ def test_a_full_disk_fails_the_log_and_loses_nothing(tmp_path: Path) -> None:
     log.close()
 
 
+SNAPSHOT_FULL = """
+import sys
+from tests.store.test_logs import LogFailed, SqliteLog, Path, fill, failing, snapshot
+log = SqliteLog(Path(sys.argv[1]))
+fill(log, 1)
+snapshot(log, 1, [b"one"])
+failing(300_000)
+try:
+    snapshot(log, 1, [bytes(100_000)] * 5)
+except LogFailed as error:
+    assert "cannot be written" in str(error)
+else:
+    raise AssertionError("there is room")
+assert list(log.load_snapshot().pieces) == [b"one"]
+fill(log, 2)
+log.close()
+"""
+
+
 def test_a_snapshot_that_finds_no_room_leaves_the_log_open(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", SNAPSHOT_FULL, str(tmp_path)], check=True, timeout=120)
+    assert kept(tmp_path) == [1, 2]
+    assert [path.name for path in tmp_path.glob("snapshot*")] == ["snapshot-1"]
+
+
+class Failing:
+    """A connection whose commits fail, before or after they reach the file."""
+
+    def __init__(self, database: sqlite3.Connection, after: bool) -> None:
+        self.database = database
+        self.after = after
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.database, name)
+
+    def __enter__(self) -> None:
+        self.database.__enter__()
+
+    def __exit__(self, *problem: object) -> None:
+        if self.after:
+            self.database.commit()
+        self.database.rollback()
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_log_that_failed_is_opened_again_and_tells_what_reached_the_disk(tmp_path: Path, reached: bool) -> None:
     log = SqliteLog(tmp_path)
-    fill(log, 1)
-
-    def pieces() -> Iterator[bytes]:
-        yield b"a piece"
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(LogFailed, match="No space left"):
-        log.write_snapshot(1, pieces())
-    assert log.load_snapshot() is None and not list(tmp_path.glob("snapshot*"))
-    fill(log, 2)
+    fill(log, 1, 2)
+    log._database = Failing(log._database, after=reached)  # type: ignore[assignment]
+    log.append(entry(3))
+    log.append(entry(4))
+    with pytest.raises(LogFailed, match="disk I/O error"):
+        log.flush()
+    log.reopen()
+    assert log.last == log.durable == (4 if reached else 2)
+    assert positions(log) == list(range(1, log.last + 1))
+    fill(log, log.last + 1)
+    with pytest.raises(LogFailed, match="has not failed"):
+        log.reopen()
     log.close()
+    with pytest.raises(LogFailed, match="is closed"):
+        log.reopen()
+    assert kept(tmp_path) == list(range(1, 6 if reached else 4))
+
+
+REOPENED = """
+import resource, sys
+from tests.store.test_logs import LogFailed, SqliteLog, Path, entry
+log = SqliteLog(Path(sys.argv[1]))
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+position = 0
+try:
+    while True:
+        position += 1
+        log.append(entry(position, 20_000))
+        log.flush()
+except LogFailed:
+    acknowledged = log.durable
+try:
+    log.reopen()
+    for _ in range(30):
+        log.append(entry(log.last + 1, 20_000))
+    log.flush()
+except LogFailed:
+    pass
+else:
+    raise AssertionError("there is no room yet")
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+log.reopen()
+assert log.durable >= acknowledged, (log.durable, acknowledged)
+for _ in range(30):
+    log.append(entry(log.last + 1, 20_000))
+    log.flush()
+print(log.last)
+log.close()
+"""
+
+
+def test_a_log_comes_back_when_there_is_space_again(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", REOPENED, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert not done.returncode, done.stderr
+    log = SqliteLog(tmp_path)
+    assert [each.position for each in log.read(0)] == list(range(1, int(done.stdout) + 1))
+    log.close()
+
+
+def test_large_entries_are_forgotten_some_at_a_time(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path)
+    for position in range(1, 31):
+        log.append(entry(position, 500_000))
+    log.flush()
+    snapshot(log, 28, [b"28"])
+    snapshot(log, 30, [b"30"])
+    log.trim(27)
+    log.close()
+    again = SqliteLog(tmp_path)
+    assert again.since == 27 and [each.position for each in again.read(27)] == [28, 29, 30]
+    again.close()
 
 
 def test_a_snapshot_of_another_history_is_refused(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path / "one")
     fill(log, *range(1, 9))
-    log.write_snapshot(8, [b"eight"])
+    snapshot(log, 8, [b"eight"])
     log.close()
     other = SqliteLog(tmp_path / "other")
     fill(other, 1)

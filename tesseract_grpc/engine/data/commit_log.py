@@ -5,8 +5,8 @@ bit for bit. The log knows nothing of what it holds. An entry is a position, a k
 and pieces of bytes; what they mean is the business of whoever writes and reads them. Positions are the log's own line:
 every entry takes one, also one that leaves the hub's version where it is.
 
-**What the caller guarantees**: positions of entries rise by one from `last`; `append` is called by one thread; `flush`
-and `write_snapshot` may each be called from one other thread at a time.
+**What the caller guarantees**: positions of entries rise by one from `last`; `append` is called by one thread; `flush`,
+`trim` and writing a snapshot may each be done by one other thread at a time.
 
 **What the log guarantees**: an entry at or below `durable` is there after a restart, as far as its durability promises.
 Entries come back in order, without a gap, each as it was appended; there is never a later one without all before it.
@@ -15,7 +15,7 @@ After `LogFailed` nothing more is taken, and what was durable stays so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -47,6 +47,28 @@ class StoredSnapshot:
 
     position: int
     pieces: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """A snapshot: its position, when it was kept in seconds since 1970 UTC, and how large it is."""
+
+    position: int
+    time: float
+    bytes: int
+
+
+class SnapshotWriter(Protocol):
+    """A snapshot that is being written. Its calls may come from any thread, one at a time."""
+
+    def add(self, piece: bytes) -> None:
+        """Takes a piece of at least one byte. Raises LogFailed; then the snapshot can only be discarded."""
+
+    def keep(self, position: int) -> None:
+        """Keeps all of it as the state at a durable position, and lets go of the oldest. Raises LogFailed, as `add`."""
+
+    def discard(self) -> None:
+        """Keeps nothing of it."""
 
 
 class LogFailed(Exception):
@@ -93,14 +115,29 @@ class CommitLog(Protocol):
     def read(self, after: int) -> Iterator[LogEntry]:
         """The durable entries after a position, which must be at least `since`. Raises LogDamaged."""
 
-    def write_snapshot(self, position: int, pieces: Iterable[bytes]) -> None:
-        """Keeps the state at a durable position. Either all of it is kept, or none. Raises LogFailed."""
+    def begin_snapshot(self) -> SnapshotWriter:
+        """A new snapshot, which is kept as a whole or not at all. Raises LogFailed."""
 
-    def load_snapshot(self) -> StoredSnapshot | None:
-        """The newest snapshot that is whole; None when there is none."""
+    def load_snapshot(self, at_most: int | None = None) -> StoredSnapshot | None:
+        """The newest snapshot that is whole, and that is at or before a position if there is such a one.
+
+        None when there is none, and when all are after that position while the log still has its first entry: then
+        everything can be replayed. Raises LogDamaged when the entries after it are not there.
+        """
+
+    @property
+    def newest_snapshot(self) -> SnapshotInfo | None:
+        """The newest snapshot that was kept, whole or not."""
+
+    @property
+    def bytes(self) -> int:
+        """What entries and snapshots take, in bytes."""
 
     def trim(self, position: int) -> None:
-        """Forgets entries up to a position, but none that the oldest snapshot kept does not hold. Raises LogFailed."""
+        """Forgets entries up to a position, but none that the older of two snapshots does not hold.
+
+        Raises LogFailed; the log goes on all the same.
+        """
 
     def reopen(self) -> None:
         """After LogFailed: takes entries again, if it can. What was appended and not durable may be there or not:
