@@ -373,6 +373,8 @@ class Hub:
         """Ends a commit whose tables have told their followers: the nodes that wait for several inputs follow now."""
         wave = self._wave
         changed += wave.run()
+        if wave.tapes:  # before anything is forgotten: who was told everything until now must not fall behind by that
+            wave.tapes.record((*changed, *tables, *wave.watched))
         trimmed = wave.trim()
         for result in changed:
             result.trim()

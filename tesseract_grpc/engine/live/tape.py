@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from tesseract_grpc.engine.live.session import Session
 
 IMAGE_ROWS = 4_000_000
-"""The most rows of windows that one tape remembers, twelve bytes each: as many commits of a small window as history has,
-few of a huge one."""
+"""The most rows of windows that one tape remembers, twelve bytes each: of a small window as many commits as history has,
+of a huge one few."""
 
 
 class Head(Protocol):
@@ -326,7 +326,6 @@ class Tapes:
 
     def __init__(self) -> None:
         self._by_subject: dict[Hashable, list[Tape]] = {}
-        self._touched: dict[Tape, None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_subject)
@@ -343,21 +342,14 @@ class Tapes:
         """A tape is recorded no more."""
         tapes = self._by_subject[subject]
         tapes.remove(tape)
-        self._touched.pop(tape, None)
         if not tapes:
             del self._by_subject[subject]
 
-    def touch(self, subjects: Iterable[Hashable]) -> None:
-        """A commit has changed these. O(subjects)."""
-        for subject in subjects:
+    def record(self, subjects: Iterable[Hashable]) -> None:
+        """A commit that changed these is through, and no history was forgotten yet. O(subjects + what changed)."""
+        for subject in dict.fromkeys(subjects):
             for tape in self.of(subject):
-                self._touched[tape] = None
-
-    def record(self) -> None:
-        """A commit is through, and no history was forgotten yet: records what it changed. O(what changed)."""
-        for tape in self._touched:
-            tape.record()
-        self._touched.clear()
+                tape.record()
 
     def check(self) -> int:
         """Proves the invariants of every tape; returns how many there are."""

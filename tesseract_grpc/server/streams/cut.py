@@ -57,13 +57,14 @@ class Cut:
         """Begin and the snapshot of each session, all at one version; Begin alone for a reader that has them."""
         tellers = self._tellers
         if tellers[0].since is None:
-            return Telling(
-                self._tell([(index, None) for index in range(len(tellers))], lambda t: t.refusal()), anew=True
-            )
-        last = len(tellers) - 1
-        begins = [(index, teller.resume(continued=index < last)) for index, teller in enumerate(tellers)]
+            nobody = [(index, None) for index in range(len(tellers))]
+            return Telling(self._tell(nobody, lambda teller, _: teller.refusal()), anew=True)
         self._renew_tokens()
-        return Telling(iter([of_several(index, begin) for index, begin in begins]), anew=True)
+        *others, last = tellers
+        begins = [teller.resume(cut=True) for teller in others]
+        begins.append(last.resume(cut=True, token=self._token(last.since or 0, held=True)))
+        parts = iter([of_several(index, begin) for index, begin in enumerate(begins)])
+        return Telling(parts if self.pending else _chain(parts, self.progress()), anew=True)
 
     def owed(self, slow: bool) -> Telling | None:
         """What has changed since the last cut, if anything has."""
@@ -85,14 +86,14 @@ class Cut:
             told.append((index, changes))
         if not told:
             return None
-        parts = self._tell(told, lambda teller: (teller.say_reset(_EDITED, version),))
+        parts = self._tell(told, lambda teller, before: (teller.say_reset(_EDITED, version, before),))
         return Telling(_chain(iter(lagged), parts), commits, change=True)
 
     def anew(self, why: Anew) -> Telling:
         """A Reset and a new beginning of every session."""
         version = self._frame.version()
         everybody = [(index, None) for index in range(len(self._tellers))]
-        parts = self._tell(everybody, lambda teller: (teller.say_reset(why, version),))
+        parts = self._tell(everybody, lambda teller, before: (teller.say_reset(why, version, before),))
         return Telling(parts, anew=True, change=True)
 
     def progress(self) -> Iterator[bytes]:
@@ -113,7 +114,7 @@ class Cut:
             teller.close()
 
     def _tell(
-        self, told: Sequence[tuple[int, Changes | None]], first: Callable[[Teller], tuple[bytes, ...]]
+        self, told: Sequence[tuple[int, Changes | None]], first: Callable[[Teller, int], tuple[bytes, ...]]
     ) -> Iterator[bytes]:
         """The parts of a cut at the present version. Whoever has no change begins anew, after what `first` says."""
         version = self._frame.version()
@@ -124,8 +125,9 @@ class Cut:
         for number, (index, changes) in enumerate(told):
             teller, last = self._tellers[index], token if number == len(told) - 1 else None
             if changes is None:
-                lead = first(teller)
-                part = _chain(iter(lead), teller.show(teller.look(), cut=True, token=last))
+                before = teller.sent
+                snapshot = teller.look()
+                part = _chain(iter(first(teller, before)), teller.show(snapshot, cut=True, token=last))
             else:
                 part = teller.tell(changes, cut=True, token=last)
             parts.append(_numbered(index, part))

@@ -174,22 +174,33 @@ class Teller:
     def opening(self) -> Telling:
         """Begin, and the snapshot of who has nothing yet."""
         if self.since is not None:
-            return Telling(iter((self.resume(),)), anew=True)
-        return Telling(chain(self.refusal(), self.show(self.look())), anew=True)
+            return Telling(chain((self.resume(token=None),), self._current()), anew=True)
+        snapshot = self.look()
+        return Telling(chain(self.refusal(continued=False), self.show(snapshot)), anew=True)
 
-    def refusal(self) -> tuple[bytes, ...]:
+    def refusal(self, *, continued: bool = True) -> tuple[bytes, ...]:
         """Why what the reader has is of no use, if it came with something; a stream always starts with Begin."""
         if self._reset is None:
             return ()
-        return (self._begin(continued=False), self.say_reset(self._reset, self.sent, continued=False))
+        return (
+            self._begin(continued=continued),
+            self.say_reset(self._reset, self.sent, self.sent, continued=continued),
+        )
 
-    def resume(self, *, continued: bool = False) -> bytes:
-        """Begin of a reader that goes on from where it was."""
+    def _current(self) -> Iterator[bytes]:
+        """Progress for a reader who was away and missed nothing, so that it knows that."""
+        if not self.pending:
+            yield from self.progress()
+
+    def resume(self, *, cut: bool = False, token: bytes | None = None) -> bytes:
+        """Begin of a reader that goes on from where it was. In a `cut` only a `token` that is given says that all have
+        begun."""
         assert self.since is not None, "the reader was here before"
         self.sent, self.generation, self.now_us = self.since, self._generation_now(), self._since_us
         self._renew_tokens()
         self._frame.tally.resumes += 1
-        return self._begin(resumed=True, continued=continued)
+        last = self._token() if token is None and not cut else token
+        return self._begin(resumed=True, continued=last is None, token=last or b"")
 
     def owed(self, slow: bool) -> Telling | None:
         """What the reader is owed, if it is; a `slow` one hears how many commits that skips."""
@@ -203,7 +214,7 @@ class Teller:
 
     def anew(self, why: Anew) -> Telling:
         """A Reset and a new beginning."""
-        reset = self.say_reset(why, self.sent, continued=False)
+        reset = self.say_reset(why, self.sent, self.sent, continued=False)
         return Telling(chain((reset,), self.show(self.look())), anew=True, change=True)
 
     def progress(self) -> Iterator[bytes]:
@@ -244,9 +255,9 @@ class Teller:
 
     def show(self, snapshot: Snapshot | None, *, cut: bool = False, token: bytes | None = None) -> Iterator[bytes]:
         """Begin, and what `look` gave. In a `cut` only a `token` that is given says that all is told."""
-        begin = self._begin(continued=cut)
         if snapshot is None:
-            return iter((begin,))
+            return iter((self._begin(continued=cut, token=self._token()),))
+        begin = self._begin(continued=cut)
         if not isinstance(snapshot.encoded, Pieces):
             snapshot.encoded = Pieces(snapshot_bodies(snapshot.rows, self._frame.piece_bytes))
         last = self._token() if token is None and not cut else token
@@ -313,15 +324,15 @@ class Teller:
         versions = (before, version)
         return self._seal("progress", event, versions, self.generation, last or b"", continued=last is None)
 
-    def say_reset(self, why: Anew, version: int, *, continued: bool = True) -> bytes:
+    def say_reset(self, why: Anew, version: int, before: int, *, continued: bool = True) -> bytes:
         """Says that the reader must drop what it has."""
         event = twin.change.Reset(message=why.message)
         event.reason = why.reason  # type: ignore[assignment]
         name = twin.change.ResetReason.Name(event.reason)
         self._frame.tally.resets[name.removeprefix("RESET_REASON_")] += 1
-        return self._seal("reset", event, (self.sent, version), self.generation, continued=continued)
+        return self._seal("reset", event, (before, version), self.generation, continued=continued)
 
-    def _begin(self, *, resumed: bool = False, continued: bool) -> bytes:
+    def _begin(self, *, resumed: bool = False, continued: bool, token: bytes = b"") -> bytes:
         begin = twin.change.Begin(
             resumed=resumed,
             epoch=self._frame.epoch,
@@ -329,7 +340,7 @@ class Teller:
             progress_interval_ms=round(self._frame.progress_interval * 1_000),
             watch_id=self._frame.watch_id,
         )
-        return self._seal("begin", begin, (self.sent, self.sent), self.generation, continued=continued)
+        return self._seal("begin", begin, (self.sent, self.sent), self.generation, token, continued=continued)
 
     def _renew_tokens(self) -> None:
         self._tokens = None if self._tokens_now is None else self._tokens_now()
