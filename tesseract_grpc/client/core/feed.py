@@ -4,8 +4,9 @@
                                                                live --SessionChanged--> live, Changes must follow
                                                                live --Reset--> opening
     opening --Begin (resumed, or a table watch without snapshot)--> live
+    opening --Begin (a table watch whose token is refused)--> refused --Reset--> opening
 
-A Reset as the answer to a token comes right after Begin and needs no second one: what follows Begin anyway follows it.
+A token that cannot be resumed is answered by Begin, Reset and Begin again, as every Reset is followed by Begin.
 
 The feed trusts nothing. Every response must begin at the version where the one before ended, pieces must follow one
 another without a hole, and a message must be one that its state allows. Whatever else happens raises `StreamBroken`,
@@ -112,8 +113,6 @@ class Feed:
     _pieces_version: int = 0
     _skipped: int = 0
     _edited: Edited | None = None
-    _refused: bool = False
-    """Whether the response before was a Begin that does not resume although a token was given."""
 
     def receive(self, response: Response) -> Event | Notice | None:
         """Takes one response; returns an event when a consistent point was reached that its reader should see, or what
@@ -128,9 +127,8 @@ class Feed:
             raise StreamBroken("disorder", f"{kind} is not allowed while the stream is {self.state}")
         if self.state == "live":
             self._check_line(response, kind)
-        refused, self._refused = self._refused, False
         try:
-            event = self._answer(response) if refused and kind == "reset" else taker(self, response)
+            event = taker(self, response)
         except (ValueError, KeyError, IndexError) as error:
             raise StreamBroken("malformed", f"{kind} cannot be read: {error}") from error
         if self.state == "live" and not self._pieces and not self._edited:
@@ -157,11 +155,13 @@ class Feed:
         before = Bookmark(self.bookmark.epoch, self.bookmark.version, self.bookmark.began, self.bookmark.schema)
         if begin.resumed:
             self._check_resumed(response, before)
+        elif self.resuming and not self.snapshot:
+            self.state = "refused"  # what was lost, and why, is known with the Reset and the Begin that follow
+            return None
         self.bookmark.epoch, self.bookmark.began, self.bookmark.watch_id = begin.epoch, True, begin.watch_id
         if begin.resumed:
             self.state = "live"
             return Resumed(response.to_version)
-        self._refused = self.resuming
         if self.snapshot:
             self.state, self._snapshot_version, self._blocks, self._loaded, self._made = "loading", None, [], 0, []
             return None
@@ -244,13 +244,9 @@ class Feed:
         return Lagged(response.to_version, response.lagged.skipped_commits)
 
     def _reset(self, response: Response) -> Interrupted:
-        self.state, self.resuming = "opening", False
-        return self._answer(response)
-
-    def _answer(self, response: Response) -> Interrupted:
-        """Why the rows that the reader has are not those that the server would go on from."""
         name = change_pb2.ResetReason.Name(response.reset.reason)
         self.reason = name.removeprefix("RESET_REASON_").lower()
+        self.state, self.resuming = "opening", False
         self.bookmark.forget()
         return Interrupted(self.reason, response.reset.message, self.bookmark.version, resumes=False)
 
@@ -300,6 +296,7 @@ _Taker = Callable[[Feed, Any], Event | Notice | None]
 
 _TAKERS: dict[str, dict[str, _Taker]] = {
     "opening": {"begin": Feed._begin},
+    "refused": {"reset": Feed._reset},
     "loading": {
         "snapshot_rows": Feed._snapshot_rows,
         "snapshot_end": Feed._snapshot_end,
