@@ -21,9 +21,11 @@ CLIENT = """
     Unauthenticated Unavailable Watch WatchOptions WatchState WriteBatch WriteCounts WriteResult WriteStream
 """
 TESTING = """
-    Answer AsyncRecordingWatcher ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response Row
-    RunningServer check_stream fold key_of rows_of running_async_server running_server validate_atomic
-    validate_bookmarkable validate_contiguous validate_convergent validate_ordered validate_unique
+    Answer AsyncRecordingWatcher Book ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response
+    Row RunningServer check_resumed check_sessions check_stream cuts_of digest_of fold key_of last_token rows_of
+    running_async_server running_server split_cuts validate_atomic validate_bookmarkable validate_contiguous
+    validate_convergent validate_digest validate_every_commit validate_lagged validate_ordered
+    validate_read_your_writes validate_resumable validate_unique
 """
 PUBLIC: dict[str, frozenset[str]] = {
     "tesseract_grpc": frozenset({"__version__"}),

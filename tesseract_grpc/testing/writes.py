@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2
-from tesseract_grpc.testing.contract import ContractViolation
+from tesseract_grpc.testing.violation import ContractViolation
 
+_PROMISE = "8 (read your writes)"
 _SURVIVES = (table_service_pb2.DURABILITY_NORMAL, table_service_pb2.DURABILITY_FSYNC)
 """What survives the end of the process."""
 
@@ -67,4 +68,4 @@ def validate_read_your_writes(book: Book) -> None:
             case _:
                 if version < known:
                     message = f"the hub is at {version} after a restart, but version {known} {why} before"
-                    raise ContractViolation("8 (read your writes)", index, message)
+                    raise ContractViolation(_PROMISE, index, message)
