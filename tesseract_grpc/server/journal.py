@@ -26,7 +26,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +37,11 @@ from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.errors import Refusal, ServerReason
 from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.records import Kind, Moment, Record, decode_record
+from tesseract_grpc.server.tracing import COMMIT, FLUSH
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
     from tesseract_grpc.server.host import Host
 
 Behaviour = Callable[["Host", Any, Moment, object], Message]
@@ -84,6 +87,8 @@ class Proposal:
     answer: asyncio.Future[Any]
     local: Callable[[], Any] | None = None
     """What is done in the place of the record, in this process only."""
+    span: Span | None = None
+    offered: float = field(default_factory=time.perf_counter)
 
 
 @dataclass(slots=True)
@@ -91,10 +96,6 @@ class JournalCounters:
     """Work done since the start."""
 
     records: int = 0
-    flushes: int = 0
-    flushed_records: int = 0
-    flush_seconds: float = 0.0
-    apply_seconds: float = 0.0
     overloaded: int = 0
     failures: int = 0
 
@@ -111,8 +112,6 @@ class Journal:
         """The position of the last record that was applied."""
         self.recovery = Recovery()
         self.counters = JournalCounters()
-        self.on_flush: Callable[[int, float], None] | None = None
-        """Told how many records a flush took and how long it was; runs on the loop."""
         self.on_state: Callable[[], None] | None = None
         self._behaviours = behaviours
         self._memory = log is None or int(log.durability) == twin.table_service.DURABILITY_MEMORY
@@ -189,7 +188,7 @@ class Journal:
         if self.state is not JournalState.SERVING:
             raise self._read_only()
         if self._memory:
-            return self._at_once(record, aside)
+            return self._measured(lambda: self._at_once(record, aside))
         payload = record.encode()
         config = self.host.config
         if len(self._queue) >= config.max_pending_writes or self._queued_bytes > config.max_pending_bytes:
@@ -202,7 +201,8 @@ class Journal:
                 retry_after=_RETRY_OVERLOADED,
             )
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append(Proposal(record, payload, aside, answer, local))
+        span = self.host.tracing.start(COMMIT, hub=self.host.name)
+        self._queue.append(Proposal(record, payload, aside, answer, local, span))
         self._queued_bytes += len(payload)
         self._idle.clear()
         self._wanted.set()
@@ -283,15 +283,20 @@ class Journal:
         log = self.log
         for proposal in group:
             log.append(LogEntry(log.last + 1, proposal.record.kind, proposal.payload))
+        meters, tracing = self.host.meters, self.host.tracing
+        span = tracing.start(FLUSH, [each.span for each in group], hub=self.host.name, records=len(group))
         begun = time.perf_counter()
-        await asyncio.get_running_loop().run_in_executor(self._thread, log.flush)
-        took = time.perf_counter() - begun
-        counters = self.counters
-        counters.flushes += 1
-        counters.flushed_records += len(group)
-        counters.flush_seconds += took
-        if self.on_flush is not None:
-            self.on_flush(len(group), took)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, log.flush)
+        except LogFailed as error:
+            tracing.end(span, error)
+            raise
+        tracing.end(span)
+        now = time.perf_counter()
+        meters.log_flush_seconds.observe(now - begun)
+        meters.log_flush_records.observe(len(group))
+        for proposal in group:
+            meters.commit_flush_seconds.observe(now - proposal.offered)
 
     async def _keep_applying(self) -> None:
         """Applies what has been flushed and answers it, a slice at a time."""
@@ -308,18 +313,34 @@ class Journal:
             self._settle()
 
     def _answer(self, proposal: Proposal) -> None:
+        answer, tracing = proposal.answer, self.host.tracing
         begun = time.perf_counter()
-        answer = proposal.answer
         try:
             found = self._apply(proposal.record, proposal.aside) if proposal.local is None else self._locally(proposal)
         except Exception as error:
+            tracing.end(proposal.span, error)
             if not answer.done():  # whoever proposed it may have gone
                 answer.set_exception(error)
                 answer.exception()  # it may go without looking
         else:
+            tracing.end(proposal.span, version=self.host.hub.version)
             if not answer.done():
                 answer.set_result(found)
-        self.counters.apply_seconds += time.perf_counter() - begun
+        self.host.meters.commit_apply_seconds.observe(time.perf_counter() - begun)
+
+    def _measured(self, work: Callable[[], Any]) -> Any:
+        """Does at once what proposals do on their way."""
+        tracing = self.host.tracing
+        span = tracing.start(COMMIT, hub=self.host.name)
+        begun = time.perf_counter()
+        try:
+            found = work()
+        except Exception as error:
+            tracing.end(span, error)
+            raise
+        tracing.end(span, version=self.host.hub.version)
+        self.host.meters.commit_apply_seconds.observe(time.perf_counter() - begun)
+        return found
 
     def _locally(self, proposal: Proposal) -> Any:
         """Does what only this process knows of; it takes the one version that its record takes elsewhere."""
@@ -365,8 +386,10 @@ class Journal:
 
     def _refuse(self, proposals: tuple[Proposal, ...]) -> None:
         for proposal in proposals:
+            refusal = self._read_only()
+            self.host.tracing.end(proposal.span, refusal)
             if not proposal.answer.done():
-                proposal.answer.set_exception(self._read_only())
+                proposal.answer.set_exception(refusal)
                 proposal.answer.exception()
 
     async def _heal(self) -> None:

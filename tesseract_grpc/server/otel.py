@@ -68,7 +68,7 @@ class OtelTracing(Tracing):
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("tesseract-grpc", __version__)
 
-    def start(self, name: str, *, links: Sequence[Span | None] = (), **attributes: Attribute) -> Span | None:
+    def start(self, name: str, links: Sequence[Span | None] = (), **attributes: Attribute) -> Span | None:
         """Begins a span under the present one; one with links stands for itself."""
         linked = [Link(span.get_span_context()) for span in links[:MOST_LINKS] if span is not None]
         return self._tracer.start_span(name, links=linked, attributes=_named(attributes), start_time=time.time_ns())
@@ -85,7 +85,7 @@ class OtelTracing(Tracing):
     @contextmanager
     def span(self, name: str, **attributes: Attribute) -> Iterator[None]:
         """A span around a block; spans that begin inside are below it."""
-        span = self.start(name, links=(), **attributes)
+        span = self.start(name, (), **attributes)
         assert span is not None
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):

@@ -39,7 +39,7 @@ Attribute = str | int | float | bool
 class Tracing:
     """Tracing that is off."""
 
-    def start(self, name: str, *, links: Sequence[Span | None] = (), **attributes: Attribute) -> Span | None:
+    def start(self, name: str, links: Sequence[Span | None] = (), **attributes: Attribute) -> Span | None:
         """Begins a span under the present one; whoever gets one ends it. None where nobody traces."""
         return None
 

@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from benchmarks.wire.port import free_port
 from tesseract_grpc.server import ServeError, Server, ServerConfig
 from tesseract_grpc.server.metrics.catalogue import CATALOGUE, PROCESS_METRICS, Kind
 from tesseract_grpc.server.metrics.histogram import Histogram
-from tests.server.support import Api, refused, serving, spb, user
+from tests.server.support import Api, insert, pb, refused, serving, spb, user
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md"
 
@@ -68,8 +69,45 @@ async def test_a_scrape_says_what_happened() -> None:
     assert value(values, "tesseract_grpc_calls_total", method=write, code="ALREADY_EXISTS") == 1
     assert value(values, "tesseract_grpc_call_seconds_count", method=write) == 2
     assert value(values, "tesseract_grpc_call_seconds_bucket", method=write, le="+Inf") == 2
+    assert value(values, "tesseract_writes_refused_total", hub="default", reason="DUPLICATE_KEY") == 1
+    assert value(values, "tesseract_hub_writable", hub="default") == 1
+    assert value(values, "tesseract_records_total", hub="default") == 4
+    assert value(values, "tesseract_commit_apply_seconds_count", hub="default") == 3
     assert value(values, "tesseract_sample_age_seconds") < 1
     assert value(values, "process_open_fds") > 5
+
+
+async def test_a_durable_hub_says_how_its_log_does(tmp_path: Path) -> None:
+    port = free_port()
+    async with serving(metrics_port=port, data=tmp_path, durability="normal") as (_, api):
+        await api.create_users()
+        await asyncio.gather(*(api.insert([user(id)]) for id in range(50)))
+        await refused(api.insert([user(1)]))
+        values = await scrape(port)
+    changes = value(values, "tesseract_commit_flush_seconds_count", hub="default")
+    flushes = value(values, "tesseract_log_flush_seconds_count", hub="default")
+    assert changes == value(values, "tesseract_log_flush_records_sum", hub="default") == 52
+    assert 3 <= flushes <= changes
+    assert value(values, "tesseract_records_total", hub="default") == changes
+    assert value(values, "tesseract_commit_apply_seconds_count", hub="default") == changes
+    assert value(values, "tesseract_writes_refused_total", hub="default", reason="DUPLICATE_KEY") == 1
+    assert value(values, "tesseract_records_pending", hub="default") == 0
+
+
+async def test_writes_of_streams_that_are_refused_are_counted() -> None:
+    port = free_port()
+    async with serving(metrics_port=port) as (_, api):
+        await api.create_users()
+
+        async def requests() -> AsyncIterator[pb.WriteStreamRequest]:
+            for operation in (insert([user(1)]), insert([user(1)]), insert([user(2)], "nothing")):
+                yield pb.WriteStreamRequest(write=pb.WriteRequest(operations=[operation]))
+
+        responses = [response async for response in api.tables.WriteStream(requests())]
+        values = await scrape(port)
+    assert [response.WhichOneof("outcome") for response in responses] == ["committed", "refused", "refused"]
+    assert value(values, "tesseract_writes_refused_total", hub="default", reason="DUPLICATE_KEY") == 1
+    assert value(values, "tesseract_writes_refused_total", hub="default", reason="UNKNOWN_TABLE") == 1
 
 
 async def test_the_documented_metrics_are_those_of_a_scrape() -> None:
@@ -169,6 +207,9 @@ async def test_broken_off_calls_are_counted() -> None:
         await call.read()
         values = await scrape(port)
         assert value(values, "tesseract_grpc_calls_open", method=watch_session) == 1
+        assert value(values, "tesseract_watchers", hub="default", state="live") == 1
+        assert value(values, "tesseract_watcher_messages_total", hub="default", event="begin") == 1
+        assert value(values, "tesseract_watcher_sent_bytes_total", hub="default") > 10
         call.cancel()
         values = await _until_closed(api, port, watch_session)
     assert value(values, "tesseract_grpc_calls_total", method=watch_session, code="CANCELLED") == 1

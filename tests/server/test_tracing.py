@@ -16,10 +16,12 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2
 from tesseract_grpc.server import ConfigError, Server, ServerConfig, app, load
 from tesseract_grpc.server.otel import OtelTracing
+from tesseract_grpc.server.tracing import COMMIT, FLUSH
 from tests.server.support import refused, serving, spb, user
 
 WRITE = "/tesseract.v1.TableService/Write"
@@ -50,6 +52,34 @@ async def test_every_call_is_a_span(exporter: InMemorySpanExporter) -> None:
     assert bad.attributes is not None
     assert bad.attributes["rpc.grpc.status_code"] == grpc.StatusCode.ALREADY_EXISTS.value[0]
     assert not [span for span in exporter.get_finished_spans() if "Health" in span.name]
+
+
+async def test_commits_and_flushes_are_spans_of_our_own(exporter: InMemorySpanExporter, tmp_path: Path) -> None:
+    async with serving(data=tmp_path, durability="normal") as (_, api):
+        await api.create_users()
+        await api.insert([user(1)])
+        await refused(api.insert([user(1)]))
+    (call, refused_call), commits = named(exporter, WRITE), named(exporter, COMMIT)
+    below = {span.parent.span_id: span for span in commits if span.parent is not None}
+    assert call.context is not None
+    assert refused_call.context is not None
+    good, bad = below[call.context.span_id], below[refused_call.context.span_id]
+    assert good.attributes == {"tesseract.hub": "default", "tesseract.version": 2}
+    assert good.context is not None
+    assert good.context.trace_id == call.context.trace_id
+    assert (bad.status.status_code, bad.status.description) == (StatusCode.ERROR, "DUPLICATE_KEY")
+    flushes = named(exporter, FLUSH)
+    assert sum(cast(int, (span.attributes or {})["tesseract.records"]) for span in flushes) == len(commits)
+    linked = {link.context.span_id for span in flushes for link in span.links}
+    assert linked == {span.context.span_id for span in commits if span.context is not None}
+
+
+async def test_a_commit_in_memory_is_a_span_too(exporter: InMemorySpanExporter) -> None:
+    async with serving() as (_, api):
+        await api.create_users()
+        await refused(api.insert([user(1), user(1)]))
+    good, bad = named(exporter, COMMIT)
+    assert (good.status.status_code, bad.status.status_code) == (StatusCode.UNSET, StatusCode.ERROR)
 
 
 async def test_streams_are_traced_from_their_first_message_to_their_last(exporter: InMemorySpanExporter) -> None:

@@ -41,6 +41,27 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("tesseract_sessions", _GAUGE, "Sessions.", _HUB),
     Metric("tesseract_plans_hydrated_total", _COUNTER, "Sessions whose query was new and was evaluated.", _HUB),
     Metric("tesseract_plans_shared_total", _COUNTER, "Sessions whose query was maintained already.", _HUB),
+    # The way of a change
+    Metric("tesseract_hub_writable", _GAUGE, "1 when the hub takes writes, 0 when it is read-only.", _HUB),
+    Metric("tesseract_records_total", _COUNTER, "Changes that were applied, refused ones among them.", _HUB),
+    Metric("tesseract_records_pending", _GAUGE, "Changes that wait for the log, or to be applied.", _HUB),
+    Metric("tesseract_commit_flush_seconds", _HISTOGRAM, "A change, from being proposed to being durable.", _HUB),
+    Metric("tesseract_commit_apply_seconds", _HISTOGRAM, "A change, in the engine.", _HUB),
+    Metric("tesseract_log_flush_seconds", _HISTOGRAM, "One flush of the log: with fsync, the disk's time.", _HUB),
+    Metric("tesseract_log_flush_records", _HISTOGRAM, "Changes that shared a flush.", _HUB),
+    Metric("tesseract_log_failures_total", _COUNTER, "How often the log could not be written.", _HUB),
+    # Watches
+    Metric("tesseract_watchers", _GAUGE, "Open watches.", ("hub", "state")),
+    Metric("tesseract_watcher_lag_versions_max", _GAUGE, "The largest lag of an open watch.", _HUB),
+    Metric(
+        "tesseract_watcher_lag_bytes", _GAUGE, "Bytes handed over to watches and not taken yet.", _HUB
+    ),
+    Metric("tesseract_watcher_messages_total", _COUNTER, "Messages to watches.", ("hub", "event")),
+    Metric("tesseract_watcher_sent_bytes_total", _COUNTER, "Bytes of the messages to watches.", _HUB),
+    Metric("tesseract_watcher_conflations_total", _COUNTER, "Net changes told in the place of several commits.", _HUB),
+    Metric("tesseract_watcher_resumes_total", _COUNTER, "Watches that went on from a token without a snapshot.", _HUB),
+    Metric("tesseract_watcher_resets_total", _COUNTER, "Watches that were told to start again.", ("hub", "reason")),
+    Metric("tesseract_slow_readers_total", _COUNTER, "Watches that were cut because they did not read.", _HUB),
     # Calls
     Metric("tesseract_grpc_calls_total", _COUNTER, "Calls that have ended.", ("method", "code")),
     Metric("tesseract_grpc_calls_open", _GAUGE, "Calls in progress.", ("method",)),

@@ -22,12 +22,15 @@ class HubMeters:
     """What happens in one hub, counted since the start."""
 
     def __init__(self) -> None:
-        self.flush_seconds = Histogram()  # from being proposed to being durable, a record
-        self.fsync_seconds = Histogram()  # one flush of the log
-        self.group_records = Histogram(COUNTS)  # records that share a flush
-        self.apply_seconds = Histogram()  # from being durable to being visible, without waiting
-        self.snapshot_seconds = Histogram()  # making a snapshot
+        self.commit_flush_seconds = Histogram()  # a change, from being proposed to being durable
+        self.commit_apply_seconds = Histogram()  # a change, in the engine
+        self.log_flush_seconds = Histogram()  # one flush of the log
+        self.log_flush_records = Histogram(COUNTS)  # the changes that share a flush
         self.refused_writes: Counter[str] = Counter()  # by reason
+
+    def refuse(self, error: Exception) -> None:
+        """Counts a write that was refused."""
+        self.refused_writes[str(getattr(error, "reason", "INTERNAL"))] += 1
 
 
 class CallMeters:

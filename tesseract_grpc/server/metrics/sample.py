@@ -15,9 +15,11 @@ from typing import TypeVar
 
 from tesseract_grpc import __version__
 from tesseract_grpc.server.host import Host, Hosts
+from tesseract_grpc.server.journal import JournalState
 from tesseract_grpc.server.metrics.histogram import Spread
 from tesseract_grpc.server.metrics.loop_lag import LoopLag
 from tesseract_grpc.server.metrics.meters import CallMeters
+from tesseract_grpc.server.streams.state import State
 
 Labels = tuple[str, ...]
 _SLICE = 200
@@ -42,7 +44,9 @@ async def take_sample(hosts: Hosts, calls: CallMeters, lag: LoopLag) -> Sample:
     sample.put("tesseract_server_info", 1, __version__)
     for host in tuple(hosts.by_name.values()):
         _hub(sample, host)
+        _journal(sample, host)
         await _tables(sample, host)
+        await _watchers(sample, host)
     for (method, code), count in calls.ended.items():
         sample.put("tesseract_grpc_calls_total", count, method, code)
     for method, count in calls.open.items():
@@ -56,7 +60,7 @@ async def take_sample(hosts: Hosts, calls: CallMeters, lag: LoopLag) -> Sample:
 
 
 def _hub(sample: Sample, host: Host) -> None:
-    hub, name = host.hub, host.name
+    hub, tally, name = host.hub, host.audience.tally, host.name
     counters = hub.counters
     sample.put("tesseract_hub_version", hub.version, name)
     sample.put("tesseract_commits_total", counters.commits, name)
@@ -66,14 +70,49 @@ def _hub(sample: Sample, host: Host) -> None:
     sample.put("tesseract_sessions", len(hub.sessions), name)
     sample.put("tesseract_plans_hydrated_total", counters.plans_hydrated, name)
     sample.put("tesseract_plans_shared_total", counters.plans_shared, name)
-    for reason, count in host.meters.refused_writes.items():
+    sample.put("tesseract_watcher_sent_bytes_total", tally.sent_bytes, name)
+    sample.put("tesseract_watcher_conflations_total", tally.conflations, name)
+    sample.put("tesseract_watcher_resumes_total", tally.resumes, name)
+    sample.put("tesseract_slow_readers_total", tally.slow_readers, name)
+    for event, count in tally.messages.items():
+        sample.put("tesseract_watcher_messages_total", count, name, event)
+    for reason, count in tally.resets.items():
+        sample.put("tesseract_watcher_resets_total", count, name, reason)
+
+
+def _journal(sample: Sample, host: Host) -> None:
+    journal, meters, name = host.journal, host.meters, host.name
+    sample.put("tesseract_hub_writable", journal.state is JournalState.SERVING, name)
+    sample.put("tesseract_records_total", journal.counters.records, name)
+    sample.put("tesseract_records_pending", journal.pending, name)
+    sample.put("tesseract_commit_apply_seconds", meters.commit_apply_seconds.read(), name)
+    for reason, count in meters.refused_writes.items():
         sample.put("tesseract_writes_refused_total", count, name, reason)
+    if journal.log is None:
+        return
+    sample.put("tesseract_commit_flush_seconds", meters.commit_flush_seconds.read(), name)
+    sample.put("tesseract_log_flush_seconds", meters.log_flush_seconds.read(), name)
+    sample.put("tesseract_log_flush_records", meters.log_flush_records.read(), name)
+    sample.put("tesseract_log_failures_total", journal.counters.failures, name)
 
 
 async def _tables(sample: Sample, host: Host) -> None:
     async for table in _in_slices(tuple(host.hub.tables.values())):
         sample.put("tesseract_table_rows", table.row_count, host.name, table.name)
         sample.put("tesseract_table_memory_bytes", table.memory_bytes(), host.name, table.name)
+
+
+async def _watchers(sample: Sample, host: Host) -> None:
+    states = dict.fromkeys(State, 0)
+    lag_versions = lag_bytes = 0
+    async for stream in _in_slices(tuple(host.audience.all())):
+        states[stream.state] += 1
+        lag_versions = max(lag_versions, stream.lag_versions)
+        lag_bytes += stream.lag_bytes
+    for state, count in states.items():
+        sample.put("tesseract_watchers", count, host.name, state.name.lower())
+    sample.put("tesseract_watcher_lag_versions_max", lag_versions, host.name)
+    sample.put("tesseract_watcher_lag_bytes", lag_bytes, host.name)
 
 
 async def _in_slices(items: Iterable[T]) -> AsyncIterator[T]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from tesseract_grpc.server.call import Call
@@ -25,6 +26,17 @@ IN_FLIGHT = 64
 """The most batches of one stream that wait for their acknowledgement."""
 
 
+class Outcome:
+    """What has become of one request of a stream: the response, a future of it, or the exception."""
+
+    __slots__ = ("found", "parent", "sequence")
+
+    def __init__(self, request: pb.WriteStreamRequest, found: Any) -> None:
+        self.sequence = request.sequence
+        self.parent = request.write.parent
+        self.found = found
+
+
 class Writes:
     """Commits."""
 
@@ -33,8 +45,12 @@ class Writes:
 
     async def write(self, request: pb.WriteRequest, call: Call) -> pb.WriteResponse:
         """Makes one commit."""
-        answer = self._offer(request)
-        response: pb.WriteResponse = await answer if isinstance(answer, asyncio.Future) else answer
+        try:
+            answer = self._offer(request)
+            response: pb.WriteResponse = await answer if isinstance(answer, asyncio.Future) else answer
+        except Exception as error:
+            self._count(request.parent, error)
+            raise
         return response
 
     async def write_stream(
@@ -43,24 +59,23 @@ class Writes:
         """Makes one commit for each request. A refused one is answered and does not end the stream."""
         if self._hosts.immediate:
             async for request in requests:
-                yield await self._acknowledge(request.sequence, await self._offered(request), call)
+                yield await self._acknowledge(Outcome(request, await self._offered(request)), call)
             return
-        waiting: asyncio.Queue[tuple[int, Any] | None] = asyncio.Queue(IN_FLIGHT)
+        waiting: asyncio.Queue[Outcome | None] = asyncio.Queue(IN_FLIGHT)
         reader = asyncio.create_task(self._read(requests, waiting))
         try:
             while (item := await waiting.get()) is not None:
-                yield await self._acknowledge(*item, call)
+                yield await self._acknowledge(item, call)
             await reader  # raises what ended the stream
         finally:
             reader.cancel()
 
     async def _read(
-        self, requests: AsyncIterator[pb.WriteStreamRequest], waiting: asyncio.Queue[tuple[int, Any] | None]
+        self, requests: AsyncIterator[pb.WriteStreamRequest], waiting: asyncio.Queue[Outcome | None]
     ) -> None:
         try:
             async for request in requests:
-                outcome = await self._offered(request)
-                await waiting.put((request.sequence, outcome))
+                await waiting.put(Outcome(request, await self._offered(request)))
         finally:
             await waiting.put(None)
 
@@ -76,15 +91,21 @@ class Writes:
                 return error
             await self._hosts.find(hub_id(request.write.parent, "parent"), "parent").journal.room()
 
-    async def _acknowledge(self, sequence: int, outcome: Any, call: Call) -> pb.WriteStreamResponse:
-        response = pb.WriteStreamResponse(sequence=sequence)
+    async def _acknowledge(self, outcome: Outcome, call: Call) -> pb.WriteStreamResponse:
+        response, found = pb.WriteStreamResponse(sequence=outcome.sequence), outcome.found
         try:
-            if isinstance(outcome, Exception):
-                raise outcome
-            response.committed.CopyFrom(await outcome if isinstance(outcome, asyncio.Future) else outcome)
+            if isinstance(found, Exception):
+                raise found
+            response.committed.CopyFrom(await found if isinstance(found, asyncio.Future) else found)
         except Exception as error:
+            self._count(outcome.parent, error)
             _put_refusal(error, call.method, response.refused)
         return response
+
+    def _count(self, parent: str, error: Exception) -> None:
+        """Counts a refused write where its hub is known."""
+        with suppress(Refusal):
+            self._hosts.find(hub_id(parent, "parent"), "parent").meters.refuse(error)
 
     def _offer(self, request: pb.WriteRequest) -> Any:
         """The response of a commit, or a future of it. Raises Refusal, and what is wrong with the request by itself."""
