@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.crash.run import run
+from tests.crash.run import ROUND, run
 from tests.crash.tally import FLOOR
 
 
@@ -16,8 +16,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="what the run is drawn from; printed")
     parser.add_argument("--kill", type=int, default=None, help="only the round of this kill, up to it")
     parser.add_argument("--seconds", type=float, default=2.0, help="about how long writers write before a kill")
+    parser.add_argument("--round", type=int, default=ROUND, help="how many kills of one directory")
     given = parser.parse_args()
-    tally = run(given.seed, given.kills, given.seconds, given.kill)
+    tally = run(given.seed, given.kills, given.seconds, given.kill, given.round)
     sys.stdout.write("".join(f"{line}\n" for line in tally.lines()))
     if tally.rate < FLOOR:
         sys.stdout.write(f"void: below {FLOOR} commits a second there is too little to lose\n")

@@ -73,10 +73,9 @@ class Follower:
         begun = not self.token
         try:
             async for response in call:
-                if not begun:
-                    self._resumed(response)
-                    begun = True
                 self._pending.append(response)
+                if not begun:
+                    begun = self._resumed()
                 if self.is_point(response):
                     self._settle(response.resume_token)
         except asyncio.CancelledError:
@@ -99,18 +98,23 @@ class Follower:
         session.resume_token = self.token
         return session_service_pb2_grpc.SessionServiceStub(channel).WatchSession(session)
 
-    def _resumed(self, response: Response) -> None:
+    def _resumed(self) -> bool:
+        """Looks at how a stream with a token begins; whether enough has come to say."""
+        first, *more = self._pending
         if self.edited:
-            return
-        if response.WhichOneof("event") != "begin" or not response.begin.resumed:
-            raise Lost(f"{self} was not resumed from {self.mirror.version}: {response}")
-        if response.to_version != self.mirror.version:
-            raise Lost(f"{self} was resumed at {response.to_version}, and its token was of {self.mirror.version}")
+            return True
+        if not first.begin.resumed:
+            if not more:
+                return False  # a Reset follows, which says why
+            raise Lost(f"{self} was not resumed from {self.mirror.version}: {first} {more}")
+        if first.to_version != self.mirror.version:
+            raise Lost(f"{self} was resumed at {first.to_version}, and its token was of {self.mirror.version}")
         self.resumes += 1
+        return True
 
     def is_point(self, response: Response) -> bool:
-        """Whether all of it may be shown, which is where tokens are."""
-        return bool(response.resume_token)
+        """Whether all of it may be shown. That of a `Begin` is what it was before."""
+        return bool(response.resume_token) and response.WhichOneof("event") != "begin"
 
     def _settle(self, token: bytes) -> None:
         """A consistent point: what came since the last one counts."""

@@ -279,6 +279,7 @@ class Round:
     async def _until_quiet(self, life: Life, plan: Plan) -> None:
         stop = asyncio.Event()
         await self._load(stop, asyncio.sleep(plan.seconds))
+        await self.crowd.stop()
         await self._settle()
 
     async def _load(self, stop: asyncio.Event, end: Coroutine[Any, Any, None]) -> None:

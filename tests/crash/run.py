@@ -47,16 +47,18 @@ async def play(
                     await rounds.play(plans(seed, number, size, seconds)[:count])
                 except BaseException:
                     at = number * size + rounds.lives - 1
-                    sys.stdout.write(f"failed at kill {at}: --seed {seed} --kill {at} plays this round again\n")
+                    sys.stdout.write(
+                        f"failed at kill {at}: --seed {seed} --round {size} --seconds {seconds} --kill {at} plays this round again\n"
+                    )
                     raise
     finally:
         nursery.close()
 
 
-def run(seed: int | None, kills: int, seconds: float, only: int | None = None) -> Tally:
+def run(seed: int | None, kills: int, seconds: float, only: int | None = None, size: int = ROUND) -> Tally:
     """Plays, with a progress line a round."""
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     sys.stdout.write(f"seed {seed}\n")
     tally = Tally()
-    asyncio.run(play(seed, kills, seconds, tally, only=only))
+    asyncio.run(play(seed, kills, seconds, tally, only=only, size=size))
     return tally
