@@ -8,6 +8,7 @@ be compared with the truth, not only the last.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -43,7 +44,7 @@ from tests.world.spans import random_span
 SESSIONS = 20
 
 NOW = 2_000_000
-"""The time at which the server's clock stands."""
+"""The time at which the server's clock stands at first."""
 
 pb = table_service_pb2
 
@@ -73,7 +74,10 @@ class Reader:
 class SocketWorld:
     def __init__(self) -> None:
         self.stack = ExitStack()
-        self.server = self.stack.enter_context(running_server(progress_interval=0.1, clock=ManualClock(NOW / 1e6)))
+        self.clock = ManualClock(NOW / 1e6)
+        self.server = self.stack.enter_context(
+            running_server(progress_interval=0.1, tick_interval=0.02, clock=self.clock)
+        )
         self.channel = self.stack.enter_context(self.server.channel())
         self.client = self.stack.enter_context(EventHorizon.connect(self.server.address))
         self.tables = table_service_pb2_grpc.TableServiceStub(self.channel)
@@ -84,6 +88,7 @@ class SocketWorld:
         self.answers: dict[tuple[int, Question, Open | None], tuple[list[Row], int]] = {}
         self.version = 0
         self.states: dict[int, dict[str, list[Row]]] = {}
+        self.times: dict[int, int] = {}  # the time at a version
         self.questions: dict[str, Question] = {}
         self.readers: list[Reader] = []
         self.mirrors: list[tuple[Mirror, str, Span]] = []
@@ -111,6 +116,7 @@ class SocketWorld:
         """Keeps what is true at a version."""
         self.version = version
         self.states[version] = {name: list(rows.values()) for name, rows in self.model.rows.items()}
+        self.times[version] = self.model.now
 
     def fill(self, rng: Random) -> None:
         while len(self.questions) < SESSIONS:
@@ -239,6 +245,18 @@ class SocketWorld:
             self.now_at(response.version)
             self.commits += 1
 
+    def tick(self, rng: Random) -> None:
+        """The clock advances, and the server's hub follows it. Where rows depend on time, that takes a version."""
+        self.clock.advance(rng.choice((1e-6, 2e-6, 0.499_999, 1.0)))
+        now = round(self.clock() * 1e6)
+        hub = self.hubs.GetHub(hub_service_pb2.GetHubRequest()).hub
+        while hub.hub_time.ToMicroseconds() < now:
+            time.sleep(0.01)
+            hub = self.hubs.GetHub(hub_service_pb2.GetHubRequest()).hub
+        assert hub.version in (self.version, self.version + 1)
+        self.model.tick(now, hub.version)
+        self.now_at(hub.version)
+
     def send(self, rng: Random, request: pb.WriteRequest) -> pb.WriteResponse:
         """By itself, or on a stream of writes."""
         if rng.random() < 0.7:
@@ -301,14 +319,15 @@ class SocketWorld:
             return None
         which = reader.span.open if reader.span is not None and is_tree(question) else None
         if (version, question, which) not in self.answers:
-            self.answers[version, question, which] = self.past(known).answer(question, Span(open=which))
+            past = self.past(known, self.times[version])
+            self.answers[version, question, which] = past.answer(question, Span(open=which))
         rows, total = self.answers[version, question, which]
         return Answer(rows if reader.span is None else cut(rows, reader.span), total, ordered=reader.span is not None)
 
-    def past(self, known: dict[str, list[Row]]) -> Model:
+    def past(self, known: dict[str, list[Row]], now: int) -> Model:
         """All tables as they were."""
         past = Model()
-        past.now = NOW
+        past.now = now
         for definition in domain.TABLES:
             if definition.name in known:
                 past.create(definition)

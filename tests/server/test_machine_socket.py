@@ -61,6 +61,10 @@ class SocketMachine(RuleBasedStateMachine):
         self.open_world.close_watch(rng)
         self.open_world.open_watch(rng)
 
+    @rule(rng=randoms)
+    def tick(self, rng: Random) -> None:
+        self.open_world.tick(rng)
+
     @rule(rng=seeds)
     def set_indexes(self, rng: Random) -> None:
         self.open_world.set_indexes(rng)
@@ -97,6 +101,8 @@ def test_a_seeded_history_through_a_socket() -> None:
         for step in range(12):
             for _ in range(rng.choice((1, 3, 8))):
                 world.commit(rng)
+            if step % 5 in (2, 3):
+                world.tick(rng)
             if step % 3 == 0:
                 world.edit_session(rng)
             if step % 4 == 1:
