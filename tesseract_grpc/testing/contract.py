@@ -15,17 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tesseract_grpc.testing.digest import validate_digest
 from tesseract_grpc.testing.mirror import Mirror, MirrorError, Response
 from tesseract_grpc.testing.rows import Key, Row, key_of, rows_of
-
-
-class ContractViolation(AssertionError):
-    """A stream broke a promise."""
-
-    def __init__(self, promise: str, index: int, message: str) -> None:
-        super().__init__(f"promise {promise} is broken at response {index}: {message}")
-        self.promise = promise
-        self.index = index
+from tesseract_grpc.testing.skipping import validate_lagged
+from tesseract_grpc.testing.violation import ContractViolation as ContractViolation
 
 
 @dataclass(frozen=True)
@@ -196,13 +190,13 @@ def validate_bookmarkable(responses: Sequence[Response]) -> None:
     mark = -1
     for index, response in enumerate(responses):
         event = response.WhichOneof("event")
-        if event == "begin" and not response.begin.resumed:
+        if (event == "begin" and not response.begin.resumed) or event == "reset":
             mark = -1
         elif event == "progress":
             if response.to_version < mark:
                 raise ContractViolation("7 (bookmarkable)", index, f"progress at {response.to_version}, after {mark}")
             mark = response.to_version
-        elif event in ("changes", "snapshot_rows", "snapshot_end", "lagged") and response.to_version <= mark:
+        elif event in ("changes", "snapshot_rows", "snapshot_end") and response.to_version <= mark:
             raise ContractViolation("7 (bookmarkable)", index, f"{event} at {response.to_version}, progress was {mark}")
 
 
@@ -216,6 +210,8 @@ def check_stream(responses: Sequence[Response], truth: Truth | None = None) -> N
     validate_atomic(responses)
     validate_convergent(responses, truth)
     validate_bookmarkable(responses)
+    validate_lagged(responses)
+    validate_digest(responses)
 
 
 def _events(responses: Sequence[Response]) -> Iterator[tuple[int, list[Response]]]:

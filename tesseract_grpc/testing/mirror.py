@@ -11,7 +11,7 @@ A table watch without a snapshot has no rows to hold. Its mirror is `anchored = 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from tesseract_grpc._proto.tesseract.v1 import change_pb2, schema_pb2, session_service_pb2, table_service_pb2, value_pb2
@@ -73,12 +73,17 @@ class Mirror:
             self.version = response.to_version
         return self.consistent
 
+    @property
+    def types(self) -> Mapping[str, int]:
+        """The DataType of each column, in the order of the columns."""
+        return self._types
+
     def by_key(self) -> dict[Key, Row]:
         """The rows by their keys."""
         return {key_of(row, self.key_names): row for row in self.rows}
 
     def _begin(self, begin: change_pb2.Begin) -> None:
-        if begin.resumed and not self.anchored:
+        if begin.resumed and not self.anchored and (not self.epoch or self._incoming):
             raise MirrorError("resumed, but there is no mirror to go on with")
         if not begin.resumed:
             self.rows, self.anchored, self._incoming, self._pieces = [], False, [], []
