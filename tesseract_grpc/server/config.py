@@ -95,6 +95,12 @@ class ServerConfig(BaseModel):
     max_pending_bytes: Count = Field(
         default=67_108_864, description="Size of the changes that wait for the log at which more are refused."
     )
+    snapshot_records: Count = Field(
+        default=50_000, description="Changes in the log after which a hub writes its next snapshot."
+    )
+    snapshot_bytes: Count = Field(
+        default=268_435_456, description="Size of the changes in the log after which a hub writes its next snapshot."
+    )
 
     progress_interval: Seconds = Field(default=5.0, description="Longest silence of a watch before it sends Progress.")
     tick_interval: Annotated[float, Field(ge=0.01, le=86_400)] = Field(
@@ -123,6 +129,10 @@ class ServerConfig(BaseModel):
     request_id_memory: int = Field(
         default=10_000, ge=0, le=10_000_000, description="Request ids remembered for retries, for each hub."
     )
+    history_commits: Count = Field(
+        default=16_384, description="Commits of each table and step of a query from which watches can be resumed."
+    )
+    history_rows: Count = Field(default=262_144, description="Changed rows that this history holds at the most.")
     piece_bytes: int = Field(
         default=1_048_576, ge=1_024, le=3_145_728, description="Size at which results and changes are cut into pieces."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.commit import CommitLimits
 from tesseract_grpc.engine.hub import Limits
 from tesseract_grpc.engine.query.query import Limits as QueryLimits
@@ -19,6 +20,7 @@ def engine_limits(config: ServerConfig) -> Limits:
         max_sessions=_ANY,  # services refuse more before they are in the log: replaying asks no limits of today
         commit=CommitLimits(max_rows_per_table=config.max_rows_per_table, max_text_bytes=config.max_string_bytes),
         query=QueryLimits(max_filter_depth=config.max_filter_depth, max_filter_nodes=config.max_filter_nodes),
+        history=HistoryLimits(config.history_commits, config.history_rows),
     )
 
 
