@@ -22,9 +22,9 @@ CLIENT = """
 """
 TESTING = """
     Answer AsyncRecordingWatcher Book ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response
-    Row RunningServer check_resumed check_sessions check_resumed check_stream cuts_of digest_of fold key_of last_token last_token rows_of
+    Row RunningServer check_resumed check_sessions check_stream cuts_of digest_of fold key_of last_token rows_of
     running_async_server running_server split_cuts validate_atomic validate_bookmarkable validate_contiguous
-    validate_convergent validate_digest validate_every_commit validate_lagged validate_ordered validate_resumable
+    validate_convergent validate_digest validate_every_commit validate_lagged validate_ordered
     validate_read_your_writes validate_resumable validate_unique
 """
 PUBLIC: dict[str, frozenset[str]] = {
