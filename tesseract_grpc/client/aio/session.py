@@ -210,13 +210,15 @@ class AsyncSession:
         *,
         progress: bool = False,
         min_version: int = 0,
+        verify: bool = False,
         **options: Unpack[WatchOptions],
     ) -> AsyncWatch:
         """Iterates over a Snapshot and then a Delta for every consistent point, for ever. `window` is (start, limit),
         or a dict of start, limit, depth, expand and collapse; without it, the whole result. With `progress`, also over
         the news that nothing happened. It reconnects by itself and goes on where it was; where the server cannot,
-        what was missed comes as a new Snapshot. The options: `WatchOptions`."""
-        return self._watch(window, options, progress=progress, min_version=min_version)
+        what was missed comes as a new Snapshot. With `verify`, every Progress is compared with a digest of the rows,
+        and a difference is an Interrupted (reason digest) and a new Snapshot. The options: `WatchOptions`."""
+        return self._watch(window, options, progress=progress, min_version=min_version, verify=verify)
 
     def _watch(
         self,
@@ -226,9 +228,14 @@ class AsyncSession:
         progress: bool,
         dicts: bool = False,
         min_version: int = 0,
+        verify: bool = False,
     ) -> AsyncWatch:
         request = session_service_pb2.WatchSessionRequest(
-            name=self._session.name, window=watch_window_of(window), min_version=min_version, **watch_fields(**options)
+            name=self._session.name,
+            window=watch_window_of(window),
+            min_version=min_version,
+            include_digest=verify,
+            **watch_fields(**options),
         )
 
         def start(bookmark: Bookmark) -> Any:
@@ -246,12 +253,15 @@ class AsyncSession:
             progress=progress,
             revive=self._revive,
             ends_on=ends_on(**options),
+            verify=verify,
         )
 
-    def mirror(self, window: WindowLike | None = None, **options: Unpack[WatchOptions]) -> AsyncMirror:
+    def mirror(
+        self, window: WindowLike | None = None, *, verify: bool = False, **options: Unpack[WatchOptions]
+    ) -> AsyncMirror:
         """The rows of a window, kept current in the background. It starts at once; its `with` block begins when
-        the first snapshot is there, and closes it. The options: `WatchOptions`."""
-        watch = self._watch(window, options, progress=True, dicts=True)
+        the first snapshot is there, and closes it. `verify` and the options are those of `watch`."""
+        watch = self._watch(window, options, progress=True, dicts=True, verify=verify)
         mirror = AsyncMirror(watch, self._rpc.connection.timeout)
         self._rpc.owns(mirror)
         return mirror

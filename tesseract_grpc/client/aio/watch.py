@@ -18,6 +18,7 @@ import grpc
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2
 
 from ..core.connection import Backoff
+from ..core.digest import Verifier
 from ..core.errors import (
     AlreadyExists,
     FeatureNotAvailable,
@@ -75,12 +76,13 @@ class AsyncWatch:
         progress: bool = False,
         revive: Callable[[TesseractError], Any] | None = None,
         ends_on: frozenset[str] = frozenset(),
+        verify: bool = False,
     ) -> None:
         """`feed` makes the state machine of one stream; `ends_on` are reasons that end the watch beside those that
         always do."""
         self._rpc, self._what, self._open_call = rpc, what, open_call
         self._make_feed, self._progress, self._revive = feed, progress, revive
-        self._ends_on = ends_on
+        self._ends_on, self._verifier = ends_on, Verifier() if verify else None
         self._bookmark = Bookmark()
         self._reason = "first"
         self._gap_at = -1
@@ -169,6 +171,8 @@ class AsyncWatch:
             if isinstance(found, Interrupted | Resumed | Lagged):
                 await self._notice(found)
             elif found is not None:
+                if self._verifier is not None:
+                    self._verifier.take(found)
                 if self.sink is not None:
                     self.sink(found)
                     self.gate.notify()

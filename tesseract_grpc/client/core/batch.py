@@ -60,6 +60,13 @@ class Block:
         values = [vector.to_list() for vector in self.columns.values()]
         return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
+    def to_raw_dicts(self) -> list[dict[str, Any]]:
+        """One dict a row, with values as the wire has them."""
+        names, raw = tuple(self.columns), [vector.raw() for vector in self.columns.values()]
+        if not names:
+            return [{} for _ in range(self.length)]
+        return [dict(zip(names, row, strict=True)) for row in zip(*raw, strict=True)]
+
     def keys(self, names: tuple[str, ...]) -> list[Any]:
         """What names each row in a lookup: the raw key value, or a tuple of them."""
         values = [_lookup_values(self.columns[name]) for name in names]

@@ -11,12 +11,13 @@ What happens to the stream itself is told beside the rows, to the handlers of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from .batch import Block
+from .datatype import DataType
 from .rows import Row, Rows
 
 ChangeKind = Literal["remove", "update", "move", "insert"]
@@ -89,6 +90,8 @@ class Edited:
     columns: tuple[str, ...]
     kept: frozenset[str]
     """The columns that rows keep from before; the delta has all others for every row that stays."""
+    types: Mapping[str, DataType]
+    """The types of the columns."""
 
 
 @dataclass(frozen=True)

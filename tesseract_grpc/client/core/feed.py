@@ -218,6 +218,15 @@ class Feed:
             return None
         return self._joined(response.from_version, response.to_version)
 
+    def flush(self, from_version: int, to_version: int) -> Delta | None:
+        """Ends a change whose last piece did not say so, because more came after it: see `joint_feed`."""
+        if not self._pieces and self._edited:
+            raise StreamBroken("disorder", "the session was edited and no change follows")
+        found = self._joined(from_version, to_version) if self._pieces else None
+        self.version, self.bookmark.schema = to_version, self.schema
+        self.bookmark.move(to_version, b"")
+        return found
+
     def _joined(self, from_version: int, to_version: int) -> Delta:
         """The pieces that have come as one change."""
         pieces, self._pieces = self._pieces, []
@@ -259,7 +268,7 @@ class Feed:
         if set(self.schema.key) != set(before.key) or any(types[name] != before.types[name] for name in before.key):
             raise StreamBroken("definition_changed", "the session was edited and its rows are named by other columns")
         kept = frozenset(name for name in types if before.types.get(name) == types[name])
-        self._edited = Edited(edit.generation, tuple(types), kept)
+        self._edited = Edited(edit.generation, tuple(types), kept, types)
         self._pieces_version = response.to_version
 
     def _removed(self, removes: change_pb2.Removes) -> Removed:

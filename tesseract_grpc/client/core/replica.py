@@ -11,12 +11,14 @@ rows as they were. Rows are replaced and never edited: the dicts that a reader g
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .batch import Block
+from .datatype import DataType
 from .events import Delta, Edited, Event, Placed, Progress, Snapshot
 from .feed import StreamBroken
 from .rows import Row
@@ -25,9 +27,15 @@ Slots = npt.NDArray[np.intp]
 
 
 class Replica:
-    """The window's rows at `version`. Before the first snapshot it is empty and `loaded` is False."""
+    """The window's rows at `version`. Before the first snapshot it is empty and `loaded` is False.
 
-    def __init__(self) -> None:
+    With `raw` the values are as the wire has them, and not as people want them."""
+
+    def __init__(self, *, raw: bool = False) -> None:
+        self._dicts: Callable[[Block], list[Row]] = Block.to_raw_dicts if raw else Block.to_dicts
+        self._raw = raw
+        self.types: dict[str, DataType] = {}
+        """The types of the columns, in their order."""
         self.loaded = False
         self.version = 0
         self.total_count = 0
@@ -66,7 +74,9 @@ class Replica:
         slot_of = {key: slot for slot, key in enumerate(keys)}
         if len(slot_of) != len(keys):
             raise StreamBroken("malformed", "a key stands twice in one snapshot")
-        self._rows = list(snapshot.rows)
+        rows = snapshot.rows
+        self._rows = [row for block in rows.blocks for row in block.to_raw_dicts()] if self._raw else list(rows)
+        self.types = dict(rows.types)
         self._slot_of, self._free = slot_of, []
         self._order = np.arange(len(keys), dtype=np.intp)
         self._key, self.epoch, self.loaded = snapshot.key, snapshot.epoch, True
@@ -111,6 +121,7 @@ class Replica:
 
     def _reshape(self, edited: Edited) -> None:
         """Brings the rows that stay into the new columns; those that are new have been written."""
+        self.types = dict(edited.types)
         for slot, row in enumerate(self._rows):
             if row is not None:
                 self._rows[slot] = {name: row[name] for name in edited.columns}
@@ -122,10 +133,10 @@ class Replica:
         return slot
 
     def _updates(self, block: Any) -> Iterator[tuple[int, Row]]:
-        return zip(map(self._slot, block.keys(self._key)), block.to_dicts(), strict=True)
+        return zip(map(self._slot, block.keys(self._key)), self._dicts(block), strict=True)
 
     def _inserts(self, placed: Placed) -> Iterator[tuple[Any, Row]]:
-        return zip(placed.rows.keys(self._key), placed.rows.to_dicts(), strict=True)
+        return zip(placed.rows.keys(self._key), self._dicts(placed.rows), strict=True)
 
     def _without(self, leaving: list[int]) -> Slots:
         """The order without the rows that leave or are about to be placed anew."""
