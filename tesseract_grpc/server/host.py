@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tesseract_grpc.engine.data.commit_log import CommitLog, LogDamaged
+from tesseract_grpc.engine.data.commit_log import CommitLog
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.table import Table
@@ -35,6 +35,7 @@ from tesseract_grpc.server.metrics.meters import HubMeters
 from tesseract_grpc.server.names import of_hub, of_session, of_table
 from tesseract_grpc.server.records import Moment
 from tesseract_grpc.server.resume_tokens import ResumeTokens
+from tesseract_grpc.server.snapshots.restore import restore_newest
 from tesseract_grpc.server.streams.audience import Audience
 from tesseract_grpc.server.streams.digests import Digests
 from tesseract_grpc.server.tracing import OFF, Tracing
@@ -93,9 +94,8 @@ class Host:
 
     def restore(self, commit_log: CommitLog) -> int:
         """Brings the hub to the newest snapshot that serves; returns its position. Raises LogDamaged."""
-        if commit_log.since:
-            raise LogDamaged(f"the log of hub '{self.name}' begins after {commit_log.since}, and there is no snapshot")
-        return 0
+        found = restore_newest(self, commit_log)
+        return 0 if found is None else found.position
 
     def now_us(self) -> int:
         """The present in microseconds since 1970 UTC."""

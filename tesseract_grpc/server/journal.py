@@ -37,6 +37,7 @@ from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.errors import Refusal, ServerReason
 from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.records import Kind, Moment, Record, decode_record
+from tesseract_grpc.server.snapshots.task import Snapshots
 from tesseract_grpc.server.tracing import COMMIT, FLUSH
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class Journal:
         self.position = 0
         """The position of the last record that was applied."""
         self.recovery = Recovery()
+        self.snapshots: Snapshots | None = None
+        """What writes snapshots; None for a hub without a log, and before the start."""
         self.counters = JournalCounters()
         self.on_state: Callable[[], None] | None = None
         self._behaviours = behaviours
@@ -179,16 +182,14 @@ class Journal:
 
     async def apart(self, local: Callable[[], Any]) -> Any:
         """Does something that takes one version, in this process only. Raises what it raises, and Refusal."""
-        if self._memory:
-            return local()
         answer = self._offer(Record(self.moment(), None), None, local)
-        return await answer
+        return await answer if isinstance(answer, asyncio.Future) else answer
 
     def _offer(self, record: Record, aside: object, local: Callable[[], Any] | None = None) -> Any:
         if self.state is not JournalState.SERVING:
             raise self._read_only()
         if self._memory:
-            return self._measured(lambda: self._at_once(record, aside))
+            return self._measured(lambda: self._at_once(record, aside, local))
         payload = record.encode()
         config = self.host.config
         if len(self._queue) >= config.max_pending_writes or self._queued_bytes > config.max_pending_bytes:
@@ -208,17 +209,30 @@ class Journal:
         self._wanted.set()
         return answer
 
-    def _at_once(self, record: Record, aside: object) -> Any:
+    def _at_once(self, record: Record, aside: object, local: Callable[[], Any] | None) -> Any:
         """Applies a change now; a log that may be behind gets it too."""
+        size = 0
+        if self.log is None and local is not None:
+            return local()
         if self.log is not None:
+            payload = record.encode()
+            size = len(payload)
             try:
-                self.log.append(LogEntry(self.log.last + 1, record.kind, record.encode()))
+                self.log.append(LogEntry(self.log.last + 1, record.kind, payload))
             except LogFailed as error:
                 self._fail(error)
                 raise self._read_only() from None
             self._idle.clear()
             self._wanted.set()
-        return self._apply(record, aside)
+        try:
+            return self._apply(record, aside) if local is None else self._locally(local)
+        finally:
+            self._applied(size)
+
+    def _applied(self, size: int) -> None:
+        """A record of so many bytes is a part of the hub."""
+        if self.snapshots is not None:
+            self.snapshots.applied(size)
 
     def _apply(self, record: Record, aside: object) -> Any:
         """Applies the next record. Raises what its behaviour raises."""
@@ -238,7 +252,12 @@ class Journal:
         if self.log is None:
             return
         self._thread = ThreadPoolExecutor(1, f"log-{self.host.name}")
-        self._tasks = [asyncio.create_task(self._keep_flushing()), asyncio.create_task(self._keep_applying())]
+        self.snapshots = Snapshots(self.host, self.log, lambda: self.position)
+        self._tasks = [
+            asyncio.create_task(self._keep_flushing()),
+            asyncio.create_task(self._keep_applying()),
+            asyncio.create_task(self.snapshots.run()),
+        ]
 
     async def _keep_flushing(self) -> None:
         """Appends what is queued and flushes it, one group after the other; applying goes on meanwhile."""
@@ -316,7 +335,11 @@ class Journal:
         answer, tracing = proposal.answer, self.host.tracing
         begun = time.perf_counter()
         try:
-            found = self._apply(proposal.record, proposal.aside) if proposal.local is None else self._locally(proposal)
+            found = (
+                self._apply(proposal.record, proposal.aside)
+                if proposal.local is None
+                else self._locally(proposal.local)
+            )
         except Exception as error:
             tracing.end(proposal.span, error)
             if not answer.done():  # whoever proposed it may have gone
@@ -326,6 +349,7 @@ class Journal:
             tracing.end(proposal.span, version=self.host.hub.version)
             if not answer.done():
                 answer.set_result(found)
+        self._applied(len(proposal.payload))
         self.host.meters.commit_apply_seconds.observe(time.perf_counter() - begun)
 
     def _measured(self, work: Callable[[], Any]) -> Any:
@@ -342,14 +366,13 @@ class Journal:
         self.host.meters.commit_apply_seconds.observe(time.perf_counter() - begun)
         return found
 
-    def _locally(self, proposal: Proposal) -> Any:
+    def _locally(self, local: Callable[[], Any]) -> Any:
         """Does what only this process knows of; it takes the one version that its record takes elsewhere."""
-        assert proposal.local is not None
         self.position += 1
         self.counters.records += 1
         hub, before = self.host.hub, self.host.hub.version
         try:
-            return proposal.local()
+            return local()
         finally:
             if hub.version == before:
                 self.host.committed(hub.advance())
@@ -398,7 +421,7 @@ class Journal:
         while self.state is JournalState.READ_ONLY:
             await asyncio.sleep(HEALING_INTERVAL)
             try:
-                await asyncio.get_running_loop().run_in_executor(self._thread, self.log.recover)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self.log.reopen)
             except LogFailed as error:
                 self.failure = str(error)
                 continue
@@ -472,6 +495,8 @@ class Journal:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.snapshots is not None:
+            await self.snapshots.close()
         if self._thread is not None:
             self._thread.shutdown()
         if self.log is not None:

@@ -63,6 +63,16 @@ class RequestMemory:
                 self._answers.popitem(last=False)
         return response
 
+    def answers(self) -> list[tuple[str, bytes, Any]]:
+        """All that is remembered, the oldest first: ids, digests of the requests, and responses."""
+        return [(request_id, digest, response) for request_id, (digest, response) in self._answers.items()]
+
+    def remember(self, request_id: str, digest: bytes, response: Message) -> None:
+        """Remembers the answer to a request of another life."""
+        self._answers[request_id] = (digest, response)
+        while len(self._answers) > self.capacity:
+            self._answers.popitem(last=False)
+
     def __len__(self) -> int:
         return len(self._answers)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tesseract_grpc._proto.tesseract.v1 import schema_pb2
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
-from tesseract_grpc.engine.data.commit_log import Durability, LogDamaged, LogEntry, LogFailed
+from tesseract_grpc.engine.data.commit_log import Durability, LogDamaged, LogFailed
 from tesseract_grpc.engine.data.errors import EngineError
 from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.server import ServerConfig
@@ -52,13 +52,11 @@ class ScriptedLog(MemoryLog):
         self.groups.append(self.last - self.durable)
         return super().flush()
 
-    def recover(self) -> list[LogEntry]:
+    def reopen(self) -> None:
         """Tries again; finds what the failed flush left."""
         if self.failing:
             raise LogFailed("still no space left on device")
-        found = [entry for entry in self._entries if entry.position > self.durable]
         self.last = self.durable = self._entries[-1].position if self._entries else self.since
-        return found
 
 
 @asynccontextmanager
