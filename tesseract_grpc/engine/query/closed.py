@@ -7,7 +7,7 @@ it, and no circle of sessions can arise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tesseract_grpc.engine.data.errors import LimitExceeded, Reason
@@ -83,3 +83,45 @@ def closed(query: Query, definition: Definition) -> Query:
     if query.source is None and not query.joins and not query.computed and not query.sub_sessions:
         return query
     return _Walk(definition).query(query, "query", 1)
+
+
+class _Parting(_Walk):
+    """Takes a query apart."""
+
+    __slots__ = ("found",)
+
+    def __init__(self, found: list[Query]) -> None:
+        super().__init__(_no_definition)
+        self.found = found
+
+    def source(self, source: RowSource, field: str, depth: int) -> RowSource:
+        if not isinstance(source, QuerySource):
+            return super().source(source, field, depth)
+        self.found.append(self.query(source.query, field, depth + 1))
+        return SessionSource(f"{_PART}{len(self.found) - 1}")
+
+
+_PART = "part_"
+
+
+def _no_definition(name: str, field: str) -> Query:
+    raise AssertionError(f"the query reads session '{name}' and does not stand on its own")
+
+
+def parted(query: Query) -> tuple[Query, ...]:
+    """A query that stands on its own as queries that hold no others but name them; the last is that of the whole."""
+    found: list[Query] = []
+    whole = _Parting(found).query(query, "query", 1)
+    return (*found, whole)
+
+
+def joined(parts: Sequence[Query]) -> Query:
+    """The query that `parted` has taken apart. Raises ValueError when a part is missing."""
+
+    def definition(name: str, field: str) -> Query:
+        number = name.removeprefix(_PART)
+        if not number.isdecimal() or int(number) >= len(parts) - 1:
+            raise ValueError(f"a query names '{name}', which is not there")
+        return parts[int(number)]
+
+    return closed(parts[-1], definition)

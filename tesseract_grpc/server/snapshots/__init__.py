@@ -1,0 +1,1 @@
+"""Snapshots of hubs: written while the hub is served, restored before it is."""
