@@ -72,11 +72,11 @@ class _ResetReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetReas
     RESET_REASON_UNSPECIFIED: _ResetReason.ValueType  # 0
     """Not stated; never sent."""
     RESET_REASON_TOO_OLD: _ResetReason.ValueType  # 1
-    """The resume token lies before the history that the server keeps."""
+    """The resume token lies before the history that the server keeps, or what it stands for cannot be told any more."""
     RESET_REASON_OTHER_EPOCH: _ResetReason.ValueType  # 2
     """The resume token is of another incarnation of the hub."""
     RESET_REASON_DEFINITION_CHANGED: _ResetReason.ValueType  # 3
-    """The session's definition is not the one of the token."""
+    """The session's definition, or the window, is not the one of the token; or an edit names rows by other columns."""
     RESET_REASON_LAGGED: _ResetReason.ValueType  # 4
     """The reader fell behind and asked for a reset in this case."""
     RESET_REASON_TABLE_CHANGED: _ResetReason.ValueType  # 5
@@ -88,11 +88,11 @@ class ResetReason(_ResetReason, metaclass=_ResetReasonEnumTypeWrapper):
 RESET_REASON_UNSPECIFIED: ResetReason.ValueType  # 0
 """Not stated; never sent."""
 RESET_REASON_TOO_OLD: ResetReason.ValueType  # 1
-"""The resume token lies before the history that the server keeps."""
+"""The resume token lies before the history that the server keeps, or what it stands for cannot be told any more."""
 RESET_REASON_OTHER_EPOCH: ResetReason.ValueType  # 2
 """The resume token is of another incarnation of the hub."""
 RESET_REASON_DEFINITION_CHANGED: ResetReason.ValueType  # 3
-"""The session's definition is not the one of the token."""
+"""The session's definition, or the window, is not the one of the token; or an edit names rows by other columns."""
 RESET_REASON_LAGGED: ResetReason.ValueType  # 4
 """The reader fell behind and asked for a reset in this case."""
 RESET_REASON_TABLE_CHANGED: ResetReason.ValueType  # 5
@@ -163,8 +163,9 @@ class Begin(_message.Message):
     PROGRESS_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     WATCH_ID_FIELD_NUMBER: _builtins.int
     resumed: _builtins.bool
-    """Whether the mirror of the resume token stays valid: no snapshot follows, changes go on. When false, drop any mirror;
-    a snapshot follows.
+    """Whether the mirror of the resume token stays valid: no snapshot follows, and the next event leads on from exactly the
+    version of the token, which is also that of this Begin. When false, drop any mirror; a snapshot follows, or a Reset
+    that says why the token did not serve.
     """
     epoch: _builtins.str
     """The identity of this incarnation of the hub's version line. Versions of different epochs do not compare."""
@@ -484,7 +485,10 @@ Global___Lagged: _TypeAlias = Lagged  # noqa: Y015
 
 @_typing.final
 class Reset(_message.Message):
-    """Drop the mirror; Begin and a snapshot follow on this stream."""
+    """Drop the mirror; Begin and a snapshot follow on this stream. A stream whose resume token does not serve begins with
+    Begin{resumed: false}, Reset, and then Begin and the snapshot. (After the Reset of a WatchTable without include_snapshot
+    only Begin follows, and what happens from then on.)
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -828,8 +828,9 @@ class WatchSessionRequest(_message.Message):
     name: _builtins.str
     """Resource name or bare id."""
     resume_token: _builtins.bytes
-    """The token of an earlier watch, to go on where it ended. A server that does not announce the feature "resume" refuses
-    it with FEATURE_NOT_AVAILABLE.
+    """The token of an earlier watch with the same window, of this session or of one with the same definition, to go on where
+    it ended. One from a version that is not visible yet waits as min_version does. A server that does not announce the
+    feature "resume" refuses it with FEATURE_NOT_AVAILABLE.
     """
     min_version: _builtins.int
     """Wait until this version is visible before the stream begins. Default: do not wait."""
@@ -978,7 +979,9 @@ class WatchSessionResponse(_message.Message):
     continued: _builtins.bool
     """Whether more pieces of the same event follow; apply only when false. SessionChanged is followed by its Changes."""
     resume_token: _builtins.bytes
-    """Where to go on after a disconnect; set at consistent points by servers with the feature "resume". Keep the last."""
+    """Where to go on after a disconnect; set at consistent points by servers with the feature "resume". Opaque, and below 100 bytes.
+    Keep the last, together with the mirror that it is of.
+    """
     @_builtins.property
     def begin(self) -> _change_pb2.Begin:
         """First."""

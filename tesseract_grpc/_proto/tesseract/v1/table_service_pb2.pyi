@@ -1223,7 +1223,9 @@ class WatchTableResponse(_message.Message):
     continued: _builtins.bool
     """Whether more pieces of the same event follow; apply only when false."""
     resume_token: _builtins.bytes
-    """Where to go on after a disconnect; set at consistent points by servers with the feature "resume"."""
+    """Where to go on after a disconnect; set at consistent points by servers with the feature "resume".
+    Opaque, and below 100 bytes. Keep the last, together with what it is of.
+    """
     @_builtins.property
     def begin(self) -> _change_pb2.Begin:
         """First."""
