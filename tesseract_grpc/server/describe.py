@@ -16,6 +16,7 @@ from tesseract_grpc.server.codec.values import encode_duration, encode_time
 from tesseract_grpc.server.host import Host, Note
 from tesseract_grpc.server.lookup import QueryNames
 from tesseract_grpc.server.names import of_session, of_table
+from tesseract_grpc.server.statistics import encode_statistics, encode_watchers
 
 
 def encode_table(host: Host, table: Table, note: Note | None = None) -> twin.schema.Table:
@@ -38,8 +39,8 @@ def encode_table(host: Host, table: Table, note: Note | None = None) -> twin.sch
     return message
 
 
-def encode_session(host: Host, session: Session) -> twin.session_service.Session:
-    """A session as a message."""
+def encode_session(host: Host, session: Session, *, with_watchers: bool = False) -> twin.session_service.Session:
+    """A session as a message. O(its watches)."""
     note = host.session_notes.setdefault(session.name, host.note())
     idle_timeout = host.lifetimes.idle_timeout(session.name)
     message = twin.session_service.Session(
@@ -51,7 +52,10 @@ def encode_session(host: Host, session: Session) -> twin.session_service.Session
         total_count=session.total_count,
         watcher_count=host.audience.of(session),
         description=note.description,
+        statistics=encode_statistics(host, session),
     )
+    if with_watchers:
+        message.watchers.extend(encode_watchers(host, session))
     if idle_timeout is not None:
         encode_duration(idle_timeout, message.idle_timeout)
     if session.permanent is not None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import Scalar
 from tesseract_grpc.engine.query.query import Expansion, Window
 from tesseract_grpc.server.codec import twin
-from tesseract_grpc.server.codec.values import decode_literal
+from tesseract_grpc.server.codec.values import decode_literal, encode_literal
 from tesseract_grpc.server.errors import invalid, limit_exceeded
 
 MAX_NODES = 10_000
 """The most nodes of a tree that one window names."""
+
+SHOWN_NODES = 100
+"""The most nodes of each kind that are told of somebody else's window."""
 
 
 def decode_window(message: twin.query.Window, field: str = "window") -> Window:
@@ -48,6 +52,24 @@ def _expansion(message: twin.query.Expansion, field: str) -> Expansion:
             Reason.BAD_WINDOW,
         )
     return Expansion(message.depth if message.HasField("depth") else None, expanded, collapsed)
+
+
+def encode_window(window: Window) -> twin.query.Window:
+    """The window as a message; of the nodes of a tree, `SHOWN_NODES` are named."""
+    message = twin.query.Window(offset=window.offset)
+    if window.limit is not None:
+        message.limit = window.limit
+    if (expansion := window.expansion) is not None:
+        if expansion.depth is not None:
+            message.expansion.depth = expansion.depth
+        for nodes, into in (
+            (expansion.expanded, message.expansion.expanded),
+            (expansion.collapsed, message.expansion.collapsed),
+        ):
+            for node in islice(nodes, SHOWN_NODES):
+                into.add(values=[encode_literal(value) for value in node])
+        message.expansion.SetInParent()
+    return message
 
 
 def _nodes(messages: Sequence[twin.query.NodeKey]) -> frozenset[tuple[Scalar, ...]]:

@@ -50,6 +50,10 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("tesseract_log_flush_seconds", _HISTOGRAM, "One flush of the log: with fsync, the disk's time.", _HUB),
     Metric("tesseract_log_flush_records", _HISTOGRAM, "Changes that shared a flush.", _HUB),
     Metric("tesseract_log_failures_total", _COUNTER, "How often the log could not be written.", _HUB),
+    Metric("tesseract_log_position", _GAUGE, "The position of the last durable record.", _HUB),
+    Metric("tesseract_log_bytes", _GAUGE, "The log on the disk, with its snapshots.", _HUB),
+    Metric("tesseract_snapshot_age_seconds", _GAUGE, "Age of the newest snapshot; not there before the first.", _HUB),
+    Metric("tesseract_snapshot_bytes", _GAUGE, "Size of the newest snapshot.", _HUB),
     # Watches
     Metric("tesseract_watchers", _GAUGE, "Open watches.", ("hub", "state")),
     Metric("tesseract_watcher_lag_versions_max", _GAUGE, "The largest lag of an open watch.", _HUB),

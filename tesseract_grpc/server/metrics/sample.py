@@ -94,6 +94,11 @@ def _journal(sample: Sample, host: Host) -> None:
     sample.put("tesseract_log_flush_seconds", meters.log_flush_seconds.read(), name)
     sample.put("tesseract_log_flush_records", meters.log_flush_records.read(), name)
     sample.put("tesseract_log_failures_total", journal.counters.failures, name)
+    sample.put("tesseract_log_bytes", journal.log.bytes, name)
+    sample.put("tesseract_log_position", journal.log.durable, name)
+    if (snapshot := journal.log.newest_snapshot) is not None:
+        sample.put("tesseract_snapshot_age_seconds", max(0.0, host.clock() - snapshot.time), name)
+        sample.put("tesseract_snapshot_bytes", snapshot.bytes, name)
 
 
 async def _tables(sample: Sample, host: Host) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from tesseract_grpc import __version__
+from tesseract_grpc.engine.data.commit_log import CommitLog
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.values import encode_duration, encode_time
 from tesseract_grpc.server.config import ServerConfig
 from tesseract_grpc.server.errors import Refusal, ServerReason
 from tesseract_grpc.server.host import Host, Hosts
+from tesseract_grpc.server.journal import Journal, JournalState
 from tesseract_grpc.server.limits import server_limits
 from tesseract_grpc.server.names import hub_id, of_hub
 from tesseract_grpc.server.paging import page
@@ -92,7 +94,8 @@ def server_info(config: ServerConfig, now: float) -> pb.GetServerInfoResponse:
 
 
 def _encode(host: Host) -> pb.Hub:
-    hub = host.hub
+    hub, journal = host.hub, host.journal
+    serving = journal.state is JournalState.SERVING
     counters = {name: int(value) for name, value in asdict(hub.counters).items()}
     message = pb.Hub(
         name=of_hub(host.name),
@@ -102,9 +105,29 @@ def _encode(host: Host) -> pb.Hub:
         session_count=len(hub.sessions),
         watcher_count=host.audience.count,
         memory_bytes=sum(table.memory_bytes() for table in hub.tables.values()),
-        durability=host.journal.durability,
+        durability=journal.durability,
         request_id_memory=host.memory.capacity,
         counters=counters,
+        state=pb.HUB_STATE_SERVING if serving else pb.HUB_STATE_READ_ONLY,
+        state_message="" if serving else journal.failure or "the server is shutting down",
     )
     message.hub_time.FromMicroseconds(hub.now)
+    if journal.log is not None:
+        message.log.CopyFrom(_encode_log(journal, journal.log))
+    return message
+
+
+def _encode_log(journal: Journal, log: CommitLog) -> pb.LogStatus:
+    recovery, snapshot = journal.recovery, log.newest_snapshot
+    message = pb.LogStatus(
+        position=log.durable,
+        since=log.since,
+        bytes=log.bytes,
+        recovered_records=recovery.records,
+        cut_records=recovery.cut,
+    )
+    encode_duration(recovery.seconds, message.recovery_time)
+    if snapshot is not None:
+        message.snapshot_position = snapshot.position
+        encode_time(snapshot.time, message.snapshot_time)
     return message

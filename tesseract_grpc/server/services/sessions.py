@@ -112,7 +112,7 @@ class Sessions:
     async def get_session(self, request: pb.GetSessionRequest, call: Call) -> pb.GetSessionResponse:
         """Returns one session."""
         host, session = find_session(self._hosts, request.name, "name")
-        return pb.GetSessionResponse(session=encode_session(host, session))
+        return pb.GetSessionResponse(session=encode_session(host, session, with_watchers=True))
 
     async def list_sessions(self, request: pb.ListSessionsRequest, call: Call) -> pb.ListSessionsResponse:
         """Returns a page of sessions."""

@@ -227,7 +227,7 @@ class Watcher(_message.Message):
 
     @_builtins.property
     def window(self) -> _query_pb2.Window:
-        """The part of the result that it watches."""
+        """The part of the result that it watches; of a tree, at most 100 of its open and 100 of its closed nodes are named."""
 
     def __init__(
         self,
