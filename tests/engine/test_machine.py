@@ -90,6 +90,10 @@ class Machine(RuleBasedStateMachine):
         self.world.stall(rng)
 
     @rule(rng=seeds)
+    def disconnect(self, rng: Random) -> None:
+        self.world.disconnect(rng)
+
+    @rule(rng=seeds)
     def drain(self, rng: Random) -> None:
         self.world.drain(rng)
 

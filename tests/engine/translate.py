@@ -270,6 +270,12 @@ def opening(types: wire.Types, keys: Sequence[str], snapshot: Any, generation: i
     ]
 
 
+def resumed(types: wire.Types, keys: Sequence[str], version: int, generation: int) -> Response:
+    """Begin for a reader that holds what there was at a version."""
+    begin = change_pb2.Begin(resumed=True, epoch="test", columns=wire.columns(types, keys))
+    return said(version, version, generation, begin=begin)
+
+
 def changed(types: wire.Types, changes: Changes, generation: int) -> Response:
     """The engine's net change as one response."""
 

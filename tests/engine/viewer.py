@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from tesseract_grpc._proto.tesseract.v1 import change_pb2
+from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.live.changes import Changes
+from tesseract_grpc.engine.live.rewinds import NotResumable
 from tesseract_grpc.testing import Answer, Mirror, Response, check_stream
 from tests import wire
 from tests.engine import translate
@@ -71,6 +73,8 @@ class Recording:
         self.key_names = shape.key
         self.watch = watch
         self.stalled = False
+        self.gone = False  # disconnected: there is no watch until it comes back
+        self.now_us = 0  # the clock of what it holds
         self.generation = 1
         self.stream: list[Response] = []
         self.truth: dict[int, Answer] = {}
@@ -79,6 +83,7 @@ class Recording:
     def begin(self) -> None:
         snapshot = self.watch.snapshot()
         assert self.watch.cursor == snapshot.version
+        self.now_us = snapshot.now_us
         for response in translate.opening(self.types, self.key_names, snapshot, self.generation):
             self.record(response)
 
@@ -98,6 +103,7 @@ class Recording:
                 self.tell(changes)
             more = self.watch.pending or self.watch.cursor < version  # what an edit left comes by itself
         assert self.watch.cursor == version, f"the cursor is at {self.watch.cursor} and the hub at {version}"
+        self.now_us = self.watch.clock
         if version > self.mirror.version:
             said = translate.said(self.mirror.version, version, self.generation, progress=change_pb2.Progress())
             self.record(said)
@@ -111,6 +117,16 @@ class Recording:
 
     def key(self, row: Mapping[str, Any]) -> Key:
         return tuple(same_key(row[name]) for name in self.key_names)
+
+    def disconnect(self) -> None:
+        """Goes away with what it holds."""
+        self.watch.close()
+        self.stalled = self.gone = True
+
+    def resume(self, watch: Any) -> None:
+        """Goes on from what it holds."""
+        self.gone, self.watch = False, watch
+        self.record(translate.resumed(self.types, self.key_names, self.mirror.version, self.generation))
 
     def finish(self) -> None:
         """All validators over the whole stream."""
@@ -146,6 +162,23 @@ class Viewer(Recording):
         versions = changes.from_version, changes.to_version
         self.record(translate.edited(self.types, self.key_names, versions, self.generation))
         super().tell(changes)
+
+    def come_back(self, exact: bool) -> None:
+        """Goes on where it was, unless the session is another one, or history does not reach back."""
+        session, window, changelog = self.session, translate.window(self.span), self.session.result.table.changelog
+        if self.generation == session.generation:
+            try:
+                self.resume(session.watch(window, self.mirror.version, now_us=self.now_us, exact=exact))
+                return
+            except NotResumable:
+                assert self.mirror.version < changelog.since or session.timely, "history reaches back"
+        self.gone, self.watch, self.generation = False, session.watch(window), session.generation
+        if self.edits:
+            self.key_names = self.edits[-1].key
+            self.types = types_of(self.edits[-1], self.watch)
+            self.edits.clear()
+        self.record(translate.reset(self.mirror.version, self.generation))
+        self.begin()
 
     def catch_up(self, version: int, whole: list[Row], model: Model, simple: bool) -> None:
         """Takes what is pending. `whole` is the true result, `simple` whether every
@@ -196,6 +229,17 @@ class TableViewer(Recording):
         self.table = table
         self.derived = derived
         self.begin()
+
+    def come_back(self, hub: Hub, exact: bool) -> None:
+        """Goes on where it was, unless history does not reach back."""
+        name, version = self.table.name, self.mirror.version
+        try:
+            self.resume(hub.watch_table(name, version, old_values=True, exact=exact))
+        except NotResumable:
+            assert version < hub.table(name).changelog.since, "history reaches back"
+            self.gone, self.watch = False, hub.watch_table(name, old_values=True)
+            self.record(translate.reset(version, self.generation))
+            self.begin()
 
     def catch_up(self, version: int) -> None:
         """Takes what is pending and judges the old values."""

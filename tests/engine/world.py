@@ -235,6 +235,12 @@ class World:
         for viewer in rng.sample(viewers, min(len(viewers), rng.choice((1, 2, 6, 12)))):
             viewer.stalled = True
 
+    def disconnect(self, rng: Random) -> None:
+        """Readers that go away, up to date or not, and come back when they are woken."""
+        viewers = [viewer for viewer in (*self.viewers, *self.table_viewers) if not viewer.gone]
+        for viewer in rng.sample(viewers, min(len(viewers), rng.choice((1, 2, 6, 12)))):
+            viewer.disconnect()
+
     def drain(self, rng: Random) -> None:
         everybody: list[Viewer | TableViewer] = [*self.viewers, *self.table_viewers]
         stalled = [viewer for viewer in everybody if viewer.stalled]
@@ -243,9 +249,14 @@ class World:
 
     def wake(self, viewer: Viewer | TableViewer) -> None:
         viewer.stalled = False
+        exact = self.hub.version % 2 == 0
         if isinstance(viewer, Viewer):
+            if viewer.gone:
+                viewer.come_back(exact)
             self.catch_up(viewer, simple=False)
         else:
+            if viewer.gone:
+                viewer.come_back(self.hub, exact)
             viewer.catch_up(self.hub.version)
 
     def set_indexes(self, rng: Random) -> None:
@@ -481,6 +492,7 @@ STEPS: dict[Callable[[World, Random], None], float] = {
     World.close_watch: 1,
     World.refuse_session: 1,
     World.stall: 3,
+    World.disconnect: 2,
     World.drain: 2,
     World.set_indexes: 1,
     World.rename_table: 0.5,
