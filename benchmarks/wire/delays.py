@@ -8,6 +8,7 @@ how late it was is in the detail.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from tesseract_grpc._proto.tesseract.v1.table_service_pb2_grpc import TableServi
 
 WATCHERS = (1, 100, 1_000)
 RATES = (10, 100, 1_000)
+DURABLE_WATCHERS = 100
 CONNECTIONS = 50
 SECONDS = 20.0
 WARM_SECONDS = 1.0
@@ -44,6 +46,12 @@ def run_delays(_: str, settings: Settings) -> Figures:
     """Every number of watchers at every rate, in memory."""
     with ServerProcess() as server:
         return asyncio.run(_measure(server, settings, WATCHERS))
+
+
+def run_durable_delays(_: str, settings: Settings) -> Figures:
+    """A hundred watchers at every rate, each commit flushed to the disk before anybody sees it."""
+    with tempfile.TemporaryDirectory() as data, ServerProcess("--data", data, "--durability", "fsync") as server:
+        return asyncio.run(_measure(server, settings, (DURABLE_WATCHERS,), durable=True))
 
 
 async def _measure(

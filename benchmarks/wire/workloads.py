@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.wire import beside, delays, fanout, ingest, latency, stopped
+from benchmarks.wire import beside, delays, durable, fanout, ingest, latency, resumption, stopped
 from benchmarks.workload import OURS, Better, Figures, Metric, Settings, Workload
 
 _HIGHER, _LOWER = Better.HIGHER, Better.LOWER
@@ -70,6 +70,39 @@ WIRE = (
         tuple(_delay(watchers, rate) for watchers in delays.WATCHERS for rate in delays.RATES),
         (OURS,),
         delays.run_delays,
+        pinned=False,
+    ),
+    Workload(
+        "latency_fsync",
+        tuple(_delay(delays.DURABLE_WATCHERS, rate, durable=True) for rate in delays.RATES),
+        (OURS,),
+        delays.run_durable_delays,
+        pinned=False,
+    ),
+    Workload(
+        "durable",
+        (
+            Metric(
+                "durable_write", "rows/s", _HIGHER, "8 writers, batches of 100 rows, one call in flight each, fsync"
+            ),
+            Metric("durable_write_ratio", "of memory", _HIGHER, "the same as a share of the rate in memory"),
+            Metric("durable_stream", "rows/s", _HIGHER, "8 writers that keep a WriteStream filled, fsync"),
+            Metric("durable_stream_ratio", "of memory", _HIGHER, "the same as a share of the rate in memory"),
+        ),
+        (OURS,),
+        durable.run_durable,
+        pinned=False,
+    ),
+    Workload(
+        "resume",
+        (
+            Metric(
+                "resume_p50", "ms", _LOWER, "1,000 watchers, away for 10 s of 100 commits/s, back with their tokens"
+            ),
+            Metric("resume_p99", "ms", _LOWER, "the same, p99"),
+        ),
+        (OURS,),
+        resumption.run_resume,
         pinned=False,
     ),
     Workload(
