@@ -27,6 +27,7 @@ from tesseract_grpc.server.host import Host
 from tesseract_grpc.server.snapshots import rows as rows_codec
 from tesseract_grpc.server.snapshots import task as snapshot_task
 from tesseract_grpc.server.snapshots.container import Kind, from_json, opened, pack, piece, to_json, unpack
+from tesseract_grpc.server.snapshots.definitions import KeptNote
 from tesseract_grpc.server.snapshots.restore import restore, restore_newest
 from tesseract_grpc.server.snapshots.rows import encode_piece
 from tesseract_grpc.server.snapshots.state import LastStep, encode_head, encode_last
@@ -50,7 +51,7 @@ def written(host: Host, image: list[Piece | Ending], position: int = 7, **extra:
     pieces = [encode_head(host.name)]
     for each in image:
         if isinstance(each, Ending):
-            notes = {name: snapshot_task.KeptNote(n.description, n.create_time) for name, n in host.table_notes.items()}
+            notes = {name: KeptNote(n.description, n.create_time) for name, n in host.table_notes.items()}
             last = LastStep(host.name, position, each, notes, {}, host.memory.answers(), extra)
             pieces.extend(encode_last(last))
         else:
@@ -223,7 +224,7 @@ class Full(MemoryLog):
     full = True
 
     def begin_snapshot(self) -> Any:
-        writer = super().begin_snapshot()
+        writer: Any = super().begin_snapshot()
         if self.full:
             writer.keep = fails
         return writer

@@ -24,6 +24,7 @@ from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.snapshots.definitions import KeptNote
 from tesseract_grpc.server.snapshots.rows import encode_piece
 from tesseract_grpc.server.snapshots.state import LastStep, encode_head, encode_last
+from tesseract_grpc.server.tracing import SNAPSHOT
 
 if TYPE_CHECKING:
     from tesseract_grpc.server.host import Host, Note
@@ -66,6 +67,7 @@ class Snapshots:
         """How long the last one took."""
         self._since = 0 if self.newest is None else self.newest.position
         self._bytes = 0
+        self._counted = 0  # those of them that the snapshot holds which is being written
         self._due = asyncio.Event()
         self._writing = asyncio.Lock()
         self._worker = ThreadPoolExecutor(1, f"snapshot-{host.name}")
@@ -86,6 +88,7 @@ class Snapshots:
             except LogFailed:
                 await asyncio.sleep(self._retry)
             except Exception as error:  # a bug; the log keeps everything, and the next attempt may go well
+                self.failure = f"{type(error).__name__}: {error}"
                 logger().error("snapshot.bug", hub=self._host.name, error=type(error).__name__, exc_info=True)
                 await asyncio.sleep(self._retry)
 
@@ -93,14 +96,11 @@ class Snapshots:
         """Writes one now, and lets the log forget what is no longer needed; returns its position. Raises LogFailed."""
         async with self._writing:
             begun = time.perf_counter()
-            self._due.clear()
-            self._bytes, before = 0, self._bytes
             try:
-                last = await self._write()
+                with self._host.tracing.span(SNAPSHOT, hub=self._host.name):
+                    last = await self._write()
             except LogFailed as error:
                 self.failure = str(error)
-                self._bytes += before
-                self._due.set()
                 logger().error("snapshot.failed", hub=self._host.name, error=self.failure)
                 raise
             self.failure = ""
@@ -128,7 +128,11 @@ class Snapshots:
                 if last is not None:
                     break
             await self._aside(_write_last, writer, last)
-            self._since, writer = last.position, None
+            writer = None
+            self._since = last.position
+            self._bytes -= self._counted
+            self._due.clear()
+            self.applied(0)  # what has come since the last step
             self.newest = await self._aside(lambda: self._log.newest_snapshot)
             return last
         finally:
@@ -165,6 +169,7 @@ class Snapshots:
 
     def _last_step(self, ending: Ending) -> LastStep:
         host = self._host
+        self._counted = self._bytes
         kept = tuple(session for session in ending.sessions if host.lifetimes.idle_timeout(session.name) is None)
         return LastStep(
             host.name,
