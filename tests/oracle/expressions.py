@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from tests.oracle.documents import of_document
 from tests.oracle.part import Part
 
 Row = Mapping[str, Any]
@@ -38,7 +39,7 @@ def evaluate(part: Part, row: Row, names: Names, now: int) -> Any:
     values = [evaluate(inner, row, names, now) for inner in part.parts]
     first = values[0]
     if part.parts[0].kind == "json":
-        return of_document(part.op, None if first is None else json.loads(first))
+        return of_document(part.op, None if first is None else json.loads(first), values[1:])
     match part.op:
         case "is null" | "is not null":
             return (first is None) == (part.op == "is null")
@@ -62,18 +63,6 @@ def evaluate(part: Part, row: Row, names: Names, now: int) -> Any:
             values = [enums[0].index(value) for value in values]
         return COMPARISONS[part.op](order(values[0], values[1]))
     return of_kind(part.kind, strict(part, values))
-
-
-def of_document(op: str, found: Any) -> Any:
-    """What is asked of JSON, whose own null is null, too; texts and arrays have a length and a first part."""
-    if op in ("is null", "is not null"):
-        return (found is None) == (op == "is null")
-    if not isinstance(found, (list, str)):
-        return None
-    if op == "length":
-        return len(found)
-    first = found[0] if found else None
-    return None if first is None else json.dumps(first, ensure_ascii=False, separators=(",", ":"))
 
 
 def truthy(value: Any) -> bool:

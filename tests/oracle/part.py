@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tests.oracle.documents import FUNCTIONS
+
 
 @dataclass(frozen=True, repr=False)
 class Part:
@@ -54,6 +56,10 @@ def written(part: Part) -> str:
             return f"{part.op}({', '.join(texts)})"
         case "String":
             return f"String({texts[0]})"
+        case "includes":
+            return f"{texts[0]}.includes({texts[1]})"
+        case "some" | "every" | "find" | "filter" | "map" | "reduce":
+            return f"{texts[0]}.{part.op}{FUNCTIONS[part.op].format(texts[1])}"
         case "bucket":
             return f"bucket({texts[0]}, '1s')"
         case _:

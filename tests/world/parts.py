@@ -38,12 +38,16 @@ CALLS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("&&", "bool", "bool"), ("||", "bool", "bool"), ("&&", "bool", "string"), ("||", "int64", "string"),
         ("!", "bool"), ("!", "string"), ("!", "float64"), ("in", "int64", "int64", "int64"),
         ("~", "string", "string"), ("is null", "json"), ("is not null", "json"),
+        ("some", "json", "int64"), ("every", "json", "int64"), ("includes", "json", "string"),
     ),
     "timestamp": (
         ("bucket", "timestamp"), ("??", "timestamp", "timestamp"), ("+", "timestamp", "int64"),
         ("-", "timestamp", "int64"), ("?:", "bool", "timestamp", "timestamp"),
     ),
-    "json": (("[0]", "json"),),
+    "json": (
+        ("[0]", "json"), ("find", "json", "int64"), ("filter", "json", "string"), ("map", "json", "int64"),
+        ("reduce", "json", "int64"), ("reduce", "json", "string"),
+    ),
 }  # fmt: skip
 
 
