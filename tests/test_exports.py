@@ -13,12 +13,13 @@ from types import ModuleType
 import pytest
 
 CLIENT = """
-    Ack AlreadyExists AsyncEventHorizon AsyncMirror AsyncSession AsyncTesseract AsyncWatch AsyncWriteStream Cancelled Change Closed
-    Condition DeadlineExceeded Delta Edited Event EventHorizon ExpressionCheck ExpressionProblem
-    FeatureNotAvailable Gap HubInfo IngestResult
-    Interrupted InvalidRequest Lagged LimitExceeded Limits Mirror NotFound Notice OutOfRange PermissionDenied Plan PlanStep PreconditionFailed
-    Progress Resumed Retry Row RowError Rows ServerFailure ServerInfo Session Snapshot TableInfo Tesseract TesseractError Tls
-    Unauthenticated Unavailable Watch WatchOptions WatchState WriteBatch WriteCounts WriteResult WriteStream
+    Ack AlreadyExists AsyncEventHorizon AsyncMirror AsyncMirrorGroup AsyncSession AsyncTesseract AsyncWatch
+    AsyncWriteStream Cancelled Change Closed Condition Cut DeadlineExceeded Delta Edited Event EventHorizon
+    ExpressionCheck ExpressionProblem FeatureNotAvailable Gap HubInfo IngestResult Interrupted InvalidRequest
+    Lagged LimitExceeded Limits Mirror MirrorGroup NotFound Notice OutOfRange PermissionDenied Plan PlanStep
+    PreconditionFailed Progress Resumed Retry Row RowError Rows ServerFailure ServerInfo Session Snapshot
+    TableInfo Tesseract TesseractError Tls Unauthenticated Unavailable Watch WatchOptions WatchState WriteBatch
+    WriteCounts WriteResult WriteStream
 """
 TESTING = """
     Answer AsyncRecordingWatcher Book ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response
@@ -33,7 +34,7 @@ PUBLIC: dict[str, frozenset[str]] = {
     "tesseract_grpc.testing": frozenset(TESTING.split()),
     "tesseract_grpc.engine": frozenset(),
 }
-FACES = ("EventHorizon", "Mirror", "Session", "Tesseract", "Watch", "WriteStream")
+FACES = ("EventHorizon", "Mirror", "MirrorGroup", "Session", "Tesseract", "Watch", "WriteStream")
 
 
 def reachable(module: ModuleType) -> set[str]:

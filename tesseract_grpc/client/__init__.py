@@ -10,7 +10,7 @@ output.
 """
 
 from .aio.hub import AsyncEventHorizon
-from .aio.mirror import AsyncMirror
+from .aio.mirror import AsyncMirror, AsyncMirrorGroup
 from .aio.session import AsyncSession
 from .aio.tesseract import AsyncTesseract
 from .aio.watch import AsyncWatch
@@ -34,7 +34,20 @@ from .core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from .core.events import Change, Delta, Edited, Event, Gap, Interrupted, Lagged, Notice, Progress, Resumed, Snapshot
+from .core.events import (
+    Change,
+    Cut,
+    Delta,
+    Edited,
+    Event,
+    Gap,
+    Interrupted,
+    Lagged,
+    Notice,
+    Progress,
+    Resumed,
+    Snapshot,
+)
 from .core.expressions import ExpressionCheck, ExpressionProblem
 from .core.info import HubInfo, Limits, ServerInfo, TableInfo
 from .core.pipeline import Ack
@@ -44,7 +57,7 @@ from .core.watch_options import WatchOptions
 from .core.watch_state import WatchState
 from .core.writes import Condition, IngestResult, WriteBatch, WriteCounts, WriteResult
 from .sync.hub import EventHorizon
-from .sync.mirror import Mirror
+from .sync.mirror import Mirror, MirrorGroup
 from .sync.session import Session
 from .sync.tesseract import Tesseract
 from .sync.watch import Watch
@@ -55,6 +68,7 @@ __all__ = [
     "AlreadyExists",
     "AsyncEventHorizon",
     "AsyncMirror",
+    "AsyncMirrorGroup",
     "AsyncSession",
     "AsyncTesseract",
     "AsyncWatch",
@@ -63,6 +77,7 @@ __all__ = [
     "Change",
     "Closed",
     "Condition",
+    "Cut",
     "DeadlineExceeded",
     "Delta",
     "Edited",
@@ -78,6 +93,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "Mirror",
+    "MirrorGroup",
     "NotFound",
     "Notice",
     "OutOfRange",

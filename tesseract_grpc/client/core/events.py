@@ -1,9 +1,9 @@
 """What a watch tells its reader, one object a consistent point.
 
 `Snapshot` is the whole window; `Delta` is the net change from one version to the next; `Progress` says that nothing
-else happened up to a version. `Gap` is for table watches, which have no snapshot to heal with: changes between two
-versions were lost. A delta's rows are columns until somebody asks; `changes` hands them out one by one, in the order
-in which they are to be applied.
+else happened up to a version; `Cut` is what several sessions that are watched together were told of one version. `Gap`
+is for table watches, which have no snapshot to heal with: changes between two versions were lost. A delta's rows are
+columns until somebody asks; `changes` hands them out one by one, in the order in which they are to be applied.
 
 What happens to the stream itself is told beside the rows, to the handlers of the watch: `Interrupted`, `Resumed` and
 `Lagged`.
@@ -179,7 +179,19 @@ class Gap:
     reason: str
 
 
-Event = Snapshot | Delta | Progress | Gap
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What several sessions were told together: all of them are at `version` now."""
+
+    version: int
+    events: tuple[Snapshot | Delta | None, ...]
+    """In the order in which the sessions were asked for; None where nothing happened."""
+
+    def __iter__(self) -> Iterator[Snapshot | Delta | None]:
+        return iter(self.events)
+
+
+Event = Snapshot | Delta | Progress | Gap | Cut
 """What a watch yields."""
 
 

@@ -222,6 +222,8 @@ class Feed:
         """Ends a change whose last piece did not say so, because more came after it: see `joint_feed`."""
         if not self._pieces and self._edited:
             raise StreamBroken("disorder", "the session was edited and no change follows")
+        if self._pieces and self._pieces_version != to_version:
+            raise StreamBroken("disorder", f"a change to {self._pieces_version} is told with others to {to_version}")
         found = self._joined(from_version, to_version) if self._pieces else None
         self.version, self.bookmark.schema = to_version, self.schema
         self.bookmark.move(to_version, b"")

@@ -12,6 +12,7 @@ rows as they were. Rows are replaced and never edited: the dicts that a reader g
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,31 +58,46 @@ class Replica:
 
     def apply(self, event: Event) -> bool:
         """Takes an event; returns whether rows or counts may have changed. O(window) in C, O(changes) in Python."""
+        self.prepare(event)()
+        return not isinstance(event, Progress)
+
+    def prepare(self, event: Event) -> Callable[[], None]:
+        """Checks an event; returns what takes it, which cannot fail as long as nothing else is taken before."""
         if isinstance(event, Progress):
-            self.version = event.version
-            return False
+            return partial(self._arrive, event.version, self.total_count)
         if isinstance(event, Snapshot):
-            self._load(event)
+            take = self._load(event)
         elif isinstance(event, Delta):
-            self._change(event)
+            take = self._change(event)
         else:
             raise StreamBroken("gap", "changes were lost")
-        self.version, self.total_count = event.version, event.total_count
-        return True
 
-    def _load(self, snapshot: Snapshot) -> None:
+        def commit() -> None:
+            take()
+            self._arrive(event.version, event.total_count)
+
+        return commit
+
+    def _arrive(self, version: int, total_count: int) -> None:
+        self.version, self.total_count = version, total_count
+
+    def _load(self, snapshot: Snapshot) -> Callable[[], None]:
         keys = [key for block in snapshot.rows.blocks for key in (block.keys(snapshot.key) if len(block) else ())]
         slot_of = {key: slot for slot, key in enumerate(keys)}
         if len(slot_of) != len(keys):
             raise StreamBroken("malformed", "a key stands twice in one snapshot")
-        rows = snapshot.rows
-        self._rows = [row for block in rows.blocks for row in block.to_raw_dicts()] if self._raw else list(rows)
-        self.types = dict(rows.types)
-        self._slot_of, self._free = slot_of, []
-        self._order = np.arange(len(keys), dtype=np.intp)
-        self._key, self.epoch, self.loaded = snapshot.key, snapshot.epoch, True
+        found = snapshot.rows
+        rows = [row for block in found.blocks for row in block.to_raw_dicts()] if self._raw else list(found)
 
-    def _change(self, delta: Delta) -> None:
+        def take() -> None:
+            self._rows, self._slot_of, self._free = list(rows), slot_of, []
+            self.types = dict(found.types)
+            self._order = np.arange(len(keys), dtype=np.intp)
+            self._key, self.epoch, self.loaded = snapshot.key, snapshot.epoch, True
+
+        return take
+
+    def _change(self, delta: Delta) -> Callable[[], None]:
         if not self.loaded:
             raise StreamBroken("disorder", "a change came before the snapshot")
         removed = [(key, self._slot(key)) for block in delta.removed for key in block.keys.keys(self._key)]
@@ -99,16 +115,19 @@ class Replica:
         order = self._without([slot for _, slot in removed] + moved)
         mask = _scatter_mask(len(order) + len(places), places)
 
-        for key, slot in removed:
-            del self._slot_of[key]
-            self._rows[slot] = None
-            self._free.append(slot)
-        for slot, values in updated:
-            self._rows[slot] = {**(self._rows[slot] or {}), **values}
-        if delta.edited is not None:
-            self._reshape(delta.edited)
-        placed_slots = moved + [self._take_slot(key, row) for key, row in comes]
-        self._order = _scatter(order, mask, places, placed_slots)
+        def take() -> None:
+            for key, slot in removed:
+                del self._slot_of[key]
+                self._rows[slot] = None
+                self._free.append(slot)
+            for slot, values in updated:
+                self._rows[slot] = {**(self._rows[slot] or {}), **values}
+            if delta.edited is not None:
+                self._reshape(delta.edited)
+            placed_slots = moved + [self._take_slot(key, row) for key, row in comes]
+            self._order = _scatter(order, mask, places, placed_slots)
+
+        return take
 
     def _check_edit(self, delta: Delta, edited: Edited, removed: set[int]) -> None:
         """Demands of a delta with other columns that it has the new ones for every row that stays."""

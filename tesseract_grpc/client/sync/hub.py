@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Self, Unpack
 
 from tesseract_grpc._proto.tesseract.v1 import (
@@ -16,20 +17,26 @@ from tesseract_grpc._proto.tesseract.v1 import (
 
 from ..core.arguments import duration_of
 from ..core.connection import MAX_MESSAGE_BYTES, Connection, Retry, Tls
+from ..core.feed import Bookmark
 from ..core.filters import FilterLike, filter_of
 from ..core.info import HubInfo, ServerInfo
+from ..core.joint_feed import JointFeed
 from ..core.names import hub_name, session_name, table_name
 from ..core.plans import Plan, plan_of
 from ..core.queries import QueryParts, SourceLike, query_of, source_of
 from ..core.request_id import new_request_id
 from ..core.rows import Rows
 from ..core.schema import ColumnDict, Schema, columns_of
+from ..core.watch_options import OnLagLike, ends_on, watch_fields
+from ..core.watched import Watched, watched_of
 from ..core.windows import Nodes, window_of
 from ..core.writes import TableLike, WriteBatch, WriteResult
+from .mirror import MirrorGroup
 from .query import run_query
 from .rpc import Rpc
 from .session import Session
 from .tesseract import Tesseract
+from .watch import Watch
 from .write import write
 from .write_stream import DEFAULT_IN_FLIGHT, WriteStream
 
@@ -244,6 +251,55 @@ class EventHorizon:
             name=session_name(self._hub, name), allow_missing=allow_missing
         )
         self._rpc.call(self._rpc.sessions.DeleteSession, request)
+
+    def watch_sessions(
+        self,
+        sessions: Sequence[Watched],
+        *,
+        progress: bool = False,
+        min_version: int = 0,
+        min_interval: float = 0.0,
+        on_lag: OnLagLike = "conflate",
+    ) -> Watch:
+        """Iterates over what happens to several sessions together: a Cut for every consistent point, after which all
+        of them are at one version. A session is its handle or id, or a pair of that and its window. The first Cut has a
+        Snapshot of each."""
+        return self._watch_sessions(sessions, progress, min_version, min_interval, on_lag, dicts=False)
+
+    def mirror_sessions(
+        self, sessions: Sequence[Watched], *, min_interval: float = 0.0, on_lag: OnLagLike = "conflate"
+    ) -> MirrorGroup:
+        """The rows of several sessions, kept current in the background and always all at one version: a consistent
+        cut. The arguments are those of `watch_sessions`; its `with` block begins when the first cut is there."""
+        watch = self._watch_sessions(sessions, True, 0, min_interval, on_lag, dicts=True)
+        group = MirrorGroup(watch, self._rpc.connection.timeout, len(sessions))
+        self._rpc.owns(group)
+        return group
+
+    def _watch_sessions(
+        self,
+        sessions: Sequence[Watched],
+        progress: bool,
+        min_version: int,
+        min_interval: float,
+        on_lag: OnLagLike,
+        *,
+        dicts: bool,
+    ) -> Watch:
+        parts = [watched_of(self._hub, session, at) for at, session in enumerate(sessions)]
+        request = session_service_pb2.WatchSessionsRequest(
+            sessions=parts, min_version=min_version, **watch_fields(min_interval, on_lag)
+        )
+
+        def start(bookmark: Bookmark) -> Any:
+            request.resume_token = bookmark.token
+            if bookmark.began:  # that version has been reached, and another incarnation may never reach it
+                request.min_version = 0
+            return self._rpc.start(self._rpc.sessions.WatchSessions, request)
+
+        names = ", ".join(part.name for part in parts)
+        feed = partial(JointFeed, [Bookmark() for _ in parts], dicts=dicts)
+        return Watch(self._rpc, names, start, feed=feed, progress=progress, ends_on=ends_on(on_lag))
 
     # --- the hub and its server
 

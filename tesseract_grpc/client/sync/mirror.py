@@ -12,10 +12,11 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Self
+from typing import Any, Protocol, Self
 
 from ..core.errors import Closed, DeadlineExceeded, TesseractError
 from ..core.events import Event, Progress
+from ..core.joint_replica import JointReplica
 from ..core.replica import Replica
 from ..core.rows import Row
 from ..core.watch_state import WatchState
@@ -29,31 +30,28 @@ ROWS = ("data", "change")
 """The events that a mirror has itself; the others are those of its watch."""
 
 
-class Mirror:
-    """The current rows of one window. It starts at once; `ready` waits for its first snapshot."""
+class Replicated(Protocol):
+    """The rows that a mirror keeps, of one window or of several."""
 
-    def __init__(self, watch: Watch, timeout: float) -> None:
+    loaded: bool
+    version: int
+    epoch: str
+
+    def apply(self, event: Any) -> Any: ...
+
+
+class Follower:
+    """What mirrors of one window and of several have in common: the background, and whoever waits for it."""
+
+    def __init__(self, watch: Watch, timeout: float, replica: Replicated) -> None:
         self._watch, self._timeout = watch, timeout
-        self._replica = Replica()
+        self._replica = replica
         self._lock = Lock()
         self._gate = watch.gate
         self._handlers = Handlers(*ROWS)
         self._ended = False
         watch.sink = self._apply
         self._background = Background(self._run, "tesseract-mirror")
-
-    def rows(self, start: int = 0, limit: int | None = None) -> list[Row]:
-        """The rows of the window, or a part of them, in order. The dicts are never changed afterwards."""
-        with self._lock:
-            return self._replica.rows(start, limit)
-
-    def __len__(self) -> int:
-        return len(self._replica)
-
-    @property
-    def total_count(self) -> int:
-        """The number of rows of the whole result, of which the window is a part."""
-        return self._replica.total_count
 
     @property
     def version(self) -> int:
@@ -76,9 +74,10 @@ class Mirror:
         return self._watch.error
 
     def on(self, event: str, handler: Handler) -> Callable[[], None]:
-        """Calls `handler` with the rows ("data") or with the Snapshot or Delta ("change") at every consistent point
-        with changes; with the WatchState when it is another one ("state"); or with what happens to the stream
-        ("interrupted", "resumed", "lagged", each with an object of that name). Returns the function to stop it."""
+        """Calls `handler` with the rows ("data") or with the Snapshot or Delta (of several windows: the Cut; "change")
+        at every consistent point with changes; with the WatchState when it is another one ("state"); or with what
+        happens to the stream ("interrupted", "resumed", "lagged", each with an object of that name). Returns the
+        function to stop it."""
         return self._handlers.add(event, handler) if event in ROWS else self._watch.on(event, handler)
 
     @property
@@ -161,7 +160,60 @@ class Mirror:
         with self._lock:
             self._replica.apply(event)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: Any) -> None:
         self._handlers.emit("change", event)
         if self._handlers.wants("data"):
-            self._handlers.emit("data", self.rows())
+            self._handlers.emit("data", self._data())
+
+    def _data(self) -> Any:
+        """What the handlers of "data" are given."""
+        raise NotImplementedError
+
+
+class Mirror(Follower):
+    """The current rows of one window. It starts at once; `ready` waits for its first snapshot."""
+
+    def __init__(self, watch: Watch, timeout: float) -> None:
+        self._window = Replica()
+        super().__init__(watch, timeout, self._window)
+
+    def rows(self, start: int = 0, limit: int | None = None) -> list[Row]:
+        """The rows of the window, or a part of them, in order. The dicts are never changed afterwards."""
+        with self._lock:
+            return self._window.rows(start, limit)
+
+    def __len__(self) -> int:
+        return len(self._window)
+
+    @property
+    def total_count(self) -> int:
+        """The number of rows of the whole result, of which the window is a part."""
+        return self._window.total_count
+
+    def _data(self) -> list[Row]:
+        return self.rows()
+
+
+class MirrorGroup(Follower):
+    """The current rows of several windows, which are always at one version. Made by `hub.mirror_sessions`."""
+
+    def __init__(self, watch: Watch, timeout: float, count: int) -> None:
+        self._windows = JointReplica(count)
+        super().__init__(watch, timeout, self._windows)
+
+    def rows(self) -> list[list[Row]]:
+        """The rows of every window, in the order in which the sessions were asked for; all of one version."""
+        with self._lock:
+            return [part.rows() for part in self._windows.parts]
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    @property
+    def total_counts(self) -> list[int]:
+        """The number of rows of every whole result, of which the windows are parts."""
+        with self._lock:
+            return [part.total_count for part in self._windows.parts]
+
+    def _data(self) -> list[list[Row]]:
+        return self.rows()

@@ -36,6 +36,7 @@ from ..core.errors import (
 )
 from ..core.events import Event, Interrupted, Lagged, Progress, Resumed
 from ..core.feed import Bookmark, Feed, StreamBroken
+from ..core.joint_feed import JointFeed
 from ..core.names import hub_name
 from ..core.watch_state import Turn, WatchState, state_after
 from ..core.watchdog import MISSED_INTERVALS, Watchdog
@@ -73,7 +74,7 @@ class Watch:
         what: str,
         open_call: Callable[[Bookmark], Any],
         *,
-        feed: Callable[..., Feed] = Feed,
+        feed: Callable[..., Feed | JointFeed] = Feed,
         progress: bool = False,
         revive: Callable[[TesseractError], Any] | None = None,
         ends_on: frozenset[str] = frozenset(),
@@ -192,7 +193,7 @@ class Watch:
         if self._closed:  # in between: cancel() has not seen this call
             raise CallCancelled
 
-    def _new_feed(self) -> Feed:
+    def _new_feed(self) -> Feed | JointFeed:
         return self._make_feed(self._bookmark, self._reason, resuming=bool(self._bookmark.token))
 
     def _patience(self) -> float:
