@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.streams.stream import Stream
 from tesseract_grpc.server.streams.tally import Tally
+from tesseract_grpc.server.streams.waves import Waves
 
 
 class Audience:
@@ -21,6 +22,7 @@ class Audience:
         """What all of them have sent, closed ones included."""
         self._streams: dict[Hashable, set[Stream]] = {}
         self._by_id: dict[str, Stream] = {}
+        self._waves = Waves()
         self._past_conflations: WeakKeyDictionary[Hashable, int] = WeakKeyDictionary()  # of closed streams
 
     @contextmanager
@@ -29,9 +31,11 @@ class Audience:
         for subject in subjects:
             self._streams.setdefault(subject, set()).add(stream)
         self._by_id[stream.watch_id] = stream
+        stream.waves = self._waves
         try:
             yield
         finally:
+            self._waves.leave(stream)
             del self._by_id[stream.watch_id]
             for subject in set(subjects):
                 self._past_conflations[subject] = self._past_conflations.get(subject, 0) + stream.conflations
@@ -66,10 +70,11 @@ class Audience:
         return self._past_conflations.get(subject, 0) + sum(s.conflations for s in self._streams.get(subject, ()))
 
     def wake(self, subjects: Iterable[Hashable]) -> None:
-        """Wakes those who watch one of `subjects`. O(their number)."""
+        """Lets those who watch one of `subjects` speak, now or in the next wave. O(their number)."""
         for subject in subjects:
-            for stream in self._streams.get(subject, ()):
-                stream.wake()
+            streams = self._streams.get(subject)
+            if streams:
+                self._waves.concern(streams)
 
     def remind(self, subjects: Iterable[Hashable]) -> None:
         """History of these is being forgotten: idle readers are told how far they are. O(their number)."""

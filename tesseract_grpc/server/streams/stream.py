@@ -31,6 +31,7 @@ from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.errors import Refusal, ServerReason
 from tesseract_grpc.server.streams.state import State, Step, after
 from tesseract_grpc.server.streams.teller import Anew, Frame, Telling
+from tesseract_grpc.server.streams.waves import Waves
 
 
 class OnLag(Enum):
@@ -120,6 +121,8 @@ class Stream:
         self.state = State.CATCHING_UP
         self.sent_bytes = 0
         self.conflations = 0
+        self.waves: Waves | None = None
+        """What gives it turns, where there are other streams."""
         self.lag_bytes = 0
         """The size of the response that was handed over and not taken yet."""
         self._story = story
@@ -129,6 +132,7 @@ class Stream:
         self._naming = naming
         self._event = asyncio.Event()
         self._ending: Refusal | None = None
+        self._turn = True
         self._silent = False
         self._due = False
         self._demanded = False
@@ -144,11 +148,16 @@ class Stream:
 
     # What happens to it
 
-    def wake(self) -> None:
-        """Says that something may have to be told. O(1)."""
-        if self.lag_bytes and self.state is State.LIVE and self._story.pending:
-            self.state = after(self.state, Step.FELL_BEHIND)
+    def wake(self) -> bool:
+        """Something may have to be told, and it is the stream's turn. Returns whether it will tell `waves` that it has
+        used it; not while its reader has not taken what was said before. O(1)."""
+        self._turn = True
         self._event.set()
+        if not self.lag_bytes:
+            return True
+        if self.state is State.LIVE and self._story.pending:
+            self.state = after(self.state, Step.FELL_BEHIND)
+        return False
 
     def beat(self) -> None:
         """Called twice in every progress interval: a stream that said nothing since the last beat has to say Progress.
@@ -160,7 +169,7 @@ class Stream:
 
     def demand(self) -> None:
         """The client wants to hear Progress now, and whatever is held back before it. O(1)."""
-        self._due = self._demanded = True
+        self._due = self._demanded = self._turn = True
         self._event.set()
 
     def remind(self) -> None:
@@ -216,8 +225,10 @@ class Stream:
                     raise self._ending
                 if self._story.closed is not None:
                     raise Refusal(self._story.closed, "what was watched is no more: it could not be followed")
+                self._spoke()
                 await self._event.wait()
         finally:
+            self._spoke()
             if self._timer is not None:
                 self._timer.cancel()
             self._story.close()
@@ -226,6 +237,11 @@ class Stream:
         self._silent = False
         self.lag_bytes = len(response)
         self._given_at = time.monotonic()
+        self._spoke()
+
+    def _spoke(self) -> None:
+        if self.waves is not None:
+            self.waves.spoke(self)
 
     def _took(self) -> None:
         """The response has been taken."""
@@ -252,6 +268,8 @@ class Stream:
         story = self._story
         if story.pending and story.closed is None and self._may_change():
             telling = self._changes()
+            # Whoever is told commit by commit, or what an edit left, goes on to the last of it.
+            self._turn = telling is not None and (self._terms.every_commit or not telling.commits)
             if telling is not None:
                 if not self._demanded:
                     self._due = False  # a change says as much as Progress
@@ -290,12 +308,14 @@ class Stream:
         return Refusal(ServerReason.SLOW_READER, message, hint="read faster, watch less, or let changes be merged")
 
     def _may_change(self) -> bool:
-        """Whether `min_interval` allows a change now; otherwise the stream wakes when it does."""
+        """Whether it is the stream's turn, and `min_interval` allows a change now; if not, it wakes when it does."""
+        if not self._turn and self._ending is None:
+            return False
         if not self._terms.min_interval or self._ending is not None or self._demanded:
             return True
         wait = self._not_before - time.monotonic()
         if wait <= 0:
             return True
         if self._timer is None or self._timer.cancelled() or self._timer.when() <= asyncio.get_running_loop().time():
-            self._timer = asyncio.get_running_loop().call_later(wait, self._event.set)
+            self._timer = asyncio.get_running_loop().call_later(wait, self.wake)
         return False
