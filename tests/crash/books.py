@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tesseract_grpc.testing import Answer
+from tesseract_grpc.testing import Answer, Book, validate_read_your_writes
 from tests.crash.traffic import BALANCE, TABLES
 from tests.engine.viewer import cut
 from tests.oracle.answer import is_tree
@@ -88,6 +88,8 @@ class Books:
         """Times that the clock was set to and that no version was found for yet; the last was seen to be in force."""
         self.past = Past()
         """Since the last time that everything was compared."""
+        self.told = Book()
+        """What everybody was told of versions, for promise 8."""
         self.commits = 0
 
     def enter(self, version: int, entry: Entry) -> None:
@@ -134,6 +136,8 @@ class Books:
 
     def turn_the_page(self) -> Past:
         """Everything was compared: returns what led here, and begins anew from the present state."""
+        validate_read_your_writes(self.told)
+        self.told = Book()
         done, self.past = self.past, Past()
         self.past.keep(self.model, self.applied)
         return done

@@ -180,6 +180,8 @@ class Round:
 
     async def _disconnect(self) -> None:
         await self.crowd.stop()
+        for follower in self.crowd.followers:
+            self.books.told.saw(follower.mirror.version)
         channels, self._channels = self._channels, []
         await asyncio.gather(*(channel.close() for channel in channels))
 
@@ -202,6 +204,7 @@ class Round:
         channel = self._connect()
         hub = hub_service_pb2_grpc.HubServiceStub(channel)
         await self._clock(hub)
+        self.books.told.restarted((await self._hub(hub)).version)
         self.crowd.start(self._connect)
         self.tally.unknown += sum(len(writer.unknown) for writer in self.writers)
         await asyncio.gather(*(writer.resolve(channel) for writer in self.writers))
@@ -244,6 +247,7 @@ class Round:
         await self.definer.compare(channel, set(self.crowd.questions))
         await self.crowd.reach(version)
         for follower in self.crowd.followers:
+            self.books.told.saw(follower.mirror.version)
             follower.compare(self.books.past)
         hub = hub_service_pb2_grpc.HubServiceStub(channel)
         checked = await hub.CheckHub(hub_service_pb2.CheckHubRequest(), timeout=PATIENCE)
@@ -254,6 +258,7 @@ class Round:
     def _same(self, answer: Answered, question: Question, version: int, what: str) -> None:
         true = self.books.past.truth(version, question, Span())
         assert true is not None
+        self.books.told.read(version, answer.version)
         if answer.version != version:
             raise Lost(f"{what} is at {answer.version}, and nobody writes after {version}")
         same(rows_of(answer.rows), list(true.rows), f"at {version} {what} ({question})")

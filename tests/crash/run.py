@@ -47,9 +47,8 @@ async def play(
                     await rounds.play(plans(seed, number, size, seconds)[:count])
                 except BaseException:
                     at = number * size + rounds.lives - 1
-                    sys.stdout.write(
-                        f"failed at kill {at}: --seed {seed} --round {size} --seconds {seconds} --kill {at} plays this round again\n"
-                    )
+                    again = f"--seed {seed} --round {size} --seconds {seconds} --kill {at}"
+                    sys.stdout.write(f"failed at kill {at}: {again} plays this round again\n")
                     raise
     finally:
         nursery.close()

@@ -114,6 +114,7 @@ class Writer:
         kinds = ("inserted", "updated", "deleted", "skipped")
         counts = tuple({kind: getattr(result, kind) for kind in kinds} for result in response.results)
         self.books.enter(response.version, Wrote(sent.puts, counts, f"writer {self.number}"))
+        self.books.told.wrote(response)
         self.told.append((sent.request, response))
 
     async def resolve(self, channel: grpc.aio.Channel) -> None:
