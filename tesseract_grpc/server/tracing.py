@@ -10,7 +10,8 @@ The spans of our own, beside the ones of each call:
 | tesseract.commit | a change, from being proposed to being answered | tesseract.hub, tesseract.version |
 | tesseract.log.flush | one flush of the log, linked to the commits that share it | tesseract.hub, tesseract.records |
 | tesseract.hydrate | the first evaluation of a session | tesseract.hub, tesseract.session |
-| tesseract.snapshot | making a snapshot of a hub | tesseract.hub, tesseract.position |
+| tesseract.sort | before that, of a large one: sorting in a worker thread | tesseract.hub |
+| tesseract.snapshot | making a snapshot of a hub | tesseract.hub |
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 COMMIT = "tesseract.commit"
 FLUSH = "tesseract.log.flush"
 HYDRATE = "tesseract.hydrate"
+SORT = "tesseract.sort"
 SNAPSHOT = "tesseract.snapshot"
-SPANS = (COMMIT, FLUSH, HYDRATE, SNAPSHOT)
+SPANS = (COMMIT, FLUSH, HYDRATE, SORT, SNAPSHOT)
 """The names of our own spans."""
 
 Attribute = str | int | float | bool

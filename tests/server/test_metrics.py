@@ -92,6 +92,8 @@ async def test_a_durable_hub_says_how_its_log_does(tmp_path: Path) -> None:
     assert value(values, "tesseract_commit_apply_seconds_count", hub="default") == changes
     assert value(values, "tesseract_writes_refused_total", hub="default", reason="DUPLICATE_KEY") == 1
     assert value(values, "tesseract_records_pending", hub="default") == 0
+    assert value(values, "tesseract_log_position", hub="default") == changes
+    assert value(values, "tesseract_log_bytes", hub="default") > 1_000
 
 
 async def test_writes_of_streams_that_are_refused_are_counted() -> None:

@@ -21,7 +21,7 @@ from opentelemetry.trace import StatusCode
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2
 from tesseract_grpc.server import ConfigError, Server, ServerConfig, app, load
 from tesseract_grpc.server.otel import OtelTracing
-from tesseract_grpc.server.tracing import COMMIT, FLUSH
+from tesseract_grpc.server.tracing import COMMIT, FLUSH, HYDRATE, SNAPSHOT
 from tests.server.support import refused, serving, spb, user
 
 WRITE = "/tesseract.v1.TableService/Write"
@@ -72,6 +72,21 @@ async def test_commits_and_flushes_are_spans_of_our_own(exporter: InMemorySpanEx
     assert sum(cast(int, (span.attributes or {})["tesseract.records"]) for span in flushes) == len(commits)
     linked = {link.context.span_id for span in flushes for link in span.links}
     assert linked == {span.context.span_id for span in commits if span.context is not None}
+
+
+async def test_sessions_and_snapshots_are_spans_of_our_own(exporter: InMemorySpanExporter, tmp_path: Path) -> None:
+    async with serving(data=tmp_path, snapshot_records=5) as (_, api):
+        await api.create_users()
+        await api.open("all")
+        for id in range(10):
+            await api.insert([user(id)])
+        for _ in range(100):
+            if (await api.hubs.GetHub(hub_service_pb2.GetHubRequest())).hub.log.snapshot_position:
+                break
+            await asyncio.sleep(0.05)
+    (hydrate,) = named(exporter, HYDRATE)
+    assert hydrate.attributes == {"tesseract.hub": "default", "tesseract.session": "all"}
+    assert named(exporter, SNAPSHOT)[0].attributes == {"tesseract.hub": "default"}
 
 
 async def test_a_commit_in_memory_is_a_span_too(exporter: InMemorySpanExporter) -> None:

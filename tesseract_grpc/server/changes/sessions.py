@@ -30,6 +30,7 @@ from tesseract_grpc.server.host import ANONYMOUS_PREFIX, Host, Note
 from tesseract_grpc.server.lookup import QueryNames, naming
 from tesseract_grpc.server.names import of_session, session_name
 from tesseract_grpc.server.records import Moment
+from tesseract_grpc.server.tracing import HYDRATE
 
 pb = twin.session_service
 
@@ -64,7 +65,8 @@ def open_session(
         host.refuse_anonymous(query, "session.query")
     resource = of_session(host.name, name)
     hydration = aside if isinstance(aside, Hydration) else None
-    with naming(resource, "session_id"), fields_under("session"):
+    span = host.tracing.span(HYDRATE, hub=host.name, session=name)
+    with naming(resource, "session_id"), fields_under("session"), span:
         session = host.hub.open_session(query, name, permanent=permanent, hydration=hydration)
     host.session_notes.setdefault(name, Note(definition.description, moment.seconds))
     if host.hub.depends_on_time(name):

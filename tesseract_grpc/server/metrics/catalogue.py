@@ -54,12 +54,11 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("tesseract_log_bytes", _GAUGE, "The log on the disk, with its snapshots.", _HUB),
     Metric("tesseract_snapshot_age_seconds", _GAUGE, "Age of the newest snapshot; not there before the first.", _HUB),
     Metric("tesseract_snapshot_bytes", _GAUGE, "Size of the newest snapshot.", _HUB),
+    Metric("tesseract_snapshot_seconds", _HISTOGRAM, "Making a snapshot, while commits go on.", _HUB),
     # Watches
     Metric("tesseract_watchers", _GAUGE, "Open watches.", ("hub", "state")),
     Metric("tesseract_watcher_lag_versions_max", _GAUGE, "The largest lag of an open watch.", _HUB),
-    Metric(
-        "tesseract_watcher_lag_bytes", _GAUGE, "Bytes handed over to watches and not taken yet.", _HUB
-    ),
+    Metric("tesseract_watcher_lag_bytes", _GAUGE, "Bytes handed over to watches and not taken yet.", _HUB),
     Metric("tesseract_watcher_messages_total", _COUNTER, "Messages to watches.", ("hub", "event")),
     Metric("tesseract_watcher_sent_bytes_total", _COUNTER, "Bytes of the messages to watches.", _HUB),
     Metric("tesseract_watcher_conflations_total", _COUNTER, "Net changes told in the place of several commits.", _HUB),

@@ -26,6 +26,9 @@ SECONDS = (
 )
 """Bounds for how long something takes that should take less than a second."""
 
+LONG = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Bounds for how long something takes that may take minutes."""
+
 COUNTS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 10_000.0)
 """Bounds for how many there are of something."""
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from tesseract_grpc.server.metrics.histogram import COUNTS, Histogram
+from tesseract_grpc.server.metrics.histogram import COUNTS, LONG, Histogram
 
 R = TypeVar("R")
 Answer = Callable[[Any, Any], Awaitable[R]]
@@ -26,6 +26,7 @@ class HubMeters:
         self.commit_apply_seconds = Histogram()  # a change, in the engine
         self.log_flush_seconds = Histogram()  # one flush of the log
         self.log_flush_records = Histogram(COUNTS)  # the changes that share a flush
+        self.snapshot_seconds = Histogram(LONG)  # making one, while commits go on
         self.refused_writes: Counter[str] = Counter()  # by reason
 
     def refuse(self, error: Exception) -> None:

@@ -96,6 +96,7 @@ def _journal(sample: Sample, host: Host) -> None:
     sample.put("tesseract_log_failures_total", journal.counters.failures, name)
     sample.put("tesseract_log_bytes", journal.log.bytes, name)
     sample.put("tesseract_log_position", journal.log.durable, name)
+    sample.put("tesseract_snapshot_seconds", meters.snapshot_seconds.read(), name)
     if (snapshot := journal.log.newest_snapshot) is not None:
         sample.put("tesseract_snapshot_age_seconds", max(0.0, host.clock() - snapshot.time), name)
         sample.put("tesseract_snapshot_bytes", snapshot.bytes, name)

@@ -20,6 +20,7 @@ from tesseract_grpc.server.lookup import find_session
 from tesseract_grpc.server.names import hub_id, session_name
 from tesseract_grpc.server.paging import page
 from tesseract_grpc.server.tokens import Role
+from tesseract_grpc.server.tracing import SORT
 
 pb = twin.session_service
 
@@ -139,7 +140,8 @@ async def hydrate_aside(host: Host, query: Query, permanent: Filter | None) -> H
         hydration = host.hub.begin_session(query, permanent=permanent)
     if hydration is not None:
         try:
-            await asyncio.to_thread(hydration.sorting.run)
+            with host.tracing.span(SORT, hub=host.name):
+                await asyncio.to_thread(hydration.sorting.run)
         except BaseException:
             hydration.release()
             raise

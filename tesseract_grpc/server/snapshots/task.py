@@ -107,6 +107,7 @@ class Snapshots:
             await self._trim(last.position)
             self.written += 1
             self.seconds = time.perf_counter() - begun
+            self._host.meters.snapshot_seconds.observe(self.seconds)
             logger().info(
                 "snapshot.written",
                 hub=self._host.name,
