@@ -201,6 +201,8 @@ class Viewer(Recording):
             for updates in taken[0].updates:
                 for row in updates.rows.to_rows():
                     was = before[self.key(row)]
+                    if row.keys() == was.keys() and "Join(" in repr(self.question):
+                        continue  # it has another partner, and that has no key either: another row of the same key
                     idle = [n for n in row if n not in self.key_names and repr(row[n]) == repr(was[n])]
                     assert not idle, f"{idle} of {row} did not change and are sent as changed"
 

@@ -311,6 +311,7 @@ WINDOWING = (
         "ends = np.where(stretches.grew, counts, ends)  # ranks are numbers of rows",
         "pass",
         "a row that comes among equals leaves the ranks below as they were",
+        tests=("tests/engine/test_window_operator.py",),
     ),
     Plant(
         "running aggregates stop at once",
