@@ -222,7 +222,7 @@ def test_readers_of_one_window_are_given_the_same_objects() -> None:
 
 
 def test_who_falls_is_told_how_much_is_skipped_and_reads_on() -> None:
-    board = Board(result_history=HistoryLimits(4, 1_000))
+    board = Board(history=HistoryLimits(4, 1_000))
     for window in (WHOLE, Window(0, 3)):
         slow, quick = board.watch(window), board.watch(window)
         for n in range(20):
@@ -243,7 +243,7 @@ def test_who_falls_is_told_how_much_is_skipped_and_reads_on() -> None:
 @pytest.mark.parametrize("window", [WHOLE, Window(0, 3)])
 def test_who_has_read_everything_does_not_fall_whatever_is_forgotten(window: Window) -> None:
     """Neither by commits that do not concern the window, nor by the one that concerns it and trims history at once."""
-    board = Board(history=HistoryLimits(4, 1_000), result_history=HistoryLimits(4, 1_000))
+    board = Board(history=HistoryLimits(4, 1_000))
     narrow = board.hub.open_session(Query("t", sort=(SortKey("n"),), filter=None), "s2")
     watch: Any = narrow.watch(window, every_commit=True)
     watch.snapshot()
@@ -304,3 +304,21 @@ def test_a_table_is_read_commit_by_commit_with_old_values() -> None:
     assert net.skipped == 20
     assert net.updates[0].old_values is not None
     assert net.updates[0].old_values.to_rows() == [{"n": 6}]
+
+
+def test_a_tape_is_as_long_as_the_history_of_the_table_and_keeps_few_encodings() -> None:
+    board = Board(history=HistoryLimits(300, 100_000), result_history=HistoryLimits(4, 1_000))
+    slow, quick = board.watch(), board.watch()
+    for n in range(250):
+        board.put((n % 3, -n - 1))
+        for change in drained(quick):
+            change.encoded = b"of this commit"
+    entries = [entry.changes for entry in board.session.tape(WHOLE)._entries]
+    assert sum(change.encoded is not None for change in entries) == tape.FRESH
+    found = []
+    while slow.pending:
+        change = slow.take()
+        change.encoded = b"of this commit"
+        found.append(change)
+    assert [change.skipped for change in found] == [0] * 250
+    assert sum(change.encoded is not None for change in entries) <= tape.FRESH + 1

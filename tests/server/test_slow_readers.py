@@ -253,7 +253,7 @@ async def test_every_commit_is_told_by_itself_however_late(scene: Scene) -> None
 
 @pytest.mark.parametrize("on_lag", ["CONFLATE", "RESET", "CANCEL"])
 async def test_who_falls_out_of_history_is_told_so(on_lag: str) -> None:
-    async with serving(lag_after=0.3) as (server, api):
+    async with serving(lag_after=0.3, history_rows=20_000) as (server, api):
         await api.create_users()
         scene = Scene(server, api)
         scene.commit()

@@ -166,6 +166,10 @@ class Result:
         entry.placement = placement
         self.history.append(entry)
 
+    def remember_more(self) -> None:
+        """Keeps as much history as the rows have that it reads, for readers who have to be told every commit."""
+        self.history.limits = self.table.changelog.limits
+
     def trim(self) -> None:
         """Brings history back within its limits, once the commit is through.
 

@@ -105,6 +105,7 @@ class Session:
             tapes.remove(old, tape)
             tape.clear(self._head(window))
             self._tapes.add(result, tape)
+            result.remember_more()
 
     def _view(self, window: Window) -> View:
         image = self.image(window)
@@ -194,6 +195,7 @@ class Session:
         if tape is None:
             tape = self.tapes[window] = Tape(self._head(window))
             self._tapes.add(self.result, tape)
+            self.result.remember_more()
         return tape
 
     def _head(self, window: Window) -> Watch:

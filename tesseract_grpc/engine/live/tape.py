@@ -5,9 +5,9 @@ are those of the present rows. So while somebody reads a window commit by commit
 once, the way a reader is told who is never behind (the `head`), and put on a `Tape`. All who read that window commit by
 commit read the one tape, each from a place of its own: nothing is queued for anybody.
 
-The tape is as long as the history of what is read (`Changelog`). When history is forgotten, whoever still had to read
-of it has *fallen*: what it is owed becomes a debt, as for every reader, and it is told the net change with the number
-of commits that it skips. Then it reads on from the end of the tape.
+The tape is as long as the history of the table that is read, or of the rows that a session reads. When history is
+forgotten, whoever still had to read of it has *fallen*: what it is owed becomes a debt, as for every reader, and it is
+told the net change with the number of commits that it skips. Then it reads on from the end of the tape.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from tesseract_grpc.engine.live.session import Session
 
 IMAGE_ROWS = 4_000_000
-"""The most rows of windows that one tape remembers, twelve bytes each: of a small window as many commits as history has,
-of a huge one few."""
+"""The most rows of windows that one tape remembers, twelve bytes each: of a small window as many commits as history
+has, of a huge one few."""
+
+FRESH = 64
+"""Of so many entries the encodings are kept, which readers who are nearly up to date share."""
 
 
 class Head(Protocol):
@@ -93,8 +96,11 @@ class Tape:
         self._shorten()
 
     def read(self, number: int) -> Entry:
-        """An entry by its number."""
-        return self._entries[number - self.first]
+        """An entry by its number. Encodings of what is long past are not kept: late readers make them again."""
+        place = number - self.first
+        if 0 < place < len(self._entries) - FRESH:
+            self._entries[place - 1].changes.encoded = None
+        return self._entries[place]
 
     def after(self, number: int) -> int:
         """The version of the first entry from a number on; -1 when there is none."""
@@ -110,6 +116,8 @@ class Tape:
     def _append(self, entry: Entry) -> None:
         last = self._entries[-1].image if self._entries else None
         self._entries.append(entry)
+        if len(self._entries) > FRESH:
+            self._entries[-FRESH - 1].changes.encoded = None
         if entry.image is not None and entry.image is not last:
             self._image_rows += len(entry.image.sequence)
 
