@@ -57,9 +57,10 @@ def rows_in_order(table: Table) -> Any:
     """The rows in the order of insertion, and their versions."""
     slots = table.live_slots()
     slots = slots[np.argsort(table.sequence[slots])]
-    if table.keyed_order:  # their order of coming is nobody's, and their versions are those of their rows
-        return sorted(map(repr, table.batch(slots, range(len(table.columns))).to_rows()))
-    return seen(table.batch(slots, range(len(table.columns)))), table.row_version[slots].tolist()
+    rows, versions = seen(table.batch(slots, range(len(table.columns)))), table.row_version[slots].tolist()
+    if table.keyed_order:  # their order of coming is nobody's
+        return sorted(zip(*(values for _, _, values in rows), map(repr, versions), strict=True))
+    return rows, versions
 
 
 def state_of(hub: Hub) -> dict[str, Any]:

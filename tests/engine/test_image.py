@@ -12,7 +12,7 @@ import pytest
 
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.live import hub_image
-from tesseract_grpc.engine.live.image import Ending, Piece, RowsCopied, RowsGone
+from tesseract_grpc.engine.live.image import DerivedBegun, Ending, Piece, RowsCopied, RowsGone
 from tests.engine import translate
 from tests.engine.images import Twins, advance, restored, same_state
 from tests.engine.limits import SHORT_HISTORY
@@ -32,6 +32,8 @@ def fill(world: World, rng: Random) -> None:
     """Rows, some of them gone again, and whatever else a history leaves."""
     for _ in range(15):
         world.commit(rng)
+    for _ in range(2):
+        world.derive_table(rng)
     for _ in range(4):
         rng.choices([*STEPS], [*STEPS.values()])[0](world, rng)
 
@@ -43,6 +45,8 @@ def imaged(world: World, rng: Random) -> list[Piece | Ending]:
         while not advance(pieces, found, rng.choice((1, 2, 2, 4))):
             step = World.recreate_table if rng.random() < 0.03 else rng.choices([*STEPS], [*STEPS.values()])[0]
             step(world, rng)
+            for _ in range(rng.randint(0, 1)):
+                world.commit(rng)
     finally:
         pieces.close()
     return found
@@ -83,7 +87,7 @@ def test_an_image_is_the_hub_whatever_happens_meanwhile(seed: int) -> None:
 @pytest.mark.usefixtures("slices")
 def test_the_tests_reach_what_they_are_for() -> None:
     """Rows are copied again and are gone while images are taken."""
-    again = gone = 0
+    again = gone = derived = 0
     for seed in range(3):
         rng = Random(seed)
         world = World()
@@ -92,13 +96,14 @@ def test_the_tests_reach_what_they_are_for() -> None:
         copied: set[tuple[int, int]] = set()
         for piece in imaged(world, rng):
             for each in piece.pieces if isinstance(piece, Ending) else (piece,):
+                derived += isinstance(each, DerivedBegun)
                 if isinstance(each, RowsCopied):
                     rows = {(each.table, place) for place in each.sequence.tolist()}
                     again += len(rows & copied)
                     copied |= rows
                 elif isinstance(each, RowsGone):
                     gone += len({(each.table, place) for place in each.sequence.tolist()} & copied)
-    assert again > 10 and gone > 0, f"{again} rows came again and {gone} went"
+    assert again > 3 and gone > 0 and derived > 1, f"{again} rows came again, {gone} went, {derived} tables derived"
 
 
 def test_an_image_that_is_given_up_leaves_nothing() -> None:

@@ -25,6 +25,7 @@ from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.conflation import Debt
 from tesseract_grpc.engine.live.derived import DerivedTables
 from tesseract_grpc.engine.live.image import (
+    DerivedBegun,
     Ending,
     KeptQuery,
     KeptSession,
@@ -56,6 +57,8 @@ class _Tracked(TableWatch):
         super().__init__(table, line, registry)
         self.number = number
         self.rows = table
+        self.copied = table.schema.key if table.keyed_order else tuple(range(len(table.columns)))
+        """The columns that are copied: rows that are derived need only be known."""
 
     def touched(self) -> tuple[Slots, Sequence64, Sequence64]:
         """The rows that were touched since the last call: where those are that are there, who they are, who is gone."""
@@ -106,11 +109,7 @@ class HubImage:
 
     def _unknown(self) -> list[tuple[str, Table]]:
         """Tables that have come since the image was begun."""
-        return [
-            (name, table)
-            for name, table in self._tables.items()
-            if table not in self._tracked and name not in self._derived.by_name
-        ]
+        return [(name, table) for name, table in self._tables.items() if table not in self._tracked]
 
     def _open(self) -> list[_Tracked]:
         """The tables that are still there."""
@@ -130,8 +129,8 @@ class HubImage:
     def _table(self, tracked: _Tracked) -> Iterator[Piece]:
         """All rows of a table that there are now, slice by slice; some may be touched, or gone, before their turn."""
         table, newest, stop = tracked.rows, tracked.rows.next_sequence, tracked.rows.high_water
-        yield TableBegun(tracked.number, table.schema)
-        stride = _stride(table)
+        yield DerivedBegun(tracked.number) if table.keyed_order else TableBegun(tracked.number, table.schema)
+        stride = _stride(tracked)
         for start in range(0, stop, stride):
             if tracked.closed is not None:
                 return
@@ -149,7 +148,7 @@ class HubImage:
         table = tracked.rows
         if len(gone):
             yield RowsGone(tracked.number, gone)
-        stride = _stride(table)
+        stride = _stride(tracked)
         for start in range(0, len(slots), stride):
             if tracked.closed is not None:
                 return
@@ -176,7 +175,7 @@ class HubImage:
         derived = self._derived.by_name.get(name)
         return KeptTable(
             name,
-            None if derived is not None else self._tracked[table].number,
+            self._tracked[table].number,
             table.create_version,
             table.update_version,
             table.next_sequence,
@@ -190,15 +189,15 @@ def kept_query(session: Session) -> KeptQuery:
     return KeptQuery(session.query, session.resolved.query, session.resolved.pivots)
 
 
-def _stride(table: Table) -> int:
-    return max(SMALLEST, CELLS // (len(table.columns) + 2))
+def _stride(tracked: _Tracked) -> int:
+    return max(SMALLEST, CELLS // (len(tracked.copied) + 2))
 
 
 def _copied(tracked: _Tracked, slots: Slots | slice) -> RowsCopied:
     """Copies of rows: their arrays may move, and are written to, before anybody looks at them."""
     table = tracked.rows
     columns: dict[str, Vector] = {}
-    for column in table.columns:
+    for column in (table.columns[position] for position in tracked.copied):
         found = column.read(slots)
         if isinstance(slots, slice):
             valid = None if found.valid is None else found.valid.copy()

@@ -28,8 +28,16 @@ class TableBegun:
 
 
 @dataclass(frozen=True, slots=True)
+class DerivedBegun:
+    """The keys and versions of the rows of a derived table follow; everything else is derived again."""
+
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
 class RowsCopied:
-    """Rows of a table with all columns, their places in the order of insertion, and their versions."""
+    """Rows of a table with all columns (the key, of a derived one), their places in the order of insertion, and their
+    versions."""
 
     table: int
     sequence: Sequence64
@@ -45,7 +53,7 @@ class RowsGone:
     sequence: Sequence64
 
 
-Piece = TableBegun | RowsCopied | RowsGone
+Piece = TableBegun | DerivedBegun | RowsCopied | RowsGone
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +67,10 @@ class KeptQuery:
 
 @dataclass(frozen=True, slots=True)
 class KeptTable:
-    """What is known of a table beside its rows; `number` is None and `query` is set when they are derived."""
+    """What is known of a table beside its rows; `query` is set when they are derived."""
 
     name: str
-    number: int | None
+    number: int
     create_version: int
     update_version: int
     next_sequence: int

@@ -14,15 +14,28 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
+from tesseract_grpc.engine.data.commit import CommitLimits
 from tesseract_grpc.engine.data.schema import TableSchema
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.table_loader import TableLoader
+from tesseract_grpc.engine.data.transaction import Transaction
+from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.derived import DerivedTables, derive
-from tesseract_grpc.engine.live.image import Ending, KeptTable, Piece, RowsCopied, RowsGone, TableBegun
+from tesseract_grpc.engine.live.image import (
+    DerivedBegun,
+    Ending,
+    KeptTable,
+    Piece,
+    RowsCopied,
+    RowsGone,
+    Sequence64,
+    TableBegun,
+)
 from tesseract_grpc.engine.live.sessions import Sessions
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.operators.stored_columns import StoredColumns
+from tesseract_grpc.engine.operators.writing import BY_SLOT
 
 MakeSource = Callable[[Table], Source]
 
@@ -49,20 +62,32 @@ class Restoration:
         self._history = history
         self._make_source = make_source
         self._loaders: dict[int, TableLoader] = {}
+        self._versions: dict[int, list[tuple[Batch, Sequence64]]] = {}
+        """Of derived tables the keys of rows and their versions."""
 
     def take(self, piece: Piece) -> None:
         """Takes a piece. O(cells)."""
         match piece:
             case TableBegun(number, schema):
                 self._begin(number, schema)
+            case DerivedBegun(number):
+                self._refuse_again(number)
+                self._versions[number] = []
             case RowsCopied(number, sequence, row_version, rows):
-                self._loader(number).add(sequence, row_version, rows)
+                if number in self._versions:
+                    self._versions[number].append((rows, row_version))
+                else:
+                    self._loader(number).add(sequence, row_version, rows)
             case RowsGone(number, sequence):
-                self._loader(number).remove(sequence)
+                if number not in self._versions:  # else it is not derived again
+                    self._loader(number).remove(sequence)
+
+    def _refuse_again(self, number: int) -> None:
+        if number in self._loaders or number in self._versions:
+            raise ValueError(f"the table {number} begins twice")
 
     def _begin(self, number: int, schema: TableSchema) -> None:
-        if number in self._loaders:
-            raise ValueError(f"the table {number} begins twice")
+        self._refuse_again(number)
         table = Table(f"table {number}", schema, 0, self._history)
         if any(column.expression or column.default_expression for column in schema.columns):
             table.formulas = StoredColumns(schema, table.columns, self._line)
@@ -92,7 +117,6 @@ class Restoration:
             self._sessions.restore(session.name, query, session.permanent, session.generation)
 
     def _stored(self, kept: KeptTable) -> tuple[Table, Source]:
-        assert kept.number is not None, "a table that is not derived has rows"
         loader = self._loader(kept.number)
         loader.table.name = kept.name
         table = loader.finish(kept.next_sequence)
@@ -103,7 +127,12 @@ class Restoration:
         assert kept.query is not None
         derived = derive(self._sessions.planner_again(kept.query.pivots), kept.name, kept.query.closed)
         self._derived.add(kept.name, replace(derived, query=kept.query.given), self._line.current)
-        return derived.table, derived.source
+        table = derived.table
+        reader = Transaction(table, self._line.current, BY_SLOT, CommitLimits())
+        for keys, row_version in self._versions.pop(kept.number, ()):  # the last time that a row is told counts
+            slots = reader.find(keys)
+            table.row_version[slots[slots >= 0]] = row_version[slots >= 0]
+        return table, derived.source
 
     def _reorder(self, names: Iterable[str]) -> None:
         """Ticks go through the tables in the order in which the hub has them."""

@@ -2,6 +2,7 @@
 
     HEAD                       the number of the format, whose hub it is
     TABLE, ROWS.., GONE..      a table's columns, its rows in pieces, rows that are gone; again for each table
+    DERIVED, ROWS..            the keys and versions of the rows of a derived table
     ROWS, GONE                 what was touched while the snapshot was taken
     KEPT_TABLE.., SESSION..    what is known of tables and sessions at the version of the snapshot
     ANSWERS.., EXTRA           answers to request ids; what others keep
@@ -37,6 +38,7 @@ class Kind(IntEnum):
     ANSWERS = 7
     EXTRA = 8
     END = 9
+    DERIVED = 10
 
 
 def piece(kind: Kind, content: bytes) -> bytes:

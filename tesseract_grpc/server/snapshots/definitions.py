@@ -93,7 +93,7 @@ class Definitions:
         message, more = twin.schema.Table.FromString(body), from_json(values)
         kept = KeptTable(
             message.name,
-            more["number"],
+            int(more["number"]),
             message.create_version,
             message.update_version,
             int(more["next"]),

@@ -93,7 +93,7 @@ class _Restore:
         for content in pieces:
             kind, body = opened(content)
             match kind:
-                case Kind.TABLE | Kind.ROWS | Kind.GONE:
+                case Kind.TABLE | Kind.DERIVED | Kind.ROWS | Kind.GONE:
                     self._restoration.take(self._reader.read(kind, body))
                 case Kind.END:
                     return self._finish(from_json(body))

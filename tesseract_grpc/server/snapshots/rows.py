@@ -13,7 +13,7 @@ import numpy as np
 
 from tesseract_grpc.engine.data.schema import DataType, TableSchema
 from tesseract_grpc.engine.data.vector import Batch, Vector
-from tesseract_grpc.engine.live.image import Piece, RowsCopied, RowsGone, TableBegun
+from tesseract_grpc.engine.live.image import DerivedBegun, Piece, RowsCopied, RowsGone, TableBegun
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.decode import decode_batch
 from tesseract_grpc.server.codec.encode import encode_batch
@@ -33,6 +33,8 @@ def encode_piece(found: Piece) -> Iterator[bytes]:
         case TableBegun(number, schema):
             message = twin.schema.Table(columns=encode_columns(schema.columns))
             yield piece(Kind.TABLE, _NUMBER.pack(number) + message.SerializeToString())
+        case DerivedBegun(number):
+            yield piece(Kind.DERIVED, _NUMBER.pack(number))
         case RowsGone(number, sequence):
             yield piece(Kind.GONE, _NUMBER.pack(number) + sequence.astype(_INT64).tobytes())
         case RowsCopied(number, sequence, row_version, rows):
@@ -76,6 +78,9 @@ class PieceReader:
             schema = decode_schema(twin.schema.Table.FromString(bytes(body)).columns, "columns", _MANY)
             self._types[number] = _types(schema)
             return TableBegun(number, schema)
+        if kind is Kind.DERIVED:
+            self._types[number] = {}
+            return DerivedBegun(number)
         if kind is Kind.GONE:
             return RowsGone(number, np.frombuffer(body, _INT64).astype(np.int64))
         types = self._types.get(number)
