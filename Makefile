@@ -15,10 +15,10 @@ ARGS ?=
 WORKERS ?= 2
 
 .PHONY: help demo serve test check check-lint check-format check-types check-protos check-generated check-breaking \
-	fix proto fuzz bench deephaven venv clean mutants
+	fix proto fuzz bench deephaven venv clean mutants crash-test
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(STAMP) ## Load real flights into a server and watch live queries over them (under 90 s)
 	$(BIN)/tesseract-grpc demo $(ARGS)
@@ -62,6 +62,9 @@ proto: $(STAMP) ## Regenerate tesseract_grpc/_proto from protos/
 
 fuzz: $(STAMP) ## Run the property tests for long (FUZZ_EXAMPLES=5000)
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -m fuzz -n $(WORKERS) --timeout=0 $(ARGS)
+
+crash-test: $(STAMP) ## Kill a server 300 times under load and look for what was lost (ARGS="--kills 30 --seed 7")
+	$(BIN)/python -m tests.crash $(ARGS)
 
 mutants: $(STAMP) ## Plant bugs in the engine and count which the tests catch
 	$(BIN)/python -m tests.mutants $(ARGS)

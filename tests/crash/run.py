@@ -18,7 +18,13 @@ from tests.crash.tally import Tally
 ROUND = 20
 """Kills of one directory."""
 
-FLAGS: tuple[str, ...] = ("--progress-interval", "0.2", "--tick-interval", "0.05", "--log-level", "warning")
+FLAGS: tuple[str, ...] = (
+    "--progress-interval=0.2",
+    "--tick-interval=0.05",
+    "--snapshot-records=300",  # about one in the life of a server
+    "--history-commits=300",  # about so much is replayed at a start
+    "--log-level=warning",
+)
 
 
 def plans(seed: int, number: int, kills: int, seconds: float) -> list[Plan]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -16,7 +17,7 @@ SEED = int(os.environ.get("CRASH_SEED") or int.from_bytes(os.urandom(4)))
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_nothing_acknowledged_is_lost(record_property: pytest.RecordProperty) -> None:
+def test_nothing_acknowledged_is_lost(record_property: Callable[[str, object], None]) -> None:
     """Twelve kills; the seed is in the failure's output, and CRASH_SEED gives it back."""
     record_property("seed", SEED)
     tally = Tally()

@@ -17,6 +17,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
+from tesseract_grpc._proto.tesseract.v1 import query_pb2
 from tesseract_grpc.server import journal
 from tesseract_grpc.testing import AsyncRecordingWatcher
 from tests.server.support import Api, insert, pb, rows, serving, take_apart, user
@@ -134,7 +135,8 @@ async def test_while_it_lasts(faults: Faults, tmp_path: Path) -> None:
         health = api.health.Watch(health_pb2.HealthCheckRequest())
         assert (await health.read()).status == health_pb2.HealthCheckResponse.SERVING
         faults.kind = "before"
-        waiting = asyncio.create_task(send(api, 2, refusals := []))
+        refusals: list[str] = []
+        waiting = asyncio.create_task(send(api, 2, refusals))
         assert (await health.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         async with AsyncRecordingWatcher.table(api.channel, "users") as watcher:
             await watcher.wait_for(version)
@@ -159,7 +161,9 @@ async def test_what_was_refused_and_made(faults: Faults, tmp_path: Path) -> None
         with pytest.raises(grpc.aio.AioRpcError):
             await api.tables.Write(write(2))
         faults.kind = ""
-        answer = await api.tables.Query(pb.QueryRequest(query={"table": "users"}, min_version=version + 1), timeout=20)
+        answer = await api.tables.Query(
+            pb.QueryRequest(query=query_pb2.Query(table="users"), min_version=version + 1), timeout=20
+        )
         assert answer.total_count == 4
         again = await api.tables.Write(write(2))
         assert (again.version, again.results[0].inserted) == (version + 1, 2)
