@@ -10,7 +10,7 @@ from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchem
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.expression import syntax
 from tesseract_grpc.engine.query.expression.check import check_expression
-from tesseract_grpc.engine.query.expression.parse import parse
+from tesseract_grpc.engine.query.expression.parse import parse, parse_counts
 from tesseract_grpc.engine.query.expression.problem import BadExpression
 from tesseract_grpc.engine.query.expression.typed import Constant
 from tesseract_grpc.engine.query.filter import (
@@ -225,3 +225,21 @@ def test_a_column_may_have_any_name() -> None:
     for name in names:
         assert check_expression(f'row["{name}"]', schema).columns == (name,)
     assert check_expression("Math + 1", schema).columns == ("Math",)
+
+
+def test_texts_are_parsed_once_and_only_short_ones_are_kept() -> None:
+    text = "i + 12345 * (j - 54321)"
+    before = parse_counts()
+    assert parse(text) is parse(text)
+    after = parse_counts()
+    assert (after.hits - before.hits, after.misses - before.misses) == (1, 1)
+    long = f"s == '{'x' * 600}'"
+    assert parse(long) == parse(long)
+    for _ in range(2):
+        with pytest.raises(BadExpression):
+            parse("i + * 12345")
+    assert parse_counts().misses == after.misses + 2, "what is refused is read again"
+    for number in range(600):
+        parse(f"i + {number}.5")
+    assert parse_counts().kept == 512
+    assert parse(text) == parse(text)

@@ -4,6 +4,9 @@ The parser is LALR(1): it keeps its own stack, so no text can exhaust Python's. 
 recurse, so the tree's depth is limited (`limits.py`). Brackets are counted before anything else, so that thousands of
 nested parentheses are refused at once.
 
+Trees do not change, and a query is asked again and again with the same texts: those of the last texts are kept, each as
+long as others are not asked for more recently. What is long is parsed anew, so what is kept is bounded in size, too.
+
 A template's holes are parsed by the same parser on the same line and column that they have in the whole text.
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lark import Lark, Token, Transformer, v_args
@@ -20,6 +24,26 @@ from tesseract_grpc.engine.query.expression import literals, syntax
 from tesseract_grpc.engine.query.expression.limits import LIMITS, ExpressionLimits, check_text, check_tree
 from tesseract_grpc.engine.query.expression.problem import BadExpression, Problem
 from tesseract_grpc.engine.query.expression.syntax_error import explain
+
+_KEPT = 512
+"""So many trees are kept,"""
+_LONG = 512
+"""of texts of at most so many characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParseCounts:
+    """How often a text that is short enough was known, how often it was not, and how many are."""
+
+    hits: int
+    misses: int
+    kept: int
+
+
+def parse_counts() -> ParseCounts:
+    """The counts since the process began. O(1)."""
+    info = _kept.cache_info()
+    return ParseCounts(info.hits, info.misses, info.currsize)
 
 
 def parse(text: str, field: str = "", limits: ExpressionLimits = LIMITS) -> syntax.Node:
@@ -56,6 +80,15 @@ def warm_up() -> None:
 
 
 def _parse(text: str) -> syntax.Node:
+    return _kept(text) if len(text) <= _LONG else _parsed(text)
+
+
+@functools.lru_cache(_KEPT)
+def _kept(text: str) -> syntax.Node:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> syntax.Node:
     try:
         # The transformer is part of the parser: what comes out is the finished tree.
         tree: Any = _grammar().parse(text)
