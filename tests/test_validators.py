@@ -13,12 +13,18 @@ from tesseract_grpc.testing import (
     ContractViolation,
     Mirror,
     MirrorError,
+    check_sessions,
     check_stream,
+    digest_of,
     fold,
+    split_cuts,
     validate_atomic,
     validate_bookmarkable,
     validate_contiguous,
     validate_convergent,
+    validate_digest,
+    validate_every_commit,
+    validate_lagged,
     validate_ordered,
     validate_unique,
 )
@@ -84,10 +90,12 @@ def good() -> Stream:
         ),
         progress(7),
         progress(7),
+        digested(7, [row(9), row(2, "a", None), row(3, None)]),
         progress(8, 7),
         change(8, 9, True, removes={FILTERED: [key(9)]}, total=2),
         change(8, 9, updates=[[{"id": 3, "name": "z"}]], total=2),
-        say(9, 9, lagged=change_pb2.Lagged(skipped_commits=4)),
+        progress(9),
+        lagged(9, 4),
         change(9, 13, inserts=[(row(1), 2)], total=3),
     ]
 
@@ -106,6 +114,15 @@ def after_edit(begins: int, ends: int, rows: list[dict[str, Any]], continued: bo
     found = say(begins, ends, continued, changes=wire.changes({**TYPES, "new": "string"}, **parts))
     found.generation = 2
     return found
+
+
+def lagged(version: int, skipped: int, ends: int | None = None) -> Response:
+    return say(version, version if ends is None else ends, lagged=change_pb2.Lagged(skipped_commits=skipped))
+
+
+def digested(version: int, rows: list[dict[str, Any]]) -> Response:
+    types = {"id": 2, "name": 5, "x": 3}
+    return say(version, version, progress=change_pb2.Progress(digest=digest_of(types, rows)))
 
 
 NEW = [{"id": number, "new": "n"} for number in (1, 2, 3)]
@@ -209,6 +226,11 @@ BAD: dict[str, tuple[Callable[[Stream], None], Stream]] = {
         validate_convergent,
         moved_on(edit(5, 6, generation=1, name="string"), after_edit(5, 6, [])),
     ),
+    "4 lagged and no changes": (validate_lagged, moved_on(lagged(5, 4), progress(9, 5))),
+    "4 lagged that skips nothing": (validate_lagged, moved_on(lagged(5, 1), change(5, 6, total=3))),
+    "1 lagged that moves": (validate_lagged, moved_on(lagged(5, 4, ends=6), change(6, 9, total=3))),
+    "5 digest of other rows": (validate_digest, moved_on(digested(5, [row(1), row(2)]))),
+    "5 digest of another order": (validate_digest, moved_on(digested(5, [row(2), row(1), row(3, None)]))),
     "7 change after its bookmark": (validate_bookmarkable, moved_on(progress(7, 5), change(5, 6, total=3))),
     "7 change at its bookmark": (validate_bookmarkable, moved_on(progress(7, 5), change(5, 7, total=3))),
     "7 progress falls": (validate_bookmarkable, moved_on(progress(7, 5), progress(6))),
@@ -302,3 +324,68 @@ def test_a_table_watch_without_a_snapshot_holds_no_rows() -> None:
 def test_a_response_without_an_event_is_refused() -> None:
     with pytest.raises(MirrorError):
         Mirror().apply(say(1, 1))
+
+
+def test_every_commit_is_a_change_by_itself_or_is_said_to_be_skipped() -> None:
+    stream = moved_on(
+        change(5, 6, total=3), change(6, 8, total=3), lagged(8, 3), change(8, 12, total=3), progress(14, 12)
+    )
+    validate_every_commit(stream, [3, 6, 8, 9, 10, 12])
+    for missing in (7, 13):
+        with pytest.raises(ContractViolation):
+            validate_every_commit(stream, [6, 8, missing])
+
+
+Several = session_service_pb2.WatchSessionsResponse
+
+
+def cut(*parts: tuple[int, Response]) -> list[Several]:
+    """Parts of one cut: only the last is a consistent point."""
+    found = [Several(index=index, response=response) for index, response in parts]
+    for response in found:
+        response.response.continued = response is not found[-1]
+    return found
+
+
+def both(version: int) -> list[Several]:
+    """Two sessions with the rows 1, 2, 3."""
+    snapshot = [begin(version), piece(version, [row(1), row(2), row(3, None)]), end(version, 3)]
+    return cut(*((index, response) for index in (0, 1) for response in snapshot))
+
+
+def test_a_stream_of_several_sessions_is_split_at_its_cuts() -> None:
+    stream = [
+        *both(5),
+        *cut((1, change(5, 6, updates=[[{"id": 1, "x": 2.0}]], total=3))),
+        *cut((0, change(6, 8, True, total=3)), (0, change(6, 8, total=3)), (1, change(6, 8, total=3))),
+        *cut((0, lagged(8, 2))),
+        *cut((0, change(8, 12, total=3))),
+    ]
+    first, second = split_cuts(stream)
+    assert [(r.WhichOneof("event"), r.to_version, r.continued) for r in first[3:]] == [
+        ("progress", 6, False),
+        ("changes", 8, True),
+        ("changes", 8, False),
+        ("lagged", 8, False),
+        ("changes", 12, False),
+    ]
+    assert [(r.WhichOneof("event"), r.to_version) for r in second[3:]] == [
+        ("changes", 6),
+        ("changes", 8),
+        ("progress", 12),
+    ]
+    check_sessions(stream, [None, None])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        cut((0, change(5, 6, total=3)), (1, change(5, 7, total=3))),
+        cut((0, change(4, 6, total=3))),
+        cut((0, change(5, 6, removes={DELETED: [key(9)]})), (1, change(5, 6, total=3))),
+    ],
+    ids=["two versions", "gap", "one of them is wrong"],
+)
+def test_a_bad_cut_is_caught(bad: list[Several]) -> None:
+    with pytest.raises(ContractViolation):
+        check_sessions([*both(5), *bad], [None, None])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tesseract_grpc._proto.tesseract.v1 import change_pb2
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc.engine.data.commit import Write, WriteKind
 from tesseract_grpc.engine.data.errors import Reason
@@ -18,14 +19,14 @@ from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 from tesseract_grpc.engine.query.sort_key import SortKey
-from tesseract_grpc.server.errors import Refusal
+from tesseract_grpc.server.errors import Refusal, ServerReason
 from tesseract_grpc.server.lifetimes import Lifetimes
 from tesseract_grpc.server.resume_tokens import ResumeTokens
 from tesseract_grpc.server.streams.audience import Audience
 from tesseract_grpc.server.streams.envelope import SESSION
 from tesseract_grpc.server.streams.pieces import Pieces
-from tesseract_grpc.server.streams.state import State
-from tesseract_grpc.server.streams.stream import Stream, Terms
+from tesseract_grpc.server.streams.state import TRANSITIONS, State, Step, after
+from tesseract_grpc.server.streams.stream import OnLag, Stream, Terms
 from tesseract_grpc.server.streams.teller import Frame, Teller
 from tesseract_grpc.server.versions import VersionGate
 
@@ -108,6 +109,119 @@ async def test_a_stream_is_in_one_of_three_states(scene: Scene) -> None:
     change = await take(responses)
     assert (change.from_version, change.to_version) == (3, 5)
     assert state(stream) is State.LIVE
+    await responses.aclose()
+
+
+@pytest.mark.parametrize("before", State)
+@pytest.mark.parametrize("step", Step)
+def test_there_are_these_ways_between_states_and_no_others(before: State, step: Step) -> None:
+    ways = {
+        (State.CATCHING_UP, Step.CAUGHT_UP): State.LIVE,
+        (State.LIVE, Step.FELL_BEHIND): State.CONFLATING,
+        (State.CONFLATING, Step.TOOK): State.LIVE,
+        (State.LIVE, Step.BEGAN_ANEW): State.CATCHING_UP,
+    }
+    assert ways == TRANSITIONS
+    if (before, step) in ways:
+        assert after(before, step) is ways[before, step]
+    else:
+        with pytest.raises(AssertionError):
+            after(before, step)
+
+
+async def test_what_a_stream_says_of_itself(scene: Scene) -> None:
+    stream = scene.stream(Window(0, 3), peer="ipv4:127.0.0.1:1")
+    assert scene.audience.find(stream.watch_id) is stream
+    assert scene.audience.streams_of(scene.session) == (stream,)
+    assert (stream.peer, stream.window, stream.opened_at > 0) == ("ipv4:127.0.0.1:1", Window(0, 3), True)
+    responses = stream.responses()
+    await opened(responses)
+    waiting = asyncio.create_task(take(responses))
+    await ticks()
+    assert (stream.lag_bytes, stream.lag_versions) == (0, 0)
+    sent = stream.sent_bytes
+    scene.put((1, -100))
+    response = await waiting
+    assert stream.lag_bytes == len(response.SerializeToString())
+    scene.put((1, -200))
+    scene.put((1, -300))
+    assert stream.lag_versions == 2
+    await take(responses)
+    assert stream.sent_bytes > sent
+    scene.put((1, -400))
+    await take(responses)
+    assert stream.conflations == 1
+    assert scene.audience.conflations_of(scene.session) == 1
+    await responses.aclose()
+    scene.stack.close()
+    assert scene.audience.conflations_of(scene.session) == 1
+    assert scene.audience.tally.messages["changes"] == 3
+    assert scene.audience.tally.sent_bytes == stream.sent_bytes
+
+
+async def test_a_reader_lags_when_it_took_long_and_two_commits_have_come(scene: Scene) -> None:
+    stream = scene.stream(terms=Terms(lag_after=0.05))
+    responses = stream.responses()
+    await opened(responses)
+    waiting = asyncio.create_task(take(responses))
+    await ticks()
+    scene.put((1, 100))
+    await waiting
+    scene.put((1, 101))
+    await asyncio.sleep(0.1)
+    assert (await take(responses)).WhichOneof("event") == "changes", "one commit is told as it is"
+    scene.put((1, 102))
+    scene.put((1, 103))
+    assert (await take(responses)).WhichOneof("event") == "changes", "it was quick"
+    scene.put((1, 104))
+    scene.put((1, 105))
+    await asyncio.sleep(0.1)
+    lagged, change = await take(responses), await take(responses)
+    assert lagged.lagged.skipped_commits == 2
+    assert (lagged.from_version, lagged.to_version) == (change.from_version, change.from_version)
+    assert change.WhichOneof("event") == "changes"
+    await responses.aclose()
+
+
+async def test_a_reader_that_lags_is_cut_or_begins_anew_as_it_asked(scene: Scene) -> None:
+    for on_lag in (OnLag.CANCEL, OnLag.RESET):
+        stream = scene.stream(terms=Terms(lag_after=0.05, on_lag=on_lag))
+        responses = stream.responses()
+        await opened(responses)
+        waiting = asyncio.create_task(take(responses))
+        await ticks()
+        scene.put((1, 100 + len(on_lag.value)))
+        await waiting
+        scene.put((1, 102))
+        scene.put((1, 103))
+        await asyncio.sleep(0.1)
+        if on_lag is OnLag.CANCEL:
+            with pytest.raises(Refusal) as caught:
+                await take(responses)
+            assert caught.value.reason is ServerReason.SLOW_READER
+        else:
+            assert (await take(responses)).reset.reason == change_pb2.RESET_REASON_LAGGED
+            await opened(responses)
+        await responses.aclose()
+
+
+async def test_the_patrol_cuts_who_does_not_read(scene: Scene) -> None:
+    cut: list[Refusal] = []
+    stream = scene.stream(terms=Terms(slow_reader_timeout=0.05), cut_off=cut.append)
+    quick = scene.stream(terms=Terms(slow_reader_timeout=0.05), cut_off=cut.append)
+    responses, others = stream.responses(), quick.responses()
+    await take(responses)
+    await opened(others)
+    waiting = asyncio.create_task(take(others))
+    await ticks()
+    scene.audience.patrol()
+    assert not cut
+    await asyncio.sleep(0.1)
+    scene.audience.patrol()
+    scene.audience.patrol()
+    assert [refusal.reason for refusal in cut] == [ServerReason.SLOW_READER]
+    assert scene.audience.tally.slow_readers == 1
+    waiting.cancel()
     await responses.aclose()
 
 

@@ -132,6 +132,7 @@ class Stream:
         self._naming = naming
         self._event = asyncio.Event()
         self._ending: Refusal | None = None
+        self._telling = False  # whether somebody hears it
         self._turn = True
         self._silent = False
         self._due = False
@@ -154,7 +155,7 @@ class Stream:
         self._turn = True
         self._event.set()
         if not self.lag_bytes:
-            return True
+            return self._telling
         if self.state is State.LIVE and self._story.pending:
             self.state = after(self.state, Step.FELL_BEHIND)
         return False
@@ -204,6 +205,7 @@ class Stream:
 
     async def responses(self) -> AsyncGenerator[bytes, None]:
         """The responses, until the call or the watched thing ends; then raises the Refusal that says why."""
+        self._telling = True
         try:
             telling: Telling | None = self._story.opening()
             while True:
@@ -228,6 +230,7 @@ class Stream:
                 self._spoke()
                 await self._event.wait()
         finally:
+            self._telling = False
             self._spoke()
             if self._timer is not None:
                 self._timer.cancel()
