@@ -6,18 +6,24 @@
     @9 > id=1: to 1                     a row moved
     @9 - id=2 (filtered)                a row left, and why
     @10 edited: id, name, total         the session was edited, and its rows have these columns from here on
+    @10 stale: reconnected (...)        the stream broke, and why; what was told is of this version until more comes
+    @10 resumed                         it goes on where it was: nothing was lost
+    @10 live                            it is current again
+    @10 lagged: 40 commits              the reader was slow, and these are told as one change
 
-Every JSON object has `change` (snapshot, insert, update, move, remove, edited), `version` and `total_count`; what
-follows a `snapshot` replaces everything before it.
+Every JSON object has `change` and `version`. Those of rows (snapshot, insert, update, move, remove, edited) have
+`total_count`, and what follows a `snapshot` replaces everything before it. Those of the stream (interrupted, resumed,
+live, lagged) say what happened to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from tesseract_grpc.cli.cell import as_text, json_line
-from tesseract_grpc.client import Change, Delta, Event, Snapshot
+from tesseract_grpc.client import Change, Delta, Event, Interrupted, Notice, Resumed, Snapshot
 
 
 def event_lines(event: Event, columns: tuple[str, ...]) -> Iterator[str]:
@@ -28,8 +34,6 @@ def event_lines(event: Event, columns: tuple[str, ...]) -> Iterator[str]:
         for index, row in enumerate(event.rows):
             yield f"@{event.version} + {index}: {_pairs(_chosen(row, columns))}"
     elif isinstance(event, Delta):
-        if event.skipped_commits:
-            yield f"@{event.version} merged {event.skipped_commits} commits"
         if event.edited is not None:
             yield f"@{event.version} edited: {', '.join(event.edited.columns)}"
         for change in event.changes:
@@ -51,6 +55,25 @@ def event_objects(event: Event, columns: tuple[str, ...]) -> Iterator[str]:
             yield json_line(head | {"generation": event.edited.generation, "columns": event.edited.columns})
         for change in event.changes:
             yield json_line(_change_object(change, event, columns))
+
+
+def notice_line(notice: Notice) -> str:
+    """What happens to the stream, for people."""
+    if isinstance(notice, Interrupted):
+        return f"@{notice.version} stale: {notice.reason} ({notice.message})"
+    if isinstance(notice, Resumed):
+        return f"@{notice.version} resumed"
+    return f"@{notice.version} lagged: {notice.skipped_commits} commits"
+
+
+def notice_object(notice: Notice) -> str:
+    """The same for programs."""
+    return json_line({"change": type(notice).__name__.lower(), **asdict(notice)})
+
+
+def live_text(version: int, *, as_json: bool) -> str:
+    """Says that what was told is current again."""
+    return json_line({"change": "live", "version": version}) if as_json else f"@{version} live"
 
 
 def _change_line(change: Change, columns: tuple[str, ...]) -> str:

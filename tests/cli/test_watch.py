@@ -4,15 +4,17 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
 import pytest
 
-from tesseract_grpc.cli.event_text import event_lines
-from tesseract_grpc.client import EventHorizon, Gap, Progress, Tesseract
+from tesseract_grpc.cli.event_text import event_lines, notice_line, notice_object
+from tesseract_grpc.client import EventHorizon, Gap, Interrupted, Lagged, Notice, Progress, Resumed, Tesseract
 from tests.cli.conftest import Command, clean_environment
 from tests.cli.terminal import on_a_terminal
+from tests.client.outages import Mortal
 
 
 @contextmanager
@@ -191,3 +193,54 @@ def test_a_terminal_shows_a_table_that_is_always_current(
 def test_progress_and_gaps_have_no_text() -> None:
     assert list(event_lines(Progress(7), ())) == []
     assert list(event_lines(Gap(7, 9, "reconnected"), ())) == []
+
+
+def test_what_happens_to_the_stream_is_text() -> None:
+    broke = Interrupted("silence", "no message for too long", 7, resumes=True)
+    notices: list[Notice] = [broke, Resumed(7), Lagged(9, 40)]
+    assert [notice_line(notice) for notice in notices] == [
+        "@7 stale: silence (no message for too long)",
+        "@7 resumed",
+        "@9 lagged: 40 commits",
+    ]
+    objects = [json.loads(notice_object(notice)) for notice in notices]
+    assert [found["change"] for found in objects] == ["interrupted", "resumed", "lagged"]
+    assert (objects[0]["resumes"], objects[0]["version"], objects[2]["skipped_commits"]) == (True, 7, 40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["lines", "objects", "terminal"])
+def test_a_server_that_is_killed_and_starts_again(form: str, tmp_path: Path) -> None:
+    mortal = Mortal(tmp_path / "data", "--progress-interval", "0.5")
+    mortal.start()
+    try:
+        with EventHorizon.connect(mortal.address, timeout=60) as hub:
+            table = hub.create_tesseract("t", [{"name": "id", "type": "int64", "primary_key": True}])
+            hub.create_session("s", table=table)
+            table.add({"id": 1})
+            if form == "terminal":
+                with on_a_terminal("watch", "s", env=clean_environment(mortal.address)) as terminal:
+                    terminal.wait_for("session s", "1 of 1 rows", "live")
+                    mortal.kill()
+                    terminal.wait_for("stale", "reconnected")
+                    mortal.start()
+                    table.add({"id": 2})
+                    terminal.wait_for("2 of 2 rows", "live", "resumed", seconds=60)
+                return
+            with watching(Command(mortal.address), "s", *(["--json"] if form == "objects" else [])) as process:
+                read(process, 2)
+                mortal.kill()
+                stale = read(process, 1)[0]
+                mortal.start()
+                version = table.add({"id": 2}).version
+                rest = read(process, 3)
+                if form == "lines":
+                    assert stale.startswith(f"@{version - 1} stale: reconnected (")
+                    assert rest[0] == f"@{version - 1} resumed"
+                    assert rest[1] == f"@{version - 1} live"
+                    assert rest[2] == f"@{version} + 1: id=2"
+                else:
+                    assert json.loads(stale)["change"] == "interrupted"
+                    assert [json.loads(line)["change"] for line in rest] == ["resumed", "live", "insert"]
+    finally:
+        mortal.kill()

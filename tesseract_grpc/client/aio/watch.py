@@ -87,6 +87,8 @@ class AsyncWatch:
         self._bookmark = Bookmark()
         self._reason = "first"
         self._gap_at = -1
+        self._failed_before = False
+        """Whether it has been told that there is no stream."""
         self._feed = self._new_feed()
         self._call: Any = None
         self._channel = 0
@@ -179,6 +181,7 @@ class AsyncWatch:
                     self.gate.notify()
                 self._undelivered = found
         if self._feed.state == "live" and self._state is not WatchState.LIVE:
+            self._failed_before = False
             self._current_since = time.monotonic()
             await self._turn(Turn.CURRENT)
         event, self._undelivered = self._undelivered, None
@@ -230,7 +233,11 @@ class AsyncWatch:
         elif not isinstance(error, StreamBroken):
             error = StreamBroken("reconnected", str(known or error) or "cancelled")
         self._judge(error)
-        await self._interrupted(error)
+        if self._feed.state == "opening" and self._failed_before:  # the server is still away, which has been told
+            self.last_failure = str(error)
+        else:
+            await self._interrupted(error)
+        self._failed_before = True
         if silent:
             await self._rpc.renew(self._channel)
         await self._pause(known)
@@ -254,7 +261,7 @@ class AsyncWatch:
             await self._end_with(error := known or Unavailable(gone, code=grpc.StatusCode.UNAVAILABLE))
             raise error
         pause = self._backoff.next(known.retry_after if known is not None else None)
-        logger.info("watch of %s: watching again in %.2f s", self._what, pause)
+        logger.info("watch of %s: %s; watching again in %.2f s", self._what, self.last_failure, pause)
         await self.gate.wait_for(lambda: self._closed, pause)
 
     async def _interrupted(self, broken: StreamBroken) -> None:

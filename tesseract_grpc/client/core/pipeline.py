@@ -13,11 +13,16 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+import grpc
+
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2
 
 from .errors import TesseractError
 from .feed import StreamBroken
 from .writes import Encoded, WriteResult
+
+POSTPONED = frozenset({"HUB_READ_ONLY", "WRITES_OVERLOADED", "SERVER_SHUTTING_DOWN"})
+"""Refusals that pass by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,14 @@ class Pipeline:
     def again(self) -> None:
         """The stream broke: whatever was not answered is to be sent again, in the same order."""
         self._sent = 0
+
+    def postponed(self, response: table_service_pb2.WriteStreamResponse) -> bool:
+        """Whether an answer says that the batch is right, and that it cannot be committed now: then it, and all after
+        it, are to be sent again."""
+        refused = response.refused
+        return response.WhichOneof("outcome") == "refused" and (
+            refused.code == grpc.StatusCode.UNAVAILABLE.value[0] or refused.reason in POSTPONED
+        )
 
     def answered(self, response: table_service_pb2.WriteStreamResponse) -> Ack:
         """Takes an answer."""

@@ -185,6 +185,8 @@ class WriteStream:
             yield request
 
     def _take(self, response: table_service_pb2.WriteStreamResponse) -> None:
+        if self._pipeline.postponed(response):
+            raise StreamBroken("refused", response.refused.message)
         with self._lock:
             ack = self._pipeline.answered(response)
         self._lost_since = None

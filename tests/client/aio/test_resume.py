@@ -119,6 +119,26 @@ async def test_a_refused_token_is_forgiven_once(fake: FakeServer, fake_hub: Asyn
     assert fake.calls("WatchSession") == 3
 
 
+async def test_a_server_that_stays_away_is_told_once(
+    fake: FakeServer, fake_hub: AsyncEventHorizon, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.script("WatchSession", *with_tokens(1, [A]), GONE)
+    for _ in range(5):
+        fake.script("WatchSession", GONE)
+    fake.script("WatchSession", *with_tokens(2, [B]), GONE)
+    fake.script("WatchSession", *snapshot(3, [C]), Silence())
+    session = await session_of(fake, fake_hub)
+    mirror = session.mirror()
+    told: list[Any] = []
+    for event in ("state", "interrupted"):
+        mirror.on(event, told.append)
+    await mirror.wait_for(3)
+    await eventually(lambda: told[-1:] == ["live"])
+    await mirror.close()
+    assert [event.version for event in told if isinstance(event, Interrupted)] == [1, 2]
+    assert warnings_of(caplog).count("watching again") == 2
+
+
 async def test_rows_stay_until_the_new_snapshot_stands(fake: FakeServer, fake_hub: AsyncEventHorizon) -> None:
     """Whoever looks never sees the rows gone: they are old, and marked as such, until the new ones are complete."""
     reset = session_service_pb2.WatchSessionResponse(from_version=1, to_version=1)

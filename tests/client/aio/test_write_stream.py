@@ -83,7 +83,7 @@ async def test_a_bulk_write_ends_with_what_went_wrong(fake: FakeServer, fake_hub
     assert caught.value.sequence == 2
     fake.script("WriteStream", Take(1), Fail(grpc.StatusCode.PERMISSION_DENIED, "no"))
     with pytest.raises(PermissionDenied):
-        await table.ingest([{"k": at} for at in range(100)], batch_rows=1)
+        await table.ingest([{"k": 1}])
     fake.script("WriteStream", Take(1), made(1), Drain())
     with pytest.raises(InvalidRequest):
         await table.ingest([{"k": 1}, {"k": "x"}], batch_rows=1)
@@ -100,6 +100,12 @@ async def test_a_bulk_write_ends_with_what_went_wrong(fake: FakeServer, fake_hub
 BREAKS: dict[str, list[Step]] = {
     "an abrupt end": [GONE],
     "a quiet end": [],
+    "a hub that takes no writes": [
+        Response(sequence=2, refused=table_service_pb2.WriteRefusal(code=14, message="full", reason="HUB_READ_ONLY"))
+    ],
+    "too many writes": [
+        Response(sequence=2, refused=table_service_pb2.WriteRefusal(code=8, message="x", reason="WRITES_OVERLOADED"))
+    ],
     "an answer out of order": [made(3), Silence()],
     "an answer to nothing": [made(7), Silence()],
 }
