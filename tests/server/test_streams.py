@@ -22,6 +22,7 @@ from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.server.errors import Refusal, ServerReason
 from tesseract_grpc.server.lifetimes import Lifetimes
 from tesseract_grpc.server.resume_tokens import ResumeTokens
+from tesseract_grpc.server.streams import waves
 from tesseract_grpc.server.streams.audience import Audience
 from tesseract_grpc.server.streams.envelope import SESSION
 from tesseract_grpc.server.streams.pieces import Pieces
@@ -66,7 +67,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.setattr(waves, "SHORT", 60.0)  # nobody waits for the next wave longer than for the end of this one
     made = Scene()
     with made.stack:
         yield made
