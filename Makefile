@@ -13,9 +13,11 @@ BENCH_STAMP := $(VENV)/.stamp-bench
 ARGS ?=
 # Processes that run the tests.
 WORKERS ?= 2
+# How long a soak takes.
+MINUTES ?= 20
 
 .PHONY: help demo serve test check check-lint check-format check-types check-protos check-generated check-breaking \
-	fix proto fuzz bench deephaven venv clean mutants crash-test
+	fix proto fuzz bench soak deephaven venv clean mutants crash-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -71,6 +73,9 @@ mutants: $(STAMP) ## Plant bugs in the engine and count which the tests catch
 
 bench: $(BENCH_STAMP) ## Measure against the peers, in the same run
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(BENCH_STAMP) ## Watchers come, stall and die for MINUTES=20: does anything leak? Writes docs/soak.json and .png
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 deephaven: $(BENCH_STAMP) ## Install the optional peer of the benchmark (900 MB; needs Java 17)
 	$(BIN)/python -m pip install --quiet --editable '.[bench,deephaven]'
