@@ -108,23 +108,32 @@ class _OnLagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnLag.ValueType
     ON_LAG_UNSPECIFIED: _OnLag.ValueType  # 0
     """CONFLATE."""
     ON_LAG_CONFLATE: _OnLag.ValueType  # 1
-    """Merge what is pending into the net change and go on."""
+    """Say Lagged, merge what is pending into the net change and go on."""
     ON_LAG_RESET: _OnLag.ValueType  # 2
-    """Send Reset and a new snapshot. Needs the feature "on_lag"."""
+    """Send Reset with LAGGED, Begin and a new snapshot. Needs the feature "on_lag"."""
     ON_LAG_CANCEL: _OnLag.ValueType  # 3
-    """End the stream with RESOURCE_EXHAUSTED. Needs the feature "on_lag"."""
+    """End the stream with RESOURCE_EXHAUSTED and SLOW_READER, at once; the client hears of it when it reads again. Needs the
+    feature "on_lag".
+    """
 
 class OnLag(_OnLag, metaclass=_OnLagEnumTypeWrapper):
-    """What the server does for a reader that falls behind."""
+    """What the server does for a reader that lags. With NET a reader lags when it did not take a response for the server's
+    `lag_after` (1 s) and two or more commits that concern it have happened meanwhile; with EVERY_COMMIT when commits that it
+    has not been told have left the server's history. Merging that min_interval asks for is no lag, nor is that of commits
+    which come faster than the server sends. A response that is not taken for `slow_reader_timeout` (60 s) ends the stream
+    in any case, with RESOURCE_EXHAUSTED and SLOW_READER.
+    """
 
 ON_LAG_UNSPECIFIED: OnLag.ValueType  # 0
 """CONFLATE."""
 ON_LAG_CONFLATE: OnLag.ValueType  # 1
-"""Merge what is pending into the net change and go on."""
+"""Say Lagged, merge what is pending into the net change and go on."""
 ON_LAG_RESET: OnLag.ValueType  # 2
-"""Send Reset and a new snapshot. Needs the feature "on_lag"."""
+"""Send Reset with LAGGED, Begin and a new snapshot. Needs the feature "on_lag"."""
 ON_LAG_CANCEL: OnLag.ValueType  # 3
-"""End the stream with RESOURCE_EXHAUSTED. Needs the feature "on_lag"."""
+"""End the stream with RESOURCE_EXHAUSTED and SLOW_READER, at once; the client hears of it when it reads again. Needs the
+feature "on_lag".
+"""
 Global___OnLag: _TypeAlias = OnLag  # noqa: Y015
 
 class _Delivery:
@@ -138,7 +147,10 @@ class _DeliveryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delivery.Val
     DELIVERY_NET: _Delivery.ValueType  # 1
     """Everything pending is merged into one change: fewer messages under load."""
     DELIVERY_EVERY_COMMIT: _Delivery.ValueType  # 2
-    """One change a commit, bounded by the server's history. Needs the feature "every_commit"."""
+    """One change a commit, each exact by itself, as far back as the server's history goes; where that is not enough, on_lag
+    says what happens, and with CONFLATE Lagged comes first: nothing is skipped silently. min_interval must be empty. Needs
+    the feature "every_commit".
+    """
 
 class Delivery(_Delivery, metaclass=_DeliveryEnumTypeWrapper):
     """How commits are put into messages."""
@@ -148,7 +160,10 @@ DELIVERY_UNSPECIFIED: Delivery.ValueType  # 0
 DELIVERY_NET: Delivery.ValueType  # 1
 """Everything pending is merged into one change: fewer messages under load."""
 DELIVERY_EVERY_COMMIT: Delivery.ValueType  # 2
-"""One change a commit, bounded by the server's history. Needs the feature "every_commit"."""
+"""One change a commit, each exact by itself, as far back as the server's history goes; where that is not enough, on_lag
+says what happens, and with CONFLATE Lagged comes first: nothing is skipped silently. min_interval must be empty. Needs
+the feature "every_commit".
+"""
 Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
 
 @_typing.final
@@ -463,13 +478,17 @@ Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class Lagged(_message.Message):
-    """The reader was slow. The net state is still exact: the Changes that follow hold the net effect of the skipped commits."""
+    """The reader was slow. The net state is still exact: the Changes that follow at once hold the net effect of the skipped
+    commits. It moves nothing by itself: from_version and to_version are those of the event before.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SKIPPED_COMMITS_FIELD_NUMBER: _builtins.int
     skipped_commits: _builtins.int
-    """The number of commits that will not be seen one by one."""
+    """The number of commits that will not be seen one by one: those that the Changes which follow hold, at least two. After a
+    resumed Begin with EVERY_COMMIT it is the number of versions on the way, of which fewer may concern the reader.
+    """
     def __init__(
         self,
         *,

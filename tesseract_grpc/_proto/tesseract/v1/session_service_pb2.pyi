@@ -39,7 +39,9 @@ class _WatcherStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WatcherS
     WATCHER_STATE_LIVE: _WatcherState.ValueType  # 2
     """It has been given everything."""
     WATCHER_STATE_CONFLATING: _WatcherState.ValueType  # 3
-    """It is reading a message while more has happened, which it will be told as one net change."""
+    """It has not taken a message while more has happened, which it will be told as one net change (with EVERY_COMMIT: commit
+    by commit).
+    """
 
 class WatcherState(_WatcherState, metaclass=_WatcherStateEnumTypeWrapper):
     """What a watch is doing."""
@@ -51,7 +53,9 @@ WATCHER_STATE_CATCHING_UP: WatcherState.ValueType  # 1
 WATCHER_STATE_LIVE: WatcherState.ValueType  # 2
 """It has been given everything."""
 WATCHER_STATE_CONFLATING: WatcherState.ValueType  # 3
-"""It is reading a message while more has happened, which it will be told as one net change."""
+"""It has not taken a message while more has happened, which it will be told as one net change (with EVERY_COMMIT: commit
+by commit).
+"""
 Global___WatcherState: _TypeAlias = WatcherState  # noqa: Y015
 
 @_typing.final
@@ -920,7 +924,10 @@ Global___WatchSessionsRequest: _TypeAlias = WatchSessionsRequest  # noqa: Y015
 class WatchSessionsResponse(_message.Message):
     """One event of one of the sessions. The stream begins with Begin and, unless resumed, a snapshot of each session, in the
     order of the request. Whatever is told together has one to_version, and `continued` is false only in its last response:
-    then every session is at to_version, also those of which nothing was told.
+    then every session is at to_version, also those of which nothing was told. Lagged comes before what is told together, a
+    consistent point that moves nothing. A session that was edited is told by SessionChanged or, when more than the edit has
+    happened to it since the last consistent point, by Reset with DEFINITION_CHANGED, Begin and a snapshot. When one of the
+    sessions ends the stream ends, as a watch of that session would; the metadata of the error say which (`session`).
     """
 
     DESCRIPTOR: _descriptor.Descriptor
