@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from opentelemetry.trace import StatusCode
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2
 from tesseract_grpc.server import ConfigError, Server, ServerConfig, app, load
 from tesseract_grpc.server.otel import OtelTracing
-from tesseract_grpc.server.tracing import COMMIT, FLUSH, HYDRATE, SNAPSHOT
+from tesseract_grpc.server.tracing import COMMIT, FLUSH, HYDRATE, SNAPSHOT, SPANS
 from tests.server.support import refused, serving, spb, user
 
 WRITE = "/tesseract.v1.TableService/Write"
@@ -216,3 +217,8 @@ def test_opentelemetry_is_imported_by_one_module_alone() -> None:
     package = Path(app.__file__).parents[1]
     importers = {path.name for path in package.rglob("*.py") if "\nfrom opentelemetry" in path.read_text()}
     assert importers == {"otel.py"}
+
+
+def test_the_documented_spans_are_those_that_there_are() -> None:
+    page = (Path(app.__file__).parents[2] / "docs" / "OPERATIONS.md").read_text()
+    assert re.findall(r"^\| `(tesseract\.[a-z.]+)` \|", page, re.MULTILINE) == list(SPANS)
