@@ -40,6 +40,7 @@ class Crowd:
         self.followers: list[Follower] = []
         self.questions: dict[str, Question] = {}
         self.names = 0
+        self._generations: dict[str, int] = {}
         self._resumed = 0
         self._running: dict[Follower, asyncio.Task[None]] = {}
         self._unfinished: spb.CreateSessionRequest | spb.UpdateSessionRequest | None = None
@@ -149,8 +150,10 @@ class Crowd:
         else:
             name = request.session.name
             response = await stub.UpdateSession(request, timeout=PATIENCE)
-            self.books.enter(response.version, Defined(f"edit of {name}"))
             self.questions[name] = question
+            if response.session.generation != self._generations.get(name, 1):  # else it was what it is
+                self._generations[name] = response.session.generation
+                self.books.enter(response.version, Defined(f"edit of {name}"))
             for follower in self.followers:
                 if follower.name == name and follower.span is not None:
                     follower.asked.append((response.version, question))
