@@ -17,6 +17,9 @@ from tesseract_grpc.engine.data.commit_log import (
     StoredSnapshot,
 )
 
+_KEPT = 2
+"""So many snapshots are kept at least."""
+
 
 class MemoryLog:
     """The entries of one hub, as long as the process lives."""
@@ -72,9 +75,15 @@ class MemoryLog:
         return sum(len(entry.payload) for entry in self._entries) + sum(info.bytes for info, _ in self._snapshots)
 
     def trim(self, position: int) -> None:
-        """Forgets entries that the older of two snapshots holds. O(forgotten)."""
-        held = self._snapshots[0][0].position if len(self._snapshots) > 1 else 0
-        while self._entries and self._entries[0].position <= min(position, held):
+        """Forgets what nobody needs who asks for states from a position on. O(forgotten)."""
+        kept = self._snapshots
+        older = [each for each in kept if each[0].position <= position]
+        if not older or len(kept) < _KEPT:
+            return
+        younger = [each for each in kept if each[0].position > position]
+        needed = [older[-1], *younger[:1], *kept[-_KEPT:]]
+        kept[:] = [each for each in kept if each in needed]
+        while self._entries and self._entries[0].position <= kept[0][0].position:
             self.since = self._entries.popleft().position
 
     def reopen(self) -> None:
@@ -100,8 +109,8 @@ class _Writer:
 
     def keep(self, position: int) -> None:
         """Keeps it as the state at a position."""
+        self._kept[:] = [each for each in self._kept if each[0].position != position]
         self._kept.append((SnapshotInfo(position, time.time(), sum(map(len, self._pieces))), self._pieces))
-        del self._kept[:-2]
 
     def discard(self) -> None:
         """Keeps nothing of it."""

@@ -21,7 +21,7 @@ from tesseract_grpc.store.directory import DataDirectory
 _MAGIC = b"tesseract snapshot 1\n"
 _HEAD = struct.Struct("<QI")  # length, CRC-32
 KEPT = 2
-"""So many snapshots are kept: the newest may turn out to be damaged."""
+"""So many snapshots are kept at least: the newest may turn out to be damaged."""
 
 
 class SnapshotFile:
@@ -87,13 +87,26 @@ class SnapshotFiles:
         """A new snapshot. Raises LogFailed."""
         return SnapshotFile(self._directory)
 
-    def forget(self) -> None:
-        """Lets go of the oldest ones. Raises LogFailed."""
+    def forget(self, asked: int) -> int:
+        """Lets go of snapshots that nobody needs who asks for states from a position on; returns from where those go.
+
+        Kept are the newest at or before that position, the one after it, which takes its place when the position has
+        moved on, and the two newest, for one may turn out to be damaged. 0 when there is no other beside the one to go
+        from. Raises LogFailed.
+        """
+        positions = self.positions()
+        older = [position for position in positions if position <= asked]
+        younger = [position for position in positions if position > asked]
+        if not older or len(positions) < KEPT:
+            return 0
+        kept = {older[0], *younger[-1:], *positions[:KEPT]}
         try:
-            for old in self.positions()[KEPT:]:
-                _path(self._directory, old).unlink()
+            for position in positions:
+                if position not in kept:
+                    _path(self._directory, position).unlink()
         except OSError as error:
             raise LogFailed(f"an old snapshot cannot be removed: {error.strerror}") from error
+        return min(kept)
 
     def load(self, at_most: int | None = None) -> StoredSnapshot | None:
         """The newest snapshot that is whole, and that is at or before a position if there is such a one.

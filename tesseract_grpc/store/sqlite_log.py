@@ -233,12 +233,11 @@ class SqliteLog:
             raise LogFailed(f"'{self.directory.path}' cannot be synced: {error.strerror}") from error
 
     def trim(self, position: int) -> None:
-        """Forgets entries up to a position, but none that the older of two snapshots does not hold.
+        """Forgets what nobody needs who asks for states from a position on: see `CommitLog`.
 
-        Some at a time, so that no flush waits for long. Raises LogFailed, which leaves the log open.
+        Some entries at a time, so that no flush waits for long. Raises LogFailed, which leaves the log open.
         """
-        kept = self.snapshots.positions()
-        position = min(position, self.durable, kept[1] if len(kept) > 1 else 0)
+        position = min(self.durable, self.snapshots.forget(position))
         while self.since < position:
             with self._writing:
                 if self._failed is not None:
@@ -323,7 +322,6 @@ class _Writer:
         assert position <= log.durable, "a snapshot of what may be lost"
         log._sync()  # a snapshot is never of a later state than its log
         self._file.keep(position)
-        log.snapshots.forget()
 
     def discard(self) -> None:
         """Keeps nothing of it."""

@@ -90,8 +90,8 @@ def test_only_what_a_snapshot_holds_is_forgotten(log: CommitLog) -> None:
     assert log.since == 0 and positions(log) == list(range(1, 11)), "the only snapshot may turn out to be damaged"
     snapshot(log, 9, [b"nine"])
     log.trim(5)
-    assert log.since == 5
-    log.trim(10)
+    assert log.since == 0, "the state at 5 is made of the first entries"
+    log.trim(8)
     assert log.since == 6 and positions(log) == [7, 8, 9, 10]
     found = log.load_snapshot()
     assert found is not None and found.position == 9 and list(found.pieces) == [b"nine"]
@@ -306,6 +306,21 @@ def test_a_part_of_a_snapshot_is_nothing(tmp_path: Path) -> None:
     log.close()
 
 
+def test_snapshots_are_kept_as_far_back_as_is_asked(log: CommitLog) -> None:
+    """With snapshots every ten entries, and states asked for from 35 entries back on: four are enough."""
+    for position in range(10, 301, 10):
+        fill(log, *range(log.last + 1, position + 1))
+        snapshot(log, position, [b"%d" % position])
+        log.trim(max(0, position - 35))
+        from_here = loaded(log, max(0, position - 35))
+        assert from_here is None and log.since == 0 if position < 45 else from_here is not None
+        if position > 100:
+            assert from_here is not None and position - 85 <= from_here <= position - 35
+            assert log.since == from_here and loaded(log) == position
+        if isinstance(log, SqliteLog):
+            assert len(log.snapshots.positions()) <= (4 if position > 40 else 5)
+
+
 def test_two_snapshots_are_kept_and_the_entries_after_the_older(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path)
     fill(log, *range(1, 31))
@@ -477,10 +492,10 @@ def test_large_entries_are_forgotten_some_at_a_time(tmp_path: Path) -> None:
     log.flush()
     snapshot(log, 28, [b"28"])
     snapshot(log, 30, [b"30"])
-    log.trim(27)
+    log.trim(29)
     log.close()
     again = SqliteLog(tmp_path)
-    assert again.since == 27 and [each.position for each in again.read(27)] == [28, 29, 30]
+    assert again.since == 28 and [each.position for each in again.read(28)] == [29, 30]
     again.close()
 
 

@@ -65,7 +65,7 @@ class SnapshotWriter(Protocol):
         """Takes a piece of at least one byte. Raises LogFailed; then the snapshot can only be discarded."""
 
     def keep(self, position: int) -> None:
-        """Keeps all of it as the state at a durable position, and lets go of the oldest. Raises LogFailed, as `add`."""
+        """Keeps all of it as the state at a durable position. Raises LogFailed, as `add`."""
 
     def discard(self) -> None:
         """Keeps nothing of it."""
@@ -134,9 +134,10 @@ class CommitLog(Protocol):
         """What entries and snapshots take, in bytes."""
 
     def trim(self, position: int) -> None:
-        """Forgets entries up to a position, but none that the older of two snapshots does not hold.
+        """Forgets what nobody needs who asks for the states at `position` and later.
 
-        Raises LogFailed; the log goes on all the same.
+        That is entries up to the newest snapshot at or before it, and snapshots before that one. There are always two
+        snapshots to go from before anything is forgotten. Raises LogFailed; the log goes on all the same.
         """
 
     def reopen(self) -> None:

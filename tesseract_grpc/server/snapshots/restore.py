@@ -46,14 +46,21 @@ class _Gathered:
     extra: dict[str, bytes] = field(default_factory=dict)
 
 
+def asked_from(host: Host, last: int) -> int:
+    """The position from which records must follow a snapshot so that histories are as long as they were.
+
+    A history is counted in commits, and there are records that change nothing: one of two may be.
+    """
+    return max(0, last - 2 * host.hub.limits.history.commits)
+
+
 def restore_newest(host: Host, log: CommitLog) -> Restored | None:
-    """Brings an empty hub to the newest snapshot after which as many records follow as history keeps commits.
+    """Brings an empty hub to the newest snapshot after which as many records follow as histories are made of.
 
     So the histories that resume tokens ask for are made again from the records. None when there is no snapshot of any
     use, and all records are there. Raises LogDamaged.
     """
-    history = host.hub.limits.history.commits
-    stored = log.load_snapshot(max(0, log.last - history))
+    stored = log.load_snapshot(asked_from(host, log.last))
     passed_over = getattr(getattr(log, "snapshots", None), "passed_over", [])
     if passed_over:
         logger().error("snapshot.damaged", hub=host.name, positions=passed_over)

@@ -3,7 +3,7 @@
 A snapshot is due when so many records, or so many bytes of them, have come since the last one. It is taken on the loop,
 in steps of some milliseconds between which everything else goes on; what a step has copied is encoded and written in a
 worker thread, and the next step waits for that, so no more than one step is held beside the hub. When the snapshot is
-kept, the log forgets what the one before it holds.
+kept, the log forgets what no start needs that makes histories again: see `asked_from`.
 
 A snapshot that cannot be written, on a full disk for example, is no harm but to the size of the log: it is told, and
 tried again.
@@ -22,6 +22,7 @@ from tesseract_grpc.engine.data.commit_log import CommitLog, LogFailed, Snapshot
 from tesseract_grpc.engine.live.image import Ending, Piece
 from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.snapshots.definitions import KeptNote
+from tesseract_grpc.server.snapshots.restore import asked_from
 from tesseract_grpc.server.snapshots.rows import encode_piece
 from tesseract_grpc.server.snapshots.state import LastStep, encode_head, encode_last
 from tesseract_grpc.server.tracing import SNAPSHOT
@@ -143,7 +144,7 @@ class Snapshots:
 
     async def _trim(self, position: int) -> None:
         try:
-            await self._aside(self._log.trim, position)
+            await self._aside(self._log.trim, asked_from(self._host, position))
         except LogFailed as error:  # it is done after the next snapshot
             logger().error("log.not_trimmed", hub=self._host.name, error=str(error))
 
