@@ -12,6 +12,7 @@ from importlib import import_module
 from types import ModuleType
 
 THRESHOLDS: dict[str, dict[str, int]] = {
+    "data.changelog": {"_FEW_ROWS": 1},
     "data.dictionary": {"_STEP": 4},
     "data.index": {"_SMALLEST_OVERLAY": 2},
     "data.key_index": {"_SMALLEST": 8},

@@ -187,6 +187,8 @@ class Result:
             if watch.settled < since:
                 watch.settle(folds)
         self.history.forget(since)
+        for session in self.sessions.values():
+            session.passages.forget()
 
     def check(self) -> None:
         """Proves that the result is what the plan gives from scratch, and that no watch stands outside history."""

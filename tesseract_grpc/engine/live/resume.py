@@ -61,11 +61,23 @@ class Passages:
         if known is not None and (known.version == version if exact else known.version >= session.result.history.since):
             return known
         self._check(since, now_us)
+        self._prune()
         passage = self._passage(window, since, now_us)
         while len(self._known) >= MOST:
             del self._known[next(iter(self._known))]
         self._known[window, since, now_us] = passage
         return passage
+
+    def forget(self) -> None:
+        """The result's history is forgotten in part: lets go of what is of no use any more. O(passages)."""
+        self._past = None
+        self._prune()
+
+    def _prune(self) -> None:
+        """Lets go of passages from whose end the result's history no longer leads on."""
+        since = self._session.result.history.since
+        for key in [key for key, passage in self._known.items() if passage.version < since]:
+            del self._known[key]
 
     def _check(self, since: int, now_us: int) -> None:
         session = self._session
@@ -78,13 +90,13 @@ class Passages:
             now_us > line.now or (owner is not None and since == owner.hydrate_version and now_us != owner.hydrate_now)
         ):
             raise NotResumable(f"what it read at version {since} was derived anew at another time")
-        if session.result.tree is not None and len(session.result.tree) > TREE_ROWS:
-            raise NotResumable(f"a tree of more than {TREE_ROWS} rows is not worked out again as it was")
 
     def _passage(self, window: Window, since: int, now_us: int) -> Passage:
         session = self._session
         version = session.result.line.current
-        past = self._at(since, now_us)
+        past, tree = self._at(since, now_us), session.result.tree
+        if tree is not None and len(tree) > TREE_ROWS and len(past.change):
+            raise NotResumable(f"a tree of more than {TREE_ROWS} rows is not worked out again as it was")
         watch = Watch(session, window)
         watch.fall_back(since, past.debt, past.image(window) if watch.imaged else None, past.total(window))
         changes = watch.compute() if len(past.debt) else Changes(since, version, total_count=past.total(window))

@@ -26,6 +26,10 @@ class Rewinds:
         self._relation = relation
         self._known: dict[int, tuple[int, Delta]] = {}  # by the version since: up to which version, and the change
 
+    def clear(self) -> None:
+        """Forgets them: history is forgotten in part, and most readers who came back have done so."""
+        self._known.clear()
+
     def since(self, since: int, version: int) -> Delta:
         """The net change since a version that history reaches back to. O(changes log); less where much is known."""
         relation, changelog = self._relation, self._relation.changelog

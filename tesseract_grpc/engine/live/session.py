@@ -72,7 +72,7 @@ class Session:
         self._images: dict[Window, tuple[int, WindowImage]] = {}
         self._changes: dict[tuple[Window, int], Changes] = {}
         self._changes_version = -1
-        self._passages = Passages(self)
+        self.passages = Passages(self)
         self.timely = timely(result, resolved.source)
         """Whether its rows depend on time."""
 
@@ -170,7 +170,7 @@ class Session:
         With `every_commit` it is given one commit after the other, as far as history goes back.
         """
         self.result.check_window(window)
-        passage = None if since is None else self._passages.find(window, since, now_us, exact=exact or every_commit)
+        passage = None if since is None else self.passages.find(window, since, now_us, exact=exact or every_commit)
         watch = CommitWatch(self, window) if every_commit else Watch(self, window)
         if passage is not None:
             watch.take_up(passage)

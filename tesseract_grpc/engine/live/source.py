@@ -203,6 +203,8 @@ class Source:
             if node.shares_slots:
                 node.source.forget(since)
         self.table.changelog.forget(since)
+        self.rewinds.clear()
+        self._passages.clear()
         self.table.release()
 
     def check(self) -> int:
