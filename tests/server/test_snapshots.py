@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
-from tesseract_grpc.engine.data.commit import Write, WriteKind
+from tesseract_grpc.engine.data.commit import Condition, Write, WriteKind
 from tesseract_grpc.engine.data.commit_log import CommitLog, LogDamaged, LogEntry, LogFailed, StoredSnapshot
+from tesseract_grpc.engine.data.errors import CommitRefused
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, IndexSchema, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub, Limits
@@ -197,7 +198,7 @@ def replay(hub: Hub, done: int, until: int) -> None:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.005)
 
@@ -344,3 +345,56 @@ def test_packing() -> None:
         from_json(b"[]")
     kind, content = opened(piece(Kind.GONE, b"x"))
     assert kind is Kind.GONE and bytes(content) == b"x"
+
+
+EXTREMES = TableSchema(
+    (
+        ColumnSchema("id", DataType.INT64, primary_key=True),
+        ColumnSchema("part", DataType.STRING, primary_key=True),
+        ColumnSchema("x", DataType.FLOAT64),
+        ColumnSchema("n", DataType.INT64),
+        ColumnSchema("t", DataType.TIMESTAMP, default_expression="now()"),
+        ColumnSchema("j", DataType.JSON),
+        ColumnSchema("e", DataType.ENUM, enum_values=("low", "high", "")),
+        ColumnSchema("b", DataType.BOOL, required=True, default=True),
+        ColumnSchema("late", DataType.BOOL, expression="t < now() - 2000"),
+    )
+)
+
+
+def test_values_at_their_limits_and_what_was_worked_out_once() -> None:
+    hub = Hub("test", epoch="e")
+    hub.tick(5_000_000)
+    hub.create_table("extremes", EXTREMES, [IndexSchema("n"), IndexSchema("e")])
+    hub.create_table("empty", EXTREMES)
+    most, least = 2**63 - 1, -(2**63)
+    rows: list[dict[str, Any]] = [
+        {"id": most, "part": "", "x": float("nan"), "n": least, "j": "null", "e": ""},
+        {"id": least, "part": "é\0", "x": None, "n": most, "j": None, "e": None},
+        {"id": 0, "part": "z" * 500, "x": float("inf"), "n": None, "j": '{"a": [1, "x"]}', "e": "high"},
+        {"id": 0, "part": "a", "x": -0.0, "n": 0, "j": '""', "e": "low"},
+        {"id": 1, "part": "gone", "x": 5e-324, "n": 1, "j": "1", "e": "low"},
+    ]
+
+    def write(to: Hub, kind: WriteKind, what: list[dict[str, Any]], condition: Condition | None = None) -> int:
+        batch = Batch.of_rows(EXTREMES.columns, what)
+        return to.commit([Write("extremes", kind, batch, condition=condition)]).version
+
+    write(hub, WriteKind.INSERT, rows)
+    hub.tick(6_000_000)
+    write(hub, WriteKind.DELETE, [{"id": 1, "part": "gone"}, {"id": least, "part": "é\0"}])
+    write(hub, WriteKind.INSERT, [rows[1]])  # now it is the last
+    updated = write(hub, WriteKind.UPDATE, [{"id": 0, "part": "a", "n": 7}])
+    other = host_of()
+    restore(other, StoredSnapshot(7, iter(written(host_of(hub), list(hub.image().pieces())))))
+    same_state(hub, other.hub)
+    other.hub.check()
+    table = other.hub.table("extremes")
+    assert table.batch(table.live_slots(), (0,)).to_rows() == [{"id": key} for key in (most, 0, 0, least)]
+    for each in (hub, other.hub):
+        with pytest.raises(CommitRefused):
+            write(each, WriteKind.UPDATE, [{"id": 0, "part": "a", "n": 8}], Condition(if_version=updated - 1))
+        write(each, WriteKind.UPDATE, [{"id": 0, "part": "a", "n": 8}], Condition(if_version=updated))
+        write(each, WriteKind.INSERT, [{"id": 2, "part": "late"}])
+        each.tick(9_000_000)
+    same_state(hub, other.hub)
