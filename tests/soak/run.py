@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STOPS = (2.0, 8.0)  # seconds that a stopped herd stays stopped
 TROUBLE = 2.0  # seconds between two troubles
 KILLED = 0.3  # the share of troubles that are kills
+HISTORY = "256"
 GONE = 60.0  # seconds in which the server must have noticed that all have gone
 
 
@@ -114,6 +115,7 @@ class ServerUnderTest:
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tesseract_grpc.cli", "serve", "--listen", self.address]
         command += ["--metrics-port", str(self.metrics_port), "--idle-timeout", "2"]
+        command += ["--history-commits", HISTORY]  # full before the warm-up is over
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log, env={**os.environ})
         return self
 

@@ -69,6 +69,9 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("tesseract_grpc_calls_total", _COUNTER, "Calls that have ended.", ("method", "code")),
     Metric("tesseract_grpc_calls_open", _GAUGE, "Calls in progress.", ("method",)),
     Metric("tesseract_grpc_call_seconds", _HISTOGRAM, "How long unary calls took.", ("method",)),
+    Metric("tesseract_expression_cache_hits_total", _COUNTER, "Expressions whose text was known."),
+    Metric("tesseract_expression_cache_misses_total", _COUNTER, "Expressions that were parsed."),
+    Metric("tesseract_expression_cache_texts", _GAUGE, "Texts of expressions that are known."),
     # The process
     Metric("tesseract_event_loop_lag_seconds", _HISTOGRAM, "How much later than asked the event loop woke a sleeper."),
     Metric("tesseract_event_loop_stall_seconds", _GAUGE, "How overdue the event loop is at this moment."),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tesseract_grpc import __version__
+from tesseract_grpc.engine.query.expression.parse import parse_counts
 from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.journal import JournalState
 from tesseract_grpc.server.metrics.histogram import Spread
@@ -53,6 +54,10 @@ async def take_sample(hosts: Hosts, calls: CallMeters, lag: LoopLag) -> Sample:
         sample.put("tesseract_grpc_calls_open", count, method)
     for method, seconds in calls.seconds.items():
         sample.put("tesseract_grpc_call_seconds", seconds.read(), method)
+    parsed = parse_counts()
+    sample.put("tesseract_expression_cache_hits_total", parsed.hits)
+    sample.put("tesseract_expression_cache_misses_total", parsed.misses)
+    sample.put("tesseract_expression_cache_texts", parsed.kept)
     sample.put("tesseract_event_loop_lag_seconds", lag.histogram.read())
     sample.put("tesseract_tasks", len(asyncio.all_tasks()))
     sample.put("tesseract_threads", threading.active_count())
