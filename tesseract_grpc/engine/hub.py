@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ class CommitResult:
     touched: tuple[Session, ...] = ()
     tables: tuple[Relation, ...] = ()
     ended: tuple[tuple[Session, OutOfRange], ...] = ()  # sessions that could not follow, and why
-    trimmed: tuple[Source, ...] = ()  # whose history was forgotten in part
+    aging: tuple[Source, ...] = ()  # of whose history a part is forgotten soon
 
 
 class Hub:
@@ -116,6 +116,11 @@ class Hub:
         )
         self._wave = Wave()
         self._derived = DerivedTables()
+
+    def set_limits(self, limits: Limits) -> None:
+        """Holds no more than this from now on; what there is stays. Lengths of histories are those of the beginning."""
+        self.limits = replace(limits, history=self.limits.history, result_history=self.limits.result_history)
+        self._sessions.set_limits(limits.query, limits.max_sessions)
 
     @property
     def version(self) -> int:
@@ -375,7 +380,7 @@ class Hub:
         changed += wave.run()
         if wave.tapes:  # before anything is forgotten: who was told everything until now must not fall behind by that
             wave.tapes.record((*changed, *tables, *wave.watched))
-        trimmed = wave.trim()
+        wave.trim()
         for result in changed:
             result.trim()
         self.counters.sessions_changed += len(changed)
@@ -386,7 +391,7 @@ class Hub:
         if wave.watched:
             tables += tuple(wave.watched)
             wave.watched.clear()
-        return CommitResult(version, counts, touched, tables, ended, trimmed)
+        return CommitResult(version, counts, touched, tables, ended, wave.aged())
 
     def _end_failed(self) -> tuple[tuple[Session, OutOfRange], ...]:
         """Ends the nodes that could not follow a commit, and all sessions that show what they derive; says why."""

@@ -35,10 +35,11 @@ from tesseract_grpc.server.auth import TokenInterceptor
 from tesseract_grpc.server.changes import BEHAVIOURS
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.config import ConfigError, ServerConfig
+from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.gate import Gate, shutting_down
 from tesseract_grpc.server.health import Health
-from tesseract_grpc.server.host import Clock, Hosts, keep_ticking
-from tesseract_grpc.server.journal import JournalState
+from tesseract_grpc.server.host import Clock, Host, Hosts, keep_ticking
+from tesseract_grpc.server.journal import JournalState, Recovery
 from tesseract_grpc.server.methods import build_handlers
 from tesseract_grpc.server.metrics.endpoint import Endpoint, SampleCollector
 from tesseract_grpc.server.metrics.loop_lag import LoopLag
@@ -95,6 +96,12 @@ class Server:
         return {name: host.hub for name, host in self._hosts.by_name.items()}
 
     @property
+    def recoveries(self) -> Mapping[str, Recovery]:
+        """What the start found in the logs of the hubs that have one, by id."""
+        journals = ((name, host.journal) for name, host in self._hosts.by_name.items())
+        return {name: journal.recovery for name, journal in journals if journal.log is not None}
+
+    @property
     def address(self) -> str:
         """What a client connects to; the port is known after `start`."""
         if self.config.listen.startswith("unix"):
@@ -106,16 +113,26 @@ class Server:
         warm_up()  # or the first expression would hold all other calls up
         try:
             self._hosts = Hosts(self.config, self._clock, BEHAVIOURS)
-            for host in self._hosts.by_name.values():
-                await host.journal.recover()
-                host.journal.start()
         except (LogFailed, LogDamaged) as error:
             raise ServeError(str(error)) from error
         try:
+            for host in self._hosts.by_name.values():
+                await self._recover(host)
             await self._serve()
-        except BaseException:
+        except BaseException as error:
             await self._hosts.close()
+            if isinstance(error, (LogFailed, LogDamaged)):
+                raise ServeError(str(error)) from error
             raise
+
+    async def _recover(self, host: Host) -> None:
+        """Brings a hub to where its log ends, and lets it go on from there. Raises LogFailed, LogDamaged."""
+        await host.journal.recover()
+        host.journal.start()
+        try:
+            await host.configure(self.config)
+        except Refusal as refusal:  # the log cannot be written: what is there can be read, under the limits of before
+            self._log.error("hub.limits_not_set", hub=host.name, error=refusal.message)
 
     async def _serve(self) -> None:
         """Opens the port, once every hub is where its log ends."""

@@ -7,11 +7,14 @@ when something was created and how people describe it: that is the host's.
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from google.protobuf import struct_pb2
 
 from tesseract_grpc.engine.data.commit_log import CommitLog
 from tesseract_grpc.engine.data.errors import Reason
@@ -27,7 +30,7 @@ from tesseract_grpc.server.config import ServerConfig
 from tesseract_grpc.server.errors import Refusal, invalid, limit_exceeded
 from tesseract_grpc.server.journal import Behaviours, Journal, JournalState
 from tesseract_grpc.server.lifetimes import Lifetimes
-from tesseract_grpc.server.limits import engine_limits
+from tesseract_grpc.server.limits import KEPT, engine_limits, kept_limits
 from tesseract_grpc.server.log_opening import open_log
 from tesseract_grpc.server.logs import Quiet, logger
 from tesseract_grpc.server.memory import RequestMemory
@@ -84,6 +87,7 @@ class Host:
         self.table_notes: dict[str, Note] = {}
         self.session_notes: dict[str, Note] = {}
         self.replaying = False
+        self._limits_known = False
         if commit_log is None:
             self.hub.tick(self.now_us())
 
@@ -92,10 +96,41 @@ class Host:
         """The server's log; what is replayed is nothing that happens now, and is told for debugging only."""
         return _QUIET if self.replaying else logger()
 
+    def set_limits(self, values: Mapping[str, int]) -> None:
+        """Puts other limits in force, of those that decide what a change does."""
+        self._limits_known = True
+        self.config = self.config.model_copy(update={name: values[name] for name in KEPT if name in values})
+        config = self.config
+        self.hub.set_limits(engine_limits(config))
+        self.filter_limits = FilterLimits(config.max_filter_depth, config.max_filter_nodes)
+        self.query_limits = QueryLimits(self.filter_limits, config.max_query_depth, config.max_query_parts)
+        self.memory.resize(config.request_id_memory)
+
+    async def configure(self, config: ServerConfig) -> None:
+        """Puts the limits of a configuration in force, where the log has it that others are. Raises Refusal."""
+        values = kept_limits(config)
+        if self.journal.log is not None and values != self.limits_in_force:
+            limits = struct_pb2.Struct()
+            limits.update(values)
+            await self.journal.propose(limits)
+
+    @property
+    def limits_in_force(self) -> dict[str, int]:
+        """The limits that decide what a change does; empty while a log says nothing of them."""
+        return kept_limits(self.config) if self._limits_known else {}
+
     def restore(self, commit_log: CommitLog) -> int:
         """Brings the hub to the newest snapshot that serves; returns its position. Raises LogDamaged."""
         found = restore_newest(self, commit_log)
-        return 0 if found is None else found.position
+        if found is None:
+            return 0
+        if (limits := found.extra.get("limits")) is not None:
+            self.set_limits(json.loads(limits))
+        return found.position
+
+    def extra(self) -> Mapping[str, bytes]:
+        """What a snapshot keeps beside tables, sessions and answers."""
+        return {"limits": json.dumps(kept_limits(self.config)).encode()}
 
     def now_us(self) -> int:
         """The present in microseconds since 1970 UTC."""
@@ -134,7 +169,7 @@ class Host:
         """Tells everybody whom a commit concerns. O(watches of the sessions and tables that it touched)."""
         self.audience.wake(result.touched)
         self.audience.wake(result.tables)
-        for source in result.trimmed:
+        for source in result.aging:
             self.audience.remind((source.table, *source.sessions()))
         for session, error in result.ended:
             resource = of_session(self.name, session.name)
@@ -222,8 +257,14 @@ class Hosts:
         self.config = config
         self.clock = clock
         self.by_name: dict[str, Host] = {}
-        for name in config.hubs:
-            self.by_name[name] = Host(name, config, clock, behaviours, open_log(config, name))
+        try:
+            for name in config.hubs:
+                self.by_name[name] = Host(name, config, clock, behaviours, open_log(config, name))
+        except BaseException:
+            for host in self.by_name.values():
+                if host.journal.log is not None:
+                    host.journal.log.close()
+            raise
 
     def find(self, name: str, field: str) -> Host:
         """A hub by id. Raises Refusal."""

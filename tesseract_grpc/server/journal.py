@@ -252,7 +252,7 @@ class Journal:
         if self.log is None:
             return
         self._thread = ThreadPoolExecutor(1, f"log-{self.host.name}")
-        self.snapshots = Snapshots(self.host, self.log, lambda: self.position)
+        self.snapshots = Snapshots(self.host, self.log, lambda: self.position, self.host.extra)
         self._tasks = [
             asyncio.create_task(self._keep_flushing()),
             asyncio.create_task(self._keep_applying()),

@@ -11,6 +11,28 @@ from tesseract_grpc.server.config import ServerConfig
 
 _ANY = 2**31
 
+KEPT = (
+    "max_rows_per_write",
+    "max_rows_per_table",
+    "max_tables",
+    "max_columns",
+    "max_string_bytes",
+    "max_filter_depth",
+    "max_filter_nodes",
+    "max_query_depth",
+    "max_query_parts",
+    "request_id_memory",
+)
+"""The options on which it depends what a change does: whether it is refused, or is one that was made before.
+
+They are a part of what a hub keeps, so that its log means the same when it is replayed by a server with other options.
+"""
+
+
+def kept_limits(config: ServerConfig) -> dict[str, int]:
+    """The values of these options."""
+    return {name: int(getattr(config, name)) for name in KEPT}
+
 
 def engine_limits(config: ServerConfig) -> Limits:
     """What a hub may hold."""

@@ -73,6 +73,12 @@ class RequestMemory:
         while len(self._answers) > self.capacity:
             self._answers.popitem(last=False)
 
+    def resize(self, capacity: int) -> None:
+        """Remembers so many answers from now on."""
+        self.capacity = capacity
+        while len(self._answers) > capacity:
+            self._answers.popitem(last=False)
+
     def __len__(self) -> int:
         return len(self._answers)
 

@@ -1,8 +1,8 @@
 """What a hub's log holds: the requests that changed it, as they came, and when.
 
-A record is a request of the public protocol with the time at which it was proposed. Replaying the records of a log in
-their order leads to the same hub, row for row and version for version, because nothing but records changes what a hub
-keeps: not the clock, not chance, not who is connected.
+A record is a request of the public protocol with the time at which it was proposed, or the limits in force from there
+on. Replaying the records of a log in their order leads to the same hub, row for row and version for version, because
+nothing but records changes what a hub keeps: not the clock, not chance, not who is connected.
 
 The numbers and the form of a record are the format of data directories. A number is never used again for something
 else; requests may gain fields by the rules of protobuf.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from google.protobuf import struct_pb2
 from google.protobuf.message import DecodeError, Message
 
 from tesseract_grpc.engine.data.commit_log import LogDamaged
@@ -36,6 +37,8 @@ class Kind(IntEnum):
     DELETE_SESSION = 8
     ADVANCE = 9
     """Takes a version, without a request: a tick of the clock, or something that only one process knows of."""
+    LIMITS = 10
+    """Other limits are in force from here on (`limits.KEPT`)."""
 
 
 _REQUESTS: dict[Kind, Any] = {
@@ -47,6 +50,7 @@ _REQUESTS: dict[Kind, Any] = {
     Kind.CREATE_SESSION: twin.session_service.CreateSessionRequest,
     Kind.UPDATE_SESSION: twin.session_service.UpdateSessionRequest,
     Kind.DELETE_SESSION: twin.session_service.DeleteSessionRequest,
+    Kind.LIMITS: struct_pb2.Struct,
 }
 _KINDS = {request: kind for kind, request in _REQUESTS.items()}
 

@@ -51,6 +51,11 @@ class Sessions:
         self._result_history = result_history
         self._most = most
 
+    def set_limits(self, limits: Limits, most: int) -> None:
+        """Other limits hold for queries from now on, and for how many sessions there may be."""
+        self._limits = limits
+        self._most = most
+
     def planner(self) -> Planner:
         """What makes a plan of one query."""
         return Planner(self._sources, self.by_name, self._limits, self._line, self._history)

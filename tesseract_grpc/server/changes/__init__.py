@@ -7,6 +7,7 @@ asks no clock, draws no random number, and does not look at who is connected or 
 
 from __future__ import annotations
 
+from tesseract_grpc.server.changes.limits import set_limits
 from tesseract_grpc.server.changes.sessions import create_session, delete_session, update_session
 from tesseract_grpc.server.changes.tables import create_table, delete_table, rename_table, update_table
 from tesseract_grpc.server.changes.writes import write
@@ -22,5 +23,6 @@ BEHAVIOURS: Behaviours = {
     Kind.CREATE_SESSION: create_session,
     Kind.UPDATE_SESSION: update_session,
     Kind.DELETE_SESSION: delete_session,
+    Kind.LIMITS: set_limits,
 }
 """What each kind of record does."""

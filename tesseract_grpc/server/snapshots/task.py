@@ -69,6 +69,7 @@ class Snapshots:
         self._since = 0 if self.newest is None else self.newest.position
         self._bytes = 0
         self._counted = 0  # those of them that the snapshot holds which is being written
+        self._begun: SnapshotWriter | None = None  # for the worker's thread alone
         self._due = asyncio.Event()
         self._writing = asyncio.Lock()
         self._worker = ThreadPoolExecutor(1, f"snapshot-{host.name}")
@@ -121,7 +122,7 @@ class Snapshots:
 
     async def _write(self) -> LastStep:
         pieces = self._host.hub.image().pieces()
-        writer: SnapshotWriter | None = None
+        done = False
         try:
             writer = await self._aside(self._begin)
             while True:
@@ -130,7 +131,7 @@ class Snapshots:
                 if last is not None:
                     break
             await self._aside(_write_last, writer, last)
-            writer = None
+            done = True
             self._since = last.position
             self._bytes -= self._counted
             self._due.clear()
@@ -139,8 +140,8 @@ class Snapshots:
             return last
         finally:
             pieces.close()
-            if writer is not None:
-                self._worker.submit(writer.discard)  # behind what the thread is at
+            if not done:
+                self._worker.submit(self._discard)  # behind what the thread is at, which may be the beginning
 
     async def _trim(self, position: int) -> None:
         try:
@@ -155,7 +156,14 @@ class Snapshots:
         except BaseException:
             writer.discard()
             raise
+        self._begun = writer
         return writer
+
+    def _discard(self) -> None:
+        """Keeps nothing of what was begun last."""
+        if self._begun is not None:
+            self._begun.discard()
+            self._begun = None
 
     def _step(self, pieces: Generator[Piece | Ending, None, None]) -> tuple[list[Piece], LastStep | None]:
         """Copies for some milliseconds; the last step also copies what the server knows."""

@@ -77,7 +77,7 @@ class Audience:
                 self._waves.concern(streams)
 
     def remind(self, subjects: Iterable[Hashable]) -> None:
-        """History of these is being forgotten: idle readers are told how far they are. O(their number)."""
+        """History of these is forgotten soon: idle readers are told how far they are. O(their number)."""
         for subject in subjects:
             for stream in self._streams.get(subject, ()):
                 stream.remind()

@@ -94,8 +94,8 @@ _LAGGED = Anew(
 )
 
 SOON = 1.0
-"""Seconds of silence before a stream says how far it is because history is forgotten: a token that grows old faster is
-of no use to anybody who was disconnected."""
+"""Seconds of silence before a stream says how far it is because history is forgotten soon: a token that grows old
+faster is of no use to anybody who was disconnected."""
 
 
 class Stream:
@@ -174,7 +174,7 @@ class Stream:
         self._event.set()
 
     def remind(self) -> None:
-        """History is being forgotten: who was told nothing for a while is told how far it is, so that what it holds can
+        """History is forgotten soon: who was told nothing for a while is told how far it is, so that what it holds can
         still be resumed from. O(1)."""
         if not self.lag_bytes and time.monotonic() - self._given_at >= SOON:
             self._due = True
