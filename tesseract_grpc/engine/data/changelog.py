@@ -54,6 +54,11 @@ class Changelog:
         commits, rows = self.limits.commits, self.limits.rows
         return len(self._entries) > commits + (commits >> 1) or self.rows > rows + (rows >> 1)
 
+    @property
+    def full(self) -> bool:
+        """Whether the history has reached its limits, so that part of it is forgotten soon."""
+        return len(self._entries) >= self.limits.commits or self.rows >= self.limits.rows
+
     def trimmed_since(self) -> int:
         """What `since` must become so that the history is within its limits; the newest commit stays. O(stride)."""
         commits, rows, since = len(self._entries), self.rows, self.since

@@ -45,6 +45,7 @@ class Source:
         self.results: dict[Hashable, Result] = {}
         self.nodes: dict[Hashable, Node] = {}  # nodes of which this is the first source
         self.rewinds = Rewinds(table)
+        self.aging = False  # whether it was said that part of the history is forgotten soon
         self._passages: dict[tuple[int, bool], Changes] = {}  # of readers of the relation, by version and old values
         self.feeds = 0  # how many inputs of nodes read it
         self.holds = 0  # how often it is kept for another reason, for example by name
@@ -186,9 +187,13 @@ class Source:
         """
         if self.table.changelog.overfull:
             self.wave.overfull[self] = None
+        elif not self.aging and self.table.changelog.full:
+            self.aging = True
+            self.wave.aging.append(self)
 
     def trim(self) -> None:
         """Brings the history of the relation back within its limits."""
+        self.aging = False
         self.forget(self.table.changelog.trimmed_since())
 
     def forget(self, since: int) -> None:

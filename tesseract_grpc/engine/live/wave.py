@@ -41,6 +41,8 @@ class Wave:
         """Whoever changes with time: results, inputs of nodes, nodes."""
         self.overfull: dict[Source, None] = {}
         """Relations whose history is to be trimmed when the present commit is through."""
+        self.aging: list[Source] = []
+        """Relations of whose history a part is forgotten soon."""
         self.tapes = Tapes()
         """What commits changed one by one, for readers who ask for that."""
         self._waiting: list[tuple[int, int, Node]] = []
@@ -69,12 +71,16 @@ class Wave:
             changed.extend(heapq.heappop(self._waiting)[2].run())
         return changed
 
-    def trim(self) -> tuple[Source, ...]:
-        """The commit is through: trims the histories that have outgrown their limits; returns whose they were."""
-        if not self.overfull:
-            return ()
-        trimmed = tuple(self.overfull)
-        for source in trimmed:
+    def trim(self) -> None:
+        """The commit is through: trims the histories that have outgrown their limits."""
+        for source in self.overfull:
             source.trim()
         self.overfull.clear()
-        return trimmed
+
+    def aged(self) -> tuple[Source, ...]:
+        """The relations of whose history a part is forgotten soon; each is named once before that happens."""
+        if not self.aging:
+            return ()
+        found = tuple(self.aging)
+        self.aging.clear()
+        return found
