@@ -71,10 +71,12 @@ def configure(flags: dict[str, Any], file: Path | None) -> ServerConfig:
 )
 @_with_options
 def serve(file: Path | None, **flags: Any) -> None:
-    """Serve empty hubs until SIGTERM or Ctrl-C, then finish what is open and end.
+    """Serve hubs until SIGTERM or Ctrl-C, then finish what is open and end.
 
-    The first line on stdout says where it listens; the log goes to stderr. Every option can also be set in the
-    environment, as TESSERACT_ and its name, and in the TOML file; a flag goes first, then the environment.
+    Without --data they are empty and in memory; with it, they are what was acknowledged. The first line on stdout says
+    where it listens, then a line for each hub with a log says what was read of it; the server's log goes to stderr.
+    Every option can also be set in the environment, as TESSERACT_ and its name, and in the TOML file; a flag goes
+    first, then the environment.
     """
     config = configure(flags, file)
     try:
@@ -92,6 +94,9 @@ async def _serve(config: ServerConfig) -> None:
     serving = asyncio.create_task(run_server(config, started=started))
     await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
     if started.done():
+        server = started.result()
         with suppress(BrokenPipeError):  # Whoever started it may not care to read.
-            click.echo(f"listening on {started.result().address}")
+            click.echo(f"listening on {server.address}")
+            for name, found in server.recoveries.items():
+                click.echo(f"hub {name}: recovered {found.records:,} records in {found.seconds:.2f} s")
     await serving

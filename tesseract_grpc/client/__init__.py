@@ -49,13 +49,16 @@ from .core.events import (
     Snapshot,
 )
 from .core.expressions import ExpressionCheck, ExpressionProblem
-from .core.info import HubInfo, Limits, ServerInfo, TableInfo
+from .core.info import HubInfo, Limits, LogInfo, ServerInfo, TableInfo
 from .core.pipeline import Ack
 from .core.plans import Plan, PlanStep
 from .core.rows import Row, Rows
 from .core.watch_options import WatchOptions
 from .core.watch_state import WatchState
 from .core.writes import Condition, IngestResult, WriteBatch, WriteCounts, WriteResult
+from .migrate.errors import MigrationFailed
+from .migrate.options import MigrationOptions
+from .migrate.report import MigrationProgress, MigrationResult
 from .sync.hub import EventHorizon
 from .sync.mirror import Mirror, MirrorGroup
 from .sync.session import Session
@@ -92,6 +95,11 @@ __all__ = [
     "Lagged",
     "LimitExceeded",
     "Limits",
+    "LogInfo",
+    "MigrationFailed",
+    "MigrationOptions",
+    "MigrationProgress",
+    "MigrationResult",
     "Mirror",
     "MirrorGroup",
     "NotFound",

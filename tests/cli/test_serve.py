@@ -131,3 +131,19 @@ def test_a_server_that_cannot_start_is_said_with_its_last_words() -> None:
         pass
     assert caught.value.reason == "SERVER_START"
     assert "max_tables" in caught.value.hint
+
+
+def test_what_was_recovered_is_said(tmp_path: Path) -> None:
+    args = ("--listen", f"127.0.0.1:{free_port()}", "--data", str(tmp_path))
+    for records in (0, 2):
+        with serving(*args) as (process, first):
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(f"hub default: recovered {records} records in 0.")
+            with EventHorizon.connect(first.split()[-1], timeout=20) as hub:
+                if not records:
+                    table = hub.create_tesseract("t", [{"name": "id", "type": "int64", "primary_key": True}])
+                    table.add({"id": 1})
+                else:
+                    assert hub.query(table="t") == [{"id": 1}]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0

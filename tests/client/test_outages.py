@@ -88,6 +88,10 @@ def test_unary_calls_wait_for_a_server_that_starts_again(mortal: Mortal) -> None
             assert table.add({"id": at}).durability == "fsync"
             starting.join()
         assert table.count() == 3
+        info = hub.info()
+        assert (info.state, info.durability) == ("serving", "fsync")
+        assert info.log is not None
+        assert info.log.recovered_records == info.log.position - 1 == 3  # the table, and two rows before the last start
 
 
 def test_a_connection_that_forwards_nothing_is_left(server: RunningServer, table_id: str) -> None:

@@ -30,6 +30,9 @@ from ..core.watch_options import OnLagLike, ends_on, watch_fields
 from ..core.watched import Watched, watched_of
 from ..core.windows import Nodes, window_of
 from ..core.writes import TableLike, WriteBatch, WriteResult
+from ..migrate.errors import packages_missing
+from ..migrate.options import MigrationOptions
+from ..migrate.report import MigrationResult
 from .mirror import AsyncMirrorGroup
 from .query import run_query
 from .rpc import AsyncRpc
@@ -180,6 +183,20 @@ class AsyncEventHorizon:
             return (await self.get_tesseract(name)).schema
 
         return AsyncWriteStream(self._rpc, in_flight, ask_schema=ask_schema)
+
+    async def migrate_from(
+        self, url: str, table: str | None = None, *, to: str | None = None, **options: Unpack[MigrationOptions]
+    ) -> MigrationResult:
+        """Copies a table of a database, or the rows of a `query`, into the table `to` of this hub, and compares both
+        sides at the end; with `watch`, goes on to follow it until `stop` is true. `url` is one of SQLAlchemy's. Needs
+        the extra `tesseract-grpc[migrate]`. docs/MIGRATING.md describes the options.
+
+        Raises MigrationFailed, which says why and what to do. Memory for some batches; time O(rows)."""
+        try:
+            from .migration import migrate
+        except ImportError as error:
+            raise packages_missing(error) from None
+        return await migrate(self, url, table, to, options)
 
     # --- sessions
 

@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
 
 from ..core.connection import Connection
 from ..core.watchdog import Timer
+
+T = TypeVar("T")
 
 Channel = grpc.aio.Channel
 Semaphore = asyncio.Semaphore
@@ -105,3 +107,8 @@ class Background:
         """Waits for its end, unless it is the one that asks."""
         if asyncio.current_task() is not self._task:
             await asyncio.wait([self._task])
+
+
+async def in_thread(function: Callable[..., T], *given: Any) -> T:
+    """Calls what blocks, in a thread, so that the loop goes on."""
+    return await asyncio.to_thread(function, *given)

@@ -12,6 +12,39 @@ from .names import id_of
 
 
 @dataclass(frozen=True, slots=True)
+class LogInfo:
+    """The log of a hub's commits."""
+
+    position: int
+    """The number of records since the beginning."""
+    since: int
+    """The records that can still be read begin after this one."""
+    bytes: int
+    """What it takes on the disk, with its snapshots."""
+    snapshot_position: int
+    """The position of the newest snapshot; 0 when there is none."""
+    recovered_records: int
+    """How many records were read when the server started."""
+    recovery_seconds: float
+    """How long that took."""
+    cut_records: int
+    """Records at the end that were torn by a crash and cut off. None of them was acknowledged."""
+
+    @classmethod
+    def of(cls, log: hub_service_pb2.LogStatus) -> LogInfo:
+        """From the wire."""
+        return cls(
+            log.position,
+            log.since,
+            log.bytes,
+            log.snapshot_position,
+            log.recovered_records,
+            log.recovery_time.seconds + log.recovery_time.nanos / 1e9,
+            log.cut_records,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class HubInfo:
     """One hub: its place on its line of versions, its size, and the work that it did."""
 
@@ -24,6 +57,12 @@ class HubInfo:
     memory_bytes: int
     durability: str
     counters: Mapping[str, int]
+    state: str
+    """serving, or read_only: its log cannot be written, and nothing new is taken."""
+    state_message: str
+    """Why it is read-only."""
+    log: LogInfo | None
+    """Its log; None for a hub in memory."""
 
     @classmethod
     def of(cls, hub: hub_service_pb2.Hub) -> HubInfo:
@@ -39,6 +78,9 @@ class HubInfo:
             hub.memory_bytes,
             durability,
             dict(hub.counters),
+            hub_service_pb2.HubState.Name(hub.state).removeprefix("HUB_STATE_").lower(),
+            hub.state_message,
+            LogInfo.of(hub.log) if hub.HasField("log") else None,
         )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
 from ..core.connection import Connection
 from ..core.watchdog import Timer
+
+T = TypeVar("T")
 
 Channel = grpc.Channel
 Semaphore = threading.Semaphore
@@ -92,3 +94,8 @@ class Background:
         """Waits for its end, unless it is the one that asks."""
         if threading.current_thread() is not self._thread:
             self._thread.join()
+
+
+def in_thread(function: Callable[..., T], *given: Any) -> T:
+    """Calls what blocks; here the caller waits anyway."""
+    return function(*given)
