@@ -31,6 +31,9 @@ from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.metrics.meters import STATUS, CallMeters
 from tesseract_grpc.server.status import status_of, trailing
 
+PARKED = 60.0
+"""Seconds that the status of a call is kept for a client that does not read."""
+
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -98,8 +101,8 @@ class _Guard:
             if call.cut is None:
                 raise
             cast(asyncio.Task[None], asyncio.current_task()).uncancel()
-            response = b""  # the handler has let go of everything; this is waited in until the client reads, or goes
-            await self.end(context, call.cut)
+            response = b""  # the handler has let go of everything
+            await self._end_slowly(context, call.cut)
         except Exception as error:
             await self.end(context, error)
             raise
@@ -145,6 +148,15 @@ class _Guard:
                 f"the bytes are not a {self.request_class.DESCRIPTOR.full_name}: broken, not UTF-8, or nested too deep",
             ) from None
         return request
+
+    async def _end_slowly(self, context: Any, error: Exception) -> None:
+        """Ends the call of a client that does not read: gRPC keeps the status until it does, but not for ever. A client
+        that has not read by then hears of nothing."""
+        try:
+            async with asyncio.timeout(PARKED):
+                await self.end(context, error)
+        except TimeoutError:
+            raise asyncio.CancelledError from None
 
     async def end(self, context: Any, error: Exception) -> None:
         """Ends the call with the status that says what went wrong."""

@@ -18,7 +18,7 @@ from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
 from tesseract_grpc.engine.data.commit import Write, WriteKind
 from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.vector import Batch, Vector
-from tesseract_grpc.server import Server
+from tesseract_grpc.server import Server, methods
 from tesseract_grpc.server.streams.state import State
 from tesseract_grpc.testing import Answer, AsyncRecordingWatcher, check_stream
 from tests.server.support import Api, serving, sort, take_apart
@@ -234,6 +234,19 @@ async def test_who_never_reads_is_cut_and_nobody_else_notices() -> None:
             other.check()
         async with asyncio.timeout(5):
             await server._gate.empty.wait()
+
+
+async def test_nothing_is_left_of_who_never_reads_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "PARKED", 0.3)
+    async with grpc.aio.insecure_channel(scene.api.target, options=QUIET) as channel:
+        before = len(asyncio.all_tasks())
+        call = scene.watch(channel, on_lag=cpb.ON_LAG_CANCEL)
+        await stalled(scene, call)
+        async with asyncio.timeout(10):
+            while scene.host.audience.count or len(asyncio.all_tasks()) > before + 2:  # those of the client's call
+                scene.commit()
+                await asyncio.sleep(0.05)
+        call.cancel()
 
 
 async def test_every_commit_is_told_by_itself_however_late(scene: Scene) -> None:
