@@ -83,12 +83,13 @@ async def test_the_watches_that_lag_most_come_first() -> None:
         slow = api.sessions.WatchSession(spb.WatchSessionRequest(name="all"))  # it never reads
         await slow.wait_for_connection()
         session = await get(api, "all")
-        for number in range(200):
-            if session.statistics.max_lag_versions:
+        for number in range(600):
+            if session.watchers[0].state == spb.WATCHER_STATE_CONFLATING:
                 break
             await api.insert([user(number, notes=f'"{"x" * 200_000}"')])
             session = await get(api, "all")
         assert session.statistics.max_lag_versions > 0
+        assert session.statistics.watchers_conflating > 0
         lags = [watcher.lag_versions for watcher in session.watchers]
         assert lags == sorted(lags, reverse=True)
         assert lags[0] == session.statistics.max_lag_versions
