@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST = 64
 """So many passages of one session are kept."""
 
-TREE_ROWS = 200_000
+TREE_ROWS = 100_000
 """A tree of more rows is not built once more to tell what a window of it showed: that would hold everybody up."""
 
 
