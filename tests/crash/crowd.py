@@ -41,7 +41,7 @@ class Crowd:
         self.questions: dict[str, Question] = {}
         self.names = 0
         self._generations: dict[str, int] = {}
-        self._resumed = 0
+        self._resumed = self._too_late = 0
         self._running: dict[Follower, asyncio.Task[None]] = {}
         self._unfinished: spb.CreateSessionRequest | spb.UpdateSessionRequest | None = None
         self._asks: Question | None = None
@@ -50,6 +50,11 @@ class Crowd:
     def resumes(self) -> int:
         """How often a watch went on with its token."""
         return self._resumed + sum(follower.resumes for follower in self.followers)
+
+    @property
+    def too_late(self) -> int:
+        """How often a watch had been left behind further than history reaches."""
+        return self._too_late + sum(follower.too_late for follower in self.followers)
 
     # Watching
 
@@ -103,6 +108,7 @@ class Crowd:
             await self._leave(gone)
             self.followers.remove(gone)
             self._resumed += gone.resumes
+            self._too_late += gone.too_late
         elif form < 0.6 and self.questions:
             await self._edit(connect)
         while len(self.followers) < FOLLOWERS:

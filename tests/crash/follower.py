@@ -33,6 +33,10 @@ from tests.server import wire_asks
 
 Session = session_service_pb2.WatchSessionResponse
 
+TOO_OLD = change_pb2.RESET_REASON_TOO_OLD
+HISTORY = 200
+"""So many commits back a watch can be resumed; a slow machine may leave one behind further, which begins anew then."""
+
 LOOKED_AT = 3
 """Consistent points of a recording that are compared with the oracle, beside the last."""
 
@@ -49,7 +53,7 @@ class Follower:
         self.mirror = Mirror()
         self.token = b""
         self.recording: list[Response] = []
-        self.resumes = 0
+        self.resumes = self.too_late = 0
         self.broken: BaseException | None = None
         self._pending: list[Response] = []
         self._columns: list[schema_pb2.Column] = []
@@ -106,6 +110,9 @@ class Follower:
         if not first.begin.resumed:
             if not more:
                 return False  # a Reset follows, which says why
+            if more[0].reset.reason == TOO_OLD and first.to_version - self.mirror.version > HISTORY:
+                self.too_late += 1
+                return True
             raise Lost(f"{self} was not resumed from {self.mirror.version}: {first} {more}")
         if first.to_version != self.mirror.version:
             raise Lost(f"{self} was resumed at {first.to_version}, and its token was of {self.mirror.version}")

@@ -136,6 +136,7 @@ class Round:
         self.tally.repeated += sum(writer.repeated for writer in self.writers)
         self.tally.found += sum(writer.found for writer in self.writers)
         self.tally.resumes += self.crowd.resumes
+        self.tally.too_late += self.crowd.too_late
 
     async def _live(self, plan: Plan, rest: Rest) -> None:
         self.lives += 1

@@ -10,6 +10,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 
+from tests.crash.follower import HISTORY
 from tests.crash.life import Nursery
 from tests.crash.points import POINTS
 from tests.crash.round import Plan, Round
@@ -21,8 +22,8 @@ ROUND = 20
 FLAGS: tuple[str, ...] = (
     "--progress-interval=0.2",
     "--tick-interval=0.05",
-    "--snapshot-records=300",  # about one in the life of a server
-    "--history-commits=300",  # about so much is replayed at a start
+    "--snapshot-records=150",  # several in the life of a server
+    f"--history-commits={HISTORY}",
     "--log-level=warning",
 )
 
@@ -56,6 +57,8 @@ async def play(
                     again = f"--seed {seed} --round {size} --seconds {seconds} --kill {at}"
                     sys.stdout.write(f"failed at kill {at}: {again} plays this round again\n")
                     raise
+                sys.stdout.write(f"{tally.kills} kills, {tally.rate:.0f} commits a second\n")
+                sys.stdout.flush()
     finally:
         nursery.close()
 

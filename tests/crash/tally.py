@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.crash.follower import HISTORY
 from tests.crash.life import Life
 from tests.crash.points import POINTS
 
@@ -26,6 +27,7 @@ class Tally:
     unknown: int = 0
     repeated: int = 0
     found: int = 0
+    too_late: int = 0
     compared: int = 0
 
     def lived(self, life: Life, commits: int) -> None:
@@ -58,4 +60,5 @@ class Tally:
             f"starts: {starts[len(starts) // 2]:.2f} s in the median, {starts[-1]:.2f} s at most",
             f"{self.unknown} writes had an unknown outcome: {self.repeated} were sent again, {self.found} looked up",
             f"{self.resumes} watches were resumed by their token; everything was compared {self.compared} times",
+            f"{self.too_late} watches came back after more than {HISTORY} commits and began anew",
         ]

@@ -22,7 +22,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from tesseract_grpc._proto.tesseract.v1 import query_pb2
+from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, query_pb2
 from tesseract_grpc.testing import AsyncRecordingWatcher
 from tests.crash.round import free_port
 from tests.server.support import Api, Refused, insert, pb, rows, take_apart, user
@@ -196,6 +196,9 @@ async def look_around(api: Api, acknowledged: dict[int, int], watcher: AsyncReco
     async with connected(port) as other, AsyncRecordingWatcher.table(other.channel, "users") as late:
         await late.wait_for(max(acknowledged.values()))
         assert len(late.mirror.rows) == count
+    hub = (await api.hubs.GetHub(hub_service_pb2.GetHubRequest(), timeout=PATIENCE)).hub
+    assert hub.state == hub_service_pb2.HUB_STATE_READ_ONLY
+    assert hub.state_message
 
 
 @pytest.mark.slow
