@@ -271,8 +271,10 @@ class Stream:
         story = self._story
         if story.pending and story.closed is None and self._may_change():
             telling = self._changes()
-            # Whoever is told commit by commit, or what an edit left, goes on to the last of it.
-            self._turn = telling is not None and (self._terms.every_commit or not telling.commits)
+            # Whoever is told commit by commit, or what an edit left, goes on to the last of what there is now.
+            self._turn = story.pending
+            if self._turn and telling is None:
+                self._event.set()
             if telling is not None:
                 if not self._demanded:
                     self._due = False  # a change says as much as Progress

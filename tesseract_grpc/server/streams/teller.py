@@ -214,8 +214,10 @@ class Teller:
 
     def anew(self, why: Anew) -> Telling:
         """A Reset and a new beginning."""
-        reset = self.say_reset(why, self.sent, self.sent, continued=False)
-        return Telling(chain((reset,), self.show(self.look())), anew=True, change=True)
+        before = self.sent
+        snapshot = self.look()
+        reset = self.say_reset(why, before, before, continued=False)
+        return Telling(chain((reset,), self.show(snapshot)), anew=True, change=True)
 
     def progress(self) -> Iterator[bytes]:
         """Says how far the reader has been told everything, though nothing has changed."""
