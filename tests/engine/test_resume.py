@@ -18,10 +18,15 @@ from typing import Any
 import pytest
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
+from tesseract_grpc.engine.data.commit import Write, WriteKind
+from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, TableSchema
+from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub, Limits
+from tesseract_grpc.engine.live import resume
 from tesseract_grpc.engine.live.changes import Changes
 from tesseract_grpc.engine.live.rewinds import NotResumable
-from tesseract_grpc.engine.query.query import Window
+from tesseract_grpc.engine.query.filter_tree import Compare, CompareOp
+from tesseract_grpc.engine.query.query import Query, Window
 from tesseract_grpc.testing import Mirror
 from tesseract_grpc.testing.rows import key_of
 from tests.engine import translate
@@ -178,3 +183,28 @@ def test_from_a_history_of_few_commits() -> None:
         play(seed, steps=60, also=returns.also, small=True, **NEXT_TO_NO_HISTORY)
         seen += returns.seen
     assert seen["too old"] > 20 and seen["changes"] > 100, seen
+
+
+def test_a_tree_that_is_too_large_is_not_worked_out_again_unless_it_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub = Hub(epoch="e")
+    columns = tuple(ColumnSchema(name, DataType.INT64, primary_key=name == "id") for name in ("id", "up", "n"))
+    hub.create_table("t", TableSchema(columns))
+
+    def put(*items: tuple[int, int | None, int]) -> None:
+        written = [dict(zip(("id", "up", "n"), item, strict=True)) for item in items]
+        hub.commit([Write("t", WriteKind.UPSERT, rows=Batch.of_rows(columns, written))])
+
+    put((1, None, 0), (2, 1, 0), (3, 1, 0))
+    session = hub.open_session(Query("t", filter=Compare("n", CompareOp.LESS, 5), tree="up"), "s")
+    monkeypatch.setattr(resume, "TREE_ROWS", 2)
+    since = hub.version
+    put((4, None, 9))
+    assert not session.watch(since=since).pending
+    put((2, None, 0))
+    with pytest.raises(NotResumable):
+        session.watch(since=since, exact=True)
+    monkeypatch.setattr(resume, "TREE_ROWS", 3)
+    changes = session.watch(since=since, exact=True).take()
+    assert changes.moves is not None and changes.moves.keys.length == 1
