@@ -12,7 +12,12 @@ HINTS = {
     "FEATURE_NOT_AVAILABLE": "the server does not have this feature; a newer one may",
     "DUPLICATE_KEY": "load with --mode upsert to replace rows, or choose other key columns with --key",
 }
-ARGUMENTS = {"MALFORMED_FILTER", "BAD_REGEX", "BAD_SORT", "BAD_WINDOW", "UNKNOWN_COLUMN"}
+ARGUMENTS = {"MALFORMED_FILTER", "BAD_REGEX", "BAD_SORT", "BAD_WINDOW", "UNKNOWN_COLUMN"} | {
+    "BAD_DATABASE_URL",
+    "BAD_OPTION",
+    "BAD_KEY",
+    "NO_KEY",
+}
 """What is wrong with the command line, although only the client or the server could find it out."""
 HINTS_BY_CLASS = {
     "Unavailable": "start a server with `tesseract-grpc serve`, or name the right one with --address",

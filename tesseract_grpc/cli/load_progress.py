@@ -28,6 +28,7 @@ class LoadProgress:
     def __init__(self, name: str, total: int) -> None:
         self.name = name
         self.done = 0
+        self._before = 0
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -58,6 +59,16 @@ class LoadProgress:
         """`rows` more rows are in the table."""
         self.done += rows
         self._bar.advance(self._task, rows)
+
+    def begin_at(self, rows: int) -> None:
+        """So many rows were loaded before."""
+        self._before = rows
+        self._bar.update(self._task, completed=rows)
+
+    def reached(self, rows: int) -> None:
+        """So many rows are in the table, those from before included."""
+        self.done = rows - self._before
+        self._bar.update(self._task, completed=rows)
 
     def line(self) -> str:
         """What has been loaded, and how fast."""

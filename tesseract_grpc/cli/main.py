@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": "tesseract_grpc.cli.demo.command:demo",
     "explain": "tesseract_grpc.cli.explain:explain",
     "import": "tesseract_grpc.cli.import_file:import_file",
+    "migrate": "tesseract_grpc.cli.migrate:migrate",
     "query": "tesseract_grpc.cli.query:query",
     "serve": "tesseract_grpc.cli.serve:serve",
     "tables": "tesseract_grpc.cli.tables:tables",
