@@ -272,7 +272,7 @@ class Stream:
         if story.pending and story.closed is None and self._may_change():
             telling = self._changes()
             # Whoever is told commit by commit, or what an edit left, goes on to the last of what there is now.
-            self._turn = story.pending
+            self._turn = self._story.pending
             if self._turn and telling is None:
                 self._event.set()
             if telling is not None:
