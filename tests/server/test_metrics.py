@@ -96,7 +96,8 @@ async def test_a_durable_hub_says_how_its_log_does(tmp_path: Path) -> None:
         values = await scrape(port)
     changes = value(values, "tesseract_commit_flush_seconds_count", hub="default")
     flushes = value(values, "tesseract_log_flush_seconds_count", hub="default")
-    assert changes == value(values, "tesseract_log_flush_records_sum", hub="default") == 52
+    assert changes == value(values, "tesseract_log_flush_records_sum", hub="default")
+    assert changes >= 52  # and what a start writes itself
     assert 3 <= flushes <= changes
     assert value(values, "tesseract_records_total", hub="default") == changes
     assert value(values, "tesseract_commit_apply_seconds_count", hub="default") == changes

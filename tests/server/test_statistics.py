@@ -128,18 +128,19 @@ async def test_a_hub_in_memory_has_no_log(api: Api) -> None:
 
 async def test_a_durable_hub_tells_of_its_log(tmp_path: Path) -> None:
     async with serving(data=tmp_path, durability="fsync") as (_, api):
+        start = (await hub_of(api)).log.position  # a start may write by itself
         await api.create_users()
         for id in range(3):
             await api.write(insert([user(id)]))
         await refused(api.insert([user(1)]))
         hub = await hub_of(api)
     assert hub.durability == pb.DURABILITY_FSYNC
-    assert (hub.log.position, hub.log.since, hub.version) == (5, 0, 4)
+    assert (hub.log.position - start, hub.log.since, hub.version) == (5, 0, 4)
     assert hub.log.bytes > 100
     assert (hub.log.recovered_records, hub.log.cut_records, hub.log.snapshot_position) == (0, 0, 0)
     assert not hub.log.HasField("snapshot_time")
     async with serving(data=tmp_path, durability="fsync") as (_, api):
         again = await hub_of(api)
-    assert (again.log.position, again.version, again.epoch) == (5, 4, hub.epoch)
-    assert again.log.recovered_records == 5
+    assert (again.version, again.epoch) == (4, hub.epoch)
+    assert again.log.recovered_records == hub.log.position
     assert again.log.recovery_time.ToMicroseconds() > 0
