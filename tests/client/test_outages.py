@@ -91,7 +91,7 @@ def test_unary_calls_wait_for_a_server_that_starts_again(mortal: Mortal) -> None
         info = hub.info()
         assert (info.state, info.durability) == ("serving", "fsync")
         assert info.log is not None
-        assert info.log.recovered_records == info.log.position - 1 == 3  # the table, and two rows before the last start
+        assert 3 <= info.log.recovered_records < info.log.position  # all but the last row, with ticks of the clock
 
 
 def test_a_connection_that_forwards_nothing_is_left(server: RunningServer, table_id: str) -> None:
