@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 
 from tesseract_grpc._proto.tesseract.v1 import (
+    change_pb2,
     hub_service_pb2,
     hub_service_pb2_grpc,
     schema_pb2,
@@ -170,10 +171,14 @@ class SocketWorld:
                 reader.asked.append((self.version, question))
 
     def open_watch(self, rng: Random, name: str | None = None) -> None:
-        """Some readers want their changes at most every 150 ms: several commits come to them as one change."""
+        """Some readers want their changes at most every 150 ms: several commits come to them as one change; others want
+        every commit. Half of them want digests, which are compared with their mirrors."""
         name = name or rng.choice(list(self.questions))
         span = random_span(rng, self.model, self.questions[name])
         request = wire_asks.watch_of(name, span, rng.choice((0, 0, 0, 150)))
+        request.include_digest = rng.random() < 0.5
+        if not request.HasField("min_interval") and rng.random() < 0.3:
+            request.delivery = change_pb2.DELIVERY_EVERY_COMMIT
         watcher = RecordingWatcher.session(self.channel, request=request)
         self.readers.append(Reader(watcher, self.questions[name], span, name))
 
