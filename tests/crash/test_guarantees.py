@@ -17,10 +17,14 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from tesseract_grpc._proto.tesseract.v1 import query_pb2
+from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, query_pb2
 from tesseract_grpc.store.sqlite_log import SqliteLog
-from tesseract_grpc.testing import AsyncRecordingWatcher, Book, validate_read_your_writes
-from tests.server.support import Api, insert, pb, refused, rows, serving, take_apart, user
+from tesseract_grpc.testing import AsyncRecordingWatcher, Book, rows_of, validate_read_your_writes
+from tests.server.support import TYPES, Api, insert, pb, refused, rows, serving, sort, spb, take_apart, user
+from tests.wire import batch
+
+SNAPSHOTS = {"snapshot_records": 5, "history_commits": 1}
+"""With these a start begins with a snapshot, and reads a few records."""
 
 
 class Disk:
@@ -74,6 +78,16 @@ def _wait_for(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+async def snapshot_after(api: Api, position: int) -> None:
+    """Waits until there is a snapshot of a position after this one."""
+    for _ in range(2_000):
+        log = (await api.hubs.GetHub(hub_service_pb2.GetHubRequest())).hub.log
+        if log.snapshot_position > position:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("there is no snapshot")
+
+
 async def row_versions(api: Api, *ids: int, table: str = "users") -> list[int]:
     answer = await api.tables.GetRows(pb.GetRowsRequest(table=table, keys=rows([{"id": id} for id in ids])))
     return list(answer.row_versions)
@@ -84,7 +98,7 @@ async def test_a_retry_after_a_crash_gets_the_first_answer(tmp_path: Path, crash
     request = pb.WriteRequest(operations=[insert([user(1), user(2)])], request_id="a")
     streamed = pb.WriteStreamRequest(sequence=9, write=pb.WriteRequest(operations=[upsert(3)], request_id="b"))
     renaming = pb.RenameTableRequest(name="others", new_table_id="people", request_id="c")
-    async with serving(data=tmp_path / "data", snapshot_records=5) as (_, api):
+    async with serving(data=tmp_path / "data", **SNAPSHOTS) as (_, api):
         await api.create_users()
         await api.create_users("others", request_id="d")
         first = await api.tables.Write(request)
@@ -94,10 +108,10 @@ async def test_a_retry_after_a_crash_gets_the_first_answer(tmp_path: Path, crash
         early = crash()
         for id in range(10, 30):
             await api.write(upsert(id))
-        await asyncio.to_thread(_wait_for, lambda: any(tmp_path.glob("data/*/snapshot-[0-9]*")))
+        await snapshot_after(api, 10)
         late = crash()
     for copy in (early, late):
-        async with serving(data=copy) as (server, api):
+        async with serving(data=copy, **SNAPSHOTS) as (server, api):
             version = server.hubs["default"].version
             assert await api.tables.Write(request) == first
             call = api.tables.WriteStream(iter([streamed]))
@@ -106,6 +120,34 @@ async def test_a_retry_after_a_crash_gets_the_first_answer(tmp_path: Path, crash
             other = pb.WriteRequest(operations=[upsert(4)], request_id="a")
             assert (await refused(api.tables.Write(other))).reason == "REQUEST_ID_REUSED"
             assert server.hubs["default"].version == version, "nothing happened twice"
+
+
+async def test_a_start_from_a_snapshot_and_the_records_after_it(tmp_path: Path, crash: Callable[[], Path]) -> None:
+    """Whole rows with their versions, the order of insertion, sessions, at many places between two snapshots."""
+    copies = []
+    async with serving(data=tmp_path / "data", **SNAPSHOTS) as (_, api):
+        await api.create_users()
+        await api.open("aged", query_pb2.Query(table="users", sort=[sort("age")]))
+        for number in range(24):
+            adding = pb.Increment(rows=batch([{"id": 0, "age": 1 + number}], TYPES), ignore_missing=True)
+            await api.write(upsert(number % 9, age=number), pb.WriteOperation(table="users", increment=adding))
+            if number % 4 == 0:
+                await api.write(pb.WriteOperation(table="users", delete=pb.Delete(keys=rows([{"id": number % 7}]))))
+            if number > 15:
+                await snapshot_after(api, 10)
+                copies.append((crash(), await content(api)))
+    for copy, true in copies:
+        async with serving(data=copy, **SNAPSHOTS) as (_, api):
+            assert await content(api) == true
+            log = (await api.hubs.GetHub(hub_service_pb2.GetHubRequest())).hub.log
+            assert 0 < log.recovered_records < log.position, "it begins with a snapshot"
+
+
+async def content(api: Api) -> list[object]:
+    """What there is."""
+    versions = await row_versions(api, *range(10))
+    asked = await api.sessions.QuerySession(spb.QuerySessionRequest(name="aged"))
+    return [versions, rows_of((await api.all_rows()).rows), rows_of(asked.rows), asked.version]
 
 
 async def test_conditions_after_a_crash(tmp_path: Path, crash: Callable[[], Path]) -> None:
