@@ -23,7 +23,7 @@ from tesseract_grpc.testing import AsyncRecordingWatcher, Book, rows_of, validat
 from tests.server.support import TYPES, Api, insert, pb, refused, rows, serving, sort, spb, take_apart, user
 from tests.wire import batch
 
-SNAPSHOTS = {"snapshot_records": 5, "history_commits": 1}
+SNAPSHOTS: dict[str, Any] = {"snapshot_records": 5, "history_commits": 1}
 """With these a start begins with a snapshot, and reads a few records."""
 
 

@@ -39,3 +39,4 @@ class Plant:
         shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
         (folder / PACKAGE / self.file).write_text(source)
         (folder / "tests").symlink_to(ROOT / "tests")
+        shutil.copy(ROOT / "pyproject.toml", folder)  # how tests are run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutants.aggregate_plants import AGGREGATES
+from tests.mutants.durability_plants import DURABILITY
 from tests.mutants.expression_plants import EXPRESSIONS
 from tests.mutants.plant import Plant
 from tests.mutants.relation_plants import JOINS
@@ -456,4 +457,5 @@ PLANTS = (
     *EXPRESSIONS,
     *JOINS,
     *AGGREGATES,
+    *DURABILITY,
 )
