@@ -47,7 +47,6 @@ LOGS = (
         "            if not entries:\n",
         "            if entries:\n                self.durable = entries[-1].position\n            if True:\n",
         "everything is lost when the process dies",
-        quick=True,
         tests=PROMISES,
     ),
     Plant(
@@ -56,7 +55,6 @@ LOGS = (
         "if chained(chain, entry) != check:",
         "if check < 0:",
         "a torn entry is read as a commit",
-        quick=True,
         tests=STORE,
     ),
     Plant(
@@ -183,7 +181,6 @@ RECOVERY = (
         "np.append(ordered[1:] != ordered[:-1], True)",
         "np.append(np.ones(1, np.bool_), ordered[1:] != ordered[:-1])[: len(ordered)]",
         "rows have values after a start that were written over while the snapshot was made",
-        quick=True,
         tests=IMAGES,
     ),
     Plant(
@@ -244,7 +241,6 @@ RESUMING_PLANTS = (
         "watch = session.watch(window, point.version, now_us=point.now_us",
         "watch = session.watch(window, min(point.version + 1, host.hub.version), now_us=point.now_us",
         "a client that comes back misses a commit",
-        quick=True,
         tests=WATCHES,
     ),
     Plant(
