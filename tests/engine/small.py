@@ -21,6 +21,8 @@ THRESHOLDS: dict[str, dict[str, int]] = {
     "operators.aggregate.exact_sums": {"_MOST_ROWS": 8, "_FAR_MORE": 0},
     "operators.aggregate.extreme": {"CALL": 0, "ROW": 0, "PATIENCE": 0, "_FAR_MORE": 0, "_LATE": 3},
     "operators.aggregate.grouped": {"_MANY": 2},
+    "operators.aggregate.middles": {"ROOM": 4},
+    "operators.aggregate.percentile": {"MANY": 1, "TOO_MANY": 8, "CALL": 0, "ROW": 1},
     "operators.aggregate.state": {"BLOCK": 3},
     "operators.aggregate.value_counts": {"_PIECE": 3, "_SMALLEST": 8, "FEW": 1},
     "operators.aggregate.weighted": {"BLOCK": 3},

@@ -13,6 +13,7 @@ GROUP, KEYS = "engine/operators/group.py", "engine/operators/group_keys.py"
 STATES = "tests/engine/test_aggregate_states.py"
 MANY = (f"{STATES}::test_groups_of_many_rows_are_cut_and_put_together_again",)
 LARGE = (f"{STATES}::test_many_rows_equal_the_same_rows_in_small_batches",)
+MIDDLES = ("tests/engine/test_aggregate_middles.py",)
 BOUNDED = (f"{STATES}::test_what_is_held_is_bounded_by_the_rows_that_are_there",)
 LABELS = (f"{STATES}::test_extremes_and_orders_of_texts_follow_labels_that_are_given_anew",)
 WEIGHTED_SUMS = ("tests/engine/test_aggregate_sums.py::test_weighted_averages_are_rounded_once",)
@@ -108,8 +109,8 @@ AGGREGATES = (
     Plant(
         "a lower median",
         PERCENTILE,
-        "part = place - whole",
-        "part = place * 0.0",
+        "return whole.astype(np.int64), place - whole",
+        "return whole.astype(np.int64), place * 0.0",
         "the median of two values is the lower one",
         tests=SEMANTICS,
         quick=True,
@@ -153,6 +154,22 @@ AGGREGATES = (
         "left = groups[:0]\n        summed",
         "sums of many rows forget bits of small values",
         tests=("tests/engine/test_aggregate_sums.py::test_sums_of_many_rows_in_few_groups",),
+    ),
+    Plant(
+        "a key that nobody has any more keeps its place",
+        f"{FOLDER}/middles.py",
+        "self._keys[groups[empty], places[empty]] = _MOST\n            self._sort(distinct(groups[empty]))",
+        "self._keys[groups[empty], places[empty]] = _MOST",
+        "a median is that of rows that are gone",
+        tests=MIDDLES,
+    ),
+    Plant(
+        "the key behind the middle is not missed",
+        f"{FOLDER}/middles.py",
+        "missing |= np.minimum(ranks + 1, counts - 1) - below >= self._held[groups]",
+        "missing |= ranks - below >= self._held[groups]",
+        "between two rows a median is one of them",
+        tests=MIDDLES,
     ),
     Plant(
         "a list takes one value too many",
