@@ -1,5 +1,6 @@
 """A table of each real database comes over whole: types, keys, pages, resuming, and what the comparison finds."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,6 +151,53 @@ def test_an_interrupted_migration_goes_on(
     assert (result.rows, result.resumed_at, result.verified) == (ROWS, kept["checksum"]["count"], True)
     assert by_key(hub.get_tesseract(name).get_data()) == by_key(order(at) for at in range(ROWS))
     assert not state.exists()
+
+
+async def test_a_task_that_is_cancelled_leaves_what_can_be_resumed(
+    source: Source, name: str, server: RunningServer, tmp_path: Path
+) -> None:
+    make_orders(source, name)
+    state = tmp_path / "state"
+    begun = asyncio.Event()
+
+    def tell(progress: MigrationProgress) -> None:
+        if progress.rows:
+            begun.set()
+
+    async with AsyncEventHorizon.connect(server.address) as hub:
+        task = asyncio.create_task(hub.migrate_from(source.url, name, batch=1, state=state, on_progress=tell))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        result = await hub.migrate_from(source.url, name, state=state)
+        assert 0 < result.resumed_at < result.rows == ROWS
+        assert by_key(await (await hub.get_tesseract(name)).get_data()) == by_key(order(at) for at in range(ROWS))
+
+
+def test_rows_are_of_one_moment_while_others_write(source: Source, name: str, hub: EventHorizon) -> None:
+    make_orders(source, name)
+    if source.kind == "sqlite":
+        source.run("PRAGMA journal_mode = WAL")
+    written: list[int] = []
+
+    def write(progress: MigrationProgress) -> None:
+        if not written:
+            written.append(progress.rows)
+            source.run(
+                f"DELETE FROM {name} WHERE region = 'w'",
+                f"UPDATE {name} SET note = 'changed'",
+                f"INSERT INTO {name} (region, line) VALUES ('zz', 1)",
+            )
+
+    assert hub.migrate_from(source.url, name, batch=5, on_progress=write).verified
+    assert written[0] < ROWS / 2, "it was through before anybody wrote"
+    assert by_key(hub.get_tesseract(name).get_data()) == by_key(order(at) for at in range(ROWS))
+
+
+def test_mariadb_can_be_called_by_its_name(mariadb_server: Source, name: str, hub: EventHorizon) -> None:
+    make_orders(mariadb_server, name)
+    assert hub.migrate_from(mariadb_server.url.replace("mysql:", "mariadb:"), name).rows == ROWS
 
 
 def test_what_changed_between_two_runs_is_found(

@@ -110,5 +110,13 @@ class Background:
 
 
 async def in_thread(function: Callable[..., T], *given: Any) -> T:
-    """Calls what blocks, in a thread, so that the loop goes on."""
-    return await asyncio.to_thread(function, *given)
+    """Calls what blocks, in a thread, so that the loop goes on. A thread cannot be interrupted: when the task is
+    cancelled, the end of the call is awaited first, so that nothing is closed that it still uses."""
+    call = asyncio.ensure_future(asyncio.to_thread(function, *given))
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        await asyncio.wait([call])
+        if not call.cancelled():
+            call.exception()  # nobody asks for it any more
+        raise

@@ -9,7 +9,7 @@ keys of both sides have to be compared.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,7 +23,7 @@ from .checksum import Checksum, Hashes, cell_hashes, key_hashes
 from .database import Database
 from .errors import bad_option
 from .plan import Plan
-from .reading import Batch, Reader
+from .reading import Batch, Batches, Reader
 
 
 class Follower:
@@ -40,12 +40,12 @@ class Follower:
         self._seen: dict[int, int] = {}
         """The rows of the part that is read again: the hash of each by the hash of its key."""
 
-    def look(self) -> Generator[Batch, None, None]:
+    def look(self) -> Batches:
         """The rows that are new or have changed since the last look, in batches."""
         since = None if self.mark is None else before(self.mark, self._plan.settings.overlap)
         seen: dict[int, int] = {}
-        with self._database.reading() as connection:
-            for batch in self._reader.batches(connection, since=since):
+        with self._database.reading() as connection, closing(self._reader.batches(connection, since=since)) as batches:
+            for batch in batches:
                 fresh = self._fresh(batch.block, seen)
                 self.mark = batch.last[0]
                 if len(fresh):

@@ -9,9 +9,10 @@ neither side ever holds more than a batch of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy import types as sql
@@ -34,6 +35,9 @@ class Batch:
     last: tuple[Any, ...]
     """The values of the order's columns in the last row, as the driver has them."""
     checksum: Checksum
+
+
+Batches: TypeAlias = "Generator[Batch, None, None]"
 
 
 @dataclass(slots=True)
@@ -67,28 +71,29 @@ class Reader:
         column = sa.type_coerce(self._rows.c[name], UNTYPED)
         return connection.execute(sa.select(sa.func.max(column, type_=UNTYPED))).scalar()
 
-    def batches(
-        self, connection: sa.Connection, after: tuple[Any, ...] | None = None, *, since: Any = None
-    ) -> Iterator[Batch]:
-        """All rows after a key, or from a value of the order's first column on, in batches."""
+    def batches(self, connection: sa.Connection, after: tuple[Any, ...] | None = None, *, since: Any = None) -> Batches:
+        """All rows after a key, or from a value of the order's first column on, in batches. To be closed before the
+        connection is."""
         size = self._plan.settings.batch
         page = size * PAGE_BATCHES
         while True:
             got = 0
-            for rows in self._page(connection, after, since, page, size):
-                got += len(rows)
-                after = tuple(rows[-1][self._width :])
-                started = time.perf_counter()
-                block = self._plan.block(rows)
-                batch = Batch(block, after, Checksum.of(block, self._plan.key_names))
-                self.timing.converting += time.perf_counter() - started
-                yield batch
+            with closing(self.rows(connection, after, since, page, size)) as pieces:
+                for rows in pieces:
+                    got += len(rows)
+                    after = tuple(rows[-1][self._width :])
+                    started = time.perf_counter()
+                    block = self._plan.block(rows)
+                    batch = Batch(block, after, Checksum.of(block, self._plan.key_names))
+                    self.timing.converting += time.perf_counter() - started
+                    yield batch
             if got < page:
                 return
 
-    def _page(
+    def rows(
         self, connection: sa.Connection, after: tuple[Any, ...] | None, since: Any, page: int, size: int
-    ) -> Iterator[Sequence[Any]]:
+    ) -> Generator[Sequence[Any], None, None]:
+        """One page as the driver gives it, `size` rows at a time; the last values of a row are those of the order."""
         statement = self._select.order_by(*self._keys).limit(page)
         values: dict[str, Any] = {}
         if after is not None:

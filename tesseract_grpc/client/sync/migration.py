@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ from ..migrate.errors import MigrationFailed, MigrationReason
 from ..migrate.follow import Follower, gone, highest, nulls
 from ..migrate.options import MigrationOptions, Settings
 from ..migrate.plan import Plan, check_values, keys_of, plan_of
-from ..migrate.reading import Batch, Reader
+from ..migrate.reading import Batch, Batches, Reader
 from ..migrate.report import MigrationProgress, MigrationResult, Phase
 from ..migrate.state import MigrationState, not_resumable
 from .runtime import Gate, Lock, in_thread
@@ -166,6 +166,7 @@ class Migration:
             connection = in_thread(stack.enter_context, self._database.reading())
             self._total = in_thread(self._count, connection)
             batches = self._reader.batches(connection, self._state.last)
+            stack.callback(batches.close)
             self._write(table, batches)
             counted = self._total if self._database.snapshots else in_thread(self._count, connection)
         version = (self._hub.info()).version
@@ -179,7 +180,7 @@ class Migration:
         with self._database.errors("cannot read"):
             return self._reader.count(connection)
 
-    def _write(self, table: Tesseract, batches: Iterator[Batch]) -> None:
+    def _write(self, table: Tesseract, batches: Batches) -> None:
         """Upserts batches, as many as there are."""
         stream = WriteStream(self._rpc, IN_FLIGHT, stop_at_refusal=True)
         stream.on("ack", self._acknowledged)
@@ -202,7 +203,7 @@ class Migration:
             self._save()
         self._tell("copying", now=True)
 
-    def _next(self, batches: Iterator[Batch], table: str, number: int) -> list[tuple[Encoded, Sent]] | None:
+    def _next(self, batches: Batches, table: str, number: int) -> list[tuple[Encoded, Sent]] | None:
         """The next batch as requests: one, or more where its rows are large. The last one acknowledges it."""
         batch = next(batches, None)
         if batch is None:
@@ -282,6 +283,7 @@ class Migration:
         with ExitStack() as stack:
             connection = in_thread(stack.enter_context, self._database.reading())
             batches = Reader(self._database, self._plan).batches(connection)
+            stack.callback(batches.close)
             while (batch := in_thread(next, batches, None)) is not None:
                 in_thread(take, batch.block)
                 rows += len(batch.block)
