@@ -252,6 +252,14 @@ RESUMING_PLANTS = (
         tests=BACK,
     ),
     Plant(
+        "older changes are folded with values of now",
+        CHANGELOG,
+        "if len(rows) < _FEW_ROWS or not newest:",
+        "if len(rows) < _FEW_ROWS:",
+        "a client that comes back to a page is told of rows that it does not have",
+        tests=("tests/engine/test_resume_windows.py",),
+    ),
+    Plant(
         "a token from before the history is believed",
         RESUME,
         "        if since < source.table.changelog.since:\n            raise too_old(since, source.table.changelog)\n",

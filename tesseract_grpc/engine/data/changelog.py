@@ -99,11 +99,11 @@ class Changelog:
                 rows.append(entry)
                 continue
             if rows:
-                found.extend(_as_deltas(rows, relation))
+                found.extend(_as_deltas(rows, relation, newest=until is None and not found))
                 rows = []
             found.append(entry)
         if rows:
-            found.extend(_as_deltas(rows, relation))
+            found.extend(_as_deltas(rows, relation, newest=until is None and not found))
         found.reverse()
         return found
 
@@ -132,8 +132,12 @@ class Changelog:
         assert self.rows == sum(map(len, self._entries)), "the changelog's row count is wrong"
 
 
-def _as_deltas(rows: list[RowChange], relation: HasColumns) -> list[Delta]:
-    """Changes of single rows, the newest first, as deltas, the newest first."""
-    if len(rows) < _FEW_ROWS:
+def _as_deltas(rows: list[RowChange], relation: HasColumns, *, newest: bool) -> list[Delta]:
+    """Changes of single rows, the newest first, as deltas, the newest first.
+
+    Only the newest of all can be folded as such: of columns that were written in other rows alone, folding takes the
+    values that there are now for those before, and later changes may have written them.
+    """
+    if len(rows) < _FEW_ROWS or not newest:
         return [row.to_delta(relation) for row in rows]
     return [fold_rows(rows[0].version, rows[::-1], relation)]
