@@ -11,7 +11,8 @@ from tesseract_grpc.engine.data.commit import Write, WriteKind
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, Scalar, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
-from tesseract_grpc.engine.query.query import Query, SortKey, Window
+from tesseract_grpc.engine.query.query import Query, Window
+from tesseract_grpc.engine.query.sort_key import SortKey
 
 TYPES = {"id": DataType.INT64, "n": DataType.INT64, "s": DataType.STRING}
 WINDOWS = (Window(0, 3), Window(2, None), Window(5, None))
@@ -25,7 +26,7 @@ def test_nothing_is_told_of_a_row_that_a_window_did_not_show(seed: int) -> None:
     session = hub.open_session(Query("t", sort=(SortKey("s"),)), "s")
     shown: dict[tuple[Window, int], list[object]] = {}
     for step in range(60):
-        row = {"id": rng.randrange(8), "n": step, "s": rng.choice("abc")}
+        row: dict[str, Scalar] = {"id": rng.randrange(8), "n": step, "s": rng.choice("abc")}
         hub.commit([Write("t", WriteKind.UPSERT, rows=Batch.of_rows(columns, [row]))])
         for window in WINDOWS:
             rows = session.snapshot(window).rows.to_rows()
