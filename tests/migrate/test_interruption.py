@@ -117,3 +117,26 @@ def test_memory_does_not_depend_on_the_table(
     large = run(start(server, postgres_server, tmp_path, "--table", f"{name}_large", *arguments))
     hub.remove_tesseract(name)
     assert large - small < MOST_GROWTH < LARGE * WIDE
+
+
+@pytest.mark.slow
+def test_the_command_follows_until_ctrl_c(
+    sqlite_file: Source, name: str, server: RunningServer, hub: EventHorizon, tmp_path: Path
+) -> None:
+    make_numbers(sqlite_file, name, 10)
+    process = start(
+        server, sqlite_file, tmp_path, "--table", name, "--watch", "--updated-at", "value", "--every", "0.1"
+    )
+    assert process.stderr is not None
+    told = [process.stderr.readline() for _ in range(2)]
+    assert told[1] == f"following into {name}; Ctrl-C ends it\n", told
+    sqlite_file.run(f"INSERT INTO {name} VALUES (11, 33, 'new')")
+    deadline = time.monotonic() + 30
+    while hub.get_tesseract(name).count() < 11 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 0, rest
+    assert rest.splitlines()[-2] == f"migrated 10 rows into {name}"
+    assert hub.get_tesseract(name).get(11) == {"id": 11, "value": 33, "note": "new"}
+    assert (tmp_path / f"{name}.migration.json").exists()

@@ -104,7 +104,8 @@ class Reader:
             values = {"since": since}
         started = time.perf_counter()
         with self._database.errors("cannot read"):
-            result = connection.execute(statement, values, execution_options={"stream_results": True})
+            how = {"stream_results": True, "max_row_buffer": size}
+            result = connection.execute(statement, values, execution_options=how)
             try:
                 while rows := result.fetchmany(size):
                     self.timing.reading += time.perf_counter() - started
