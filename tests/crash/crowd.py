@@ -22,7 +22,7 @@ from tests.world.spans import random_span
 FOLLOWERS, OF_TABLES = 20, 3
 """So many watches, and so many of them of whole tables."""
 
-PLAIN = 0.7
+PLAIN = 0.8
 """The share of questions without joins, groups and the like."""
 
 PATIENCE = 20.0
