@@ -85,11 +85,10 @@ def test_new_and_changed_rows_follow(source: Source, name: str, server: RunningS
         source.run(f"UPDATE {name} SET state = 'done', updated = '2024-01-01 00:00:04' WHERE id = 1")
         eventually(hub, name, lambda rows: rows[1] == "done")
         source.run(f"DELETE FROM {name} WHERE id = 2")
-        version = hub.info().version
         time.sleep(0.5)
-        assert hub.info().version == version, "what was seen is sent again"
         result = found.end()
-    assert (result.rows, result.deleted) == (2, 0)
+    # The first look goes back over the copy; after that, what was seen is not sent again.
+    assert (result.rows, result.followed, result.deleted) == (2, 2 + 1 + 1, 0)
     assert hub.get_tesseract(name).count() == 3
 
 
