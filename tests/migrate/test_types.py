@@ -15,7 +15,8 @@ from tesseract_grpc.client.migrate.options import MigrationOptions
 from tesseract_grpc.client.migrate.types import RULES
 from tests.migrate.conftest import Source
 
-PAGE = (Path(__file__).parents[2] / "docs" / "MIGRATING.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "MIGRATING.md").read_text().partition("\n## From a database\n")[2]
+PAGE = PAGE.partition("\n## ")[0]
 DAY = datetime(2024, 2, 29, tzinfo=UTC)
 NOON = datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC)
 BIG = 2**63 - 1
