@@ -56,13 +56,16 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     made.release()
 
 
+_PARTS = shutil.ignore_patterns("*.part")
+
+
 @pytest.fixture
 def crash(tmp_path: Path) -> Callable[[], Path]:
     """Copies tmp_path/data as it is on the disk now; where to."""
 
-    def copy() -> Path:
+    def copy() -> Path:  # without what is being written and would take its name when it is whole
         copies = len(list(tmp_path.glob("copy-*")))
-        return Path(shutil.copytree(tmp_path / "data", tmp_path / f"copy-{copies}"))
+        return Path(shutil.copytree(tmp_path / "data", tmp_path / f"copy-{copies}", ignore=_PARTS))
 
     return copy
 

@@ -47,13 +47,14 @@ def opening(version: int, rows: list[list[dict[str, Any]]], token: bytes) -> lis
 
 
 def test_a_cut_is_shown_when_it_is_whole(fake: FakeServer, fake_hub: EventHorizon) -> None:
-    half, rest = threading.Event(), threading.Event()
+    listening, half, rest = threading.Event(), threading.Event(), threading.Event()
     nothing = change_pb2.Changes()
     lagged = session_service_pb2.WatchSessionResponse(from_version=1, to_version=1)
     lagged.lagged.skipped_commits = 4
     fake.script(
         "WatchSessions",
         *opening(1, [[A], [B]], b"1"),
+        Until(listening),
         part(0, lagged),
         part(0, insert(1, C, 1)),
         Until(half),
@@ -68,6 +69,7 @@ def test_a_cut_is_shown_when_it_is_whole(fake: FakeServer, fake_hub: EventHorizo
     with fake_hub.mirror_sessions(["s", ("t", (0, 5))]) as group:
         group.on("change", told.append)
         group.on("lagged", told.append)
+        listening.set()
         assert group.rows() == [[A], [B]]
         half.set()
         pause(0.05)
