@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -92,7 +92,7 @@ def insert(id: int, n: int = 0, **fields: Any) -> Any:
 
 def rows(host: Host) -> list[int]:
     """The keys that are in the table, in order."""
-    return [row["id"] for row in host.hub.query(Query("t")).rows.to_rows()]
+    return [cast(int, row["id"]) for row in host.hub.query(Query("t")).rows.to_rows()]
 
 
 async def wait_until(reached: Callable[[], bool]) -> None:

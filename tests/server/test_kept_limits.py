@@ -29,7 +29,7 @@ async def test_what_was_made_under_wider_limits_is_there_under_narrower_ones(
         await api.insert([user(id) for id in range(8)])
         assert "the limit is 10" in await refused(api, [user(id) for id in range(8, 12)])
         await api.insert([user(20)], request_id="kept")
-    narrow = {"max_rows_per_table": 5, "max_rows_per_write": 3, "max_tables": 1, "request_id_memory": 0}
+    narrow: dict[str, Any] = {"max_rows_per_table": 5, "max_rows_per_write": 3, "max_tables": 1, "request_id_memory": 0}
     for _ in range(2):
         async with serving(**options, **narrow) as (server, api):
             assert len((await api.all_rows()).rows.columns[0].int64s.values) == 9
@@ -45,8 +45,7 @@ async def test_what_was_made_under_wider_limits_is_there_under_narrower_ones(
 
 async def test_the_same_limits_are_logged_once(tmp_path: Path) -> None:
     for _ in range(3):
-        async with serving(data=tmp_path / "data") as (server, api):
+        async with serving(data=tmp_path / "data") as (server, _):
             assert server._hosts.by_name["default"].journal.position == 1
-            assert api
     async with serving(data=tmp_path / "data", max_tables=7) as (server, _):
         assert server._hosts.by_name["default"].journal.position == 2
