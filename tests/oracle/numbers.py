@@ -49,6 +49,8 @@ def weighted(pairs: Sequence[tuple[float, float]]) -> float | None:
         below = sum((Fraction(weight) for _, weight in pairs), Fraction(0))
         above = sum((Fraction(value) * Fraction(weight) for value, weight in pairs), Fraction(0))
         return float(above / below) if below else None
+    if all(math.isfinite(weight) for _, weight in pairs) and not sum(Fraction(weight) for _, weight in pairs):
+        return None
     products = exact([float(value) * float(weight) for value, weight in pairs])
     return divided(float(products), float(exact([weight for _, weight in pairs])))
 
