@@ -304,6 +304,27 @@ def test_a_reset_starts_again_and_the_versions_of_another_epoch_may_be_lower() -
     check_stream([*start(), reset, *again], {3: Answer([], 0)})
 
 
+def test_a_key_may_have_its_columns_in_another_order_after_an_edit() -> None:
+    """A resumed stream begins with the columns as the edit left them; rows are the same rows."""
+    types = {"b": "string", "a": "int64"}
+
+    def opened(resumed: bool, *names: str) -> Response:
+        columns = wire.columns({name: types[name] for name in names}, ["a", "b"])
+        return say(1, 1, begin=change_pb2.Begin(epoch="e", columns=columns, resumed=resumed))
+
+    rows = wire.batch([{"b": "x", "a": 1}], types)
+    stream = [
+        opened(False, "b", "a"),
+        say(1, 1, True, snapshot_rows=change_pb2.SnapshotRows(rows=rows)),
+        end(1, 1),
+        opened(True, "a", "b"),
+        say(1, 2, changes=wire.changes(types, removes={DELETED: [{"b": "x", "a": 1}]})),
+    ]
+    validate_unique(stream)
+    with pytest.raises(ContractViolation, match="not held"):
+        validate_unique([*stream, say(2, 3, changes=wire.changes(types, removes={DELETED: [{"b": "x", "a": 1}]}))])
+
+
 def test_fold_leaves_its_start_alone() -> None:
     before = fold(start())
     after = fold([change(5, 6, removes={DELETED: [key(1)]}, total=2)], before)

@@ -23,7 +23,7 @@ from tesseract_grpc._proto.tesseract.v1 import (
     table_service_pb2_grpc,
     value_pb2,
 )
-from tesseract_grpc.testing import Answer, Mirror, Response, check_stream
+from tesseract_grpc.testing import Answer, ContractViolation, Mirror, Response, check_stream
 from tests import wire
 from tests.crash.books import Lost, Past
 from tests.crash.outcome import refused
@@ -163,7 +163,11 @@ class Follower:
 
         def judge() -> None:
             known = {version: self.truth(past, version) for version in chosen}
-            check_stream(recording, {version: answer for version, answer in known.items() if answer is not None})
+            try:
+                check_stream(recording, {version: answer for version, answer in known.items() if answer is not None})
+            except ContractViolation as error:
+                around = recording[max(0, error.index - 3) : error.index + 2]
+                raise Lost(f"{self}: {error}; around it: {around}") from error
 
         return judge
 
