@@ -44,7 +44,7 @@ def start_session(
             point = too_old(str(reason))
         else:
             return watch, Start(point.version, point.now_us)
-    return session.watch(window, every_commit=every_commit), Start(reset=point)
+    return session.watch(window, every_commit=every_commit, returning=bool(token)), Start(reset=point)
 
 
 def start_sessions(
@@ -68,7 +68,7 @@ def start_sessions(
             point = too_old(str(reason))
         else:
             return watches, Start(point.version, point.now_us), maker
-    return [session.watch(window) for session, window in watched], Start(reset=point), maker
+    return [session.watch(window, returning=bool(token)) for session, window in watched], Start(reset=point), maker
 
 
 def start_table(

@@ -379,3 +379,22 @@ async def test_several_sessions_go_on_together(api: Api) -> None:
     call: Any = api.sessions.WatchSessions(swapped)
     kinds = [(await asyncio.wait_for(call.read(), 5)).response.WhichOneof("event") for _ in range(2)]
     assert kinds == ["begin", "reset"]
+
+
+async def test_a_window_of_a_tree_that_is_none_any_more_goes_on(api: Api) -> None:
+    """Which nodes are open is passed over by who comes back, as by who stayed; who asks for it anew is told."""
+    await api.open("s", query_pb2.Query(table="users", tree=query_pb2.Tree(parent="age")))
+    window = query_pb2.Window(offset=1, expansion=query_pb2.Expansion(depth=0))
+    before = await Watching(api, window=window).until(2)
+    edit = spb.UpdateSessionRequest(session=spb.Session(name="s", query=query_pb2.Query(table="users")))
+    edit.update_mask.paths.append("query")
+    await before.until((await api.sessions.UpdateSession(edit)).version)
+    token = await before.leave()
+    version = await change_everything(api)
+    after = Watching(api, window=window, resume_token=token, mirror=before.mirror)
+    assert (await after.next()).begin.resumed
+    await after.until(version)
+    fresh = await api.sessions.QuerySession(spb.QuerySessionRequest(name="s", window=query_pb2.Window(offset=1)))
+    assert list(after.mirror.rows) == rows_of(fresh.rows)
+    assert (await refused(Watching(api, window=window).next())).reason == "BAD_WINDOW"
+    await after.leave()

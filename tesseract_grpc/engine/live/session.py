@@ -160,8 +160,12 @@ class Session:
         now_us: int = 0,
         exact: bool = False,
         every_commit: bool = False,
+        returning: bool = False,
     ) -> Watch:
         """Opens a reader; it takes a snapshot first. O(1). Raises InvalidRequest.
+
+        A reader that is `returning`, or that says `since`, has asked for its window before the session was edited: what
+        names nodes of a tree that is none any more is passed over, as it is while it watches.
 
         With `since`, the reader has what the session, defined as it is, showed at that version, with the clock at
         `now_us` (`Changes.now_us`): instead of a snapshot it takes the net change from there, with `exact` to the
@@ -169,7 +173,8 @@ class Session:
 
         With `every_commit` it is given one commit after the other, as far as history goes back.
         """
-        self.result.check_window(window)
+        if since is None and not returning:
+            self.result.check_window(window)
         passage = None if since is None else self.passages.find(window, since, now_us, exact=exact or every_commit)
         watch = CommitWatch(self, window) if every_commit else Watch(self, window)
         if passage is not None:
