@@ -115,7 +115,8 @@ class ServerUnderTest:
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tesseract_grpc.cli", "serve", "--listen", self.address]
         command += ["--metrics-port", str(self.metrics_port), "--idle-timeout", "2"]
-        command += ["--history-commits", HISTORY]  # full before the warm-up is over
+        # Full before the warm-up is over: what is bounded grows until it is full.
+        command += ["--history-commits", HISTORY, "--request-id-memory", HISTORY]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log, env={**os.environ})
         return self
 
