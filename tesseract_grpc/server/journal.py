@@ -33,9 +33,10 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import Message
 
 from tesseract_grpc.engine.data.commit_log import CommitLog, LogEntry, LogFailed
+from tesseract_grpc.engine.data.errors import EngineError
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.errors import Refusal, ServerReason
-from tesseract_grpc.server.logs import logger
+from tesseract_grpc.server.logs import logger, trace_of
 from tesseract_grpc.server.records import Kind, Moment, Record, decode_record
 from tesseract_grpc.server.snapshots.task import Snapshots
 from tesseract_grpc.server.tracing import COMMIT, FLUSH
@@ -268,14 +269,17 @@ class Journal:
                 group = self._next_group()
                 try:
                     await self._flush(group)
-                except LogFailed as error:
+                except Exception as error:  # whatever it is: nothing may follow what may not be in the log
                     self._fail(error)
                     self._refuse((*group, *self._queue))
                     self._queue.clear()
                     self._queued_bytes = 0
                     self._room.set()
                     if self._memory:
-                        return  # the log lacks what was applied and answered: only a restart goes on from it
+                        self.failure += (
+                            "; it lacks what was acknowledged since: restart the server to go on from it"
+                        )
+                        return
                     await self._heal()
                 else:
                     self._flushed.extend(group)
@@ -307,7 +311,7 @@ class Journal:
         begun = time.perf_counter()
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, log.flush)
-        except LogFailed as error:
+        except Exception as error:
             tracing.end(span, error)
             raise
         tracing.end(span)
@@ -384,11 +388,11 @@ class Journal:
 
     # Failing and healing
 
-    def _fail(self, error: LogFailed) -> None:
-        self.failure = str(error)
+    def _fail(self, error: Exception) -> None:
+        self.failure = str(error) or type(error).__name__
         self.counters.failures += 1
         self._turn(JournalState.READ_ONLY)
-        logger().error("hub.read_only", hub=self.host.name, error=self.failure)
+        logger().error("hub.read_only", hub=self.host.name, error=self.failure, kind=type(error).__name__)
 
     def _turn(self, state: JournalState) -> None:
         self.state = state
@@ -422,11 +426,11 @@ class Journal:
             await asyncio.sleep(HEALING_INTERVAL)
             try:
                 await asyncio.get_running_loop().run_in_executor(self._thread, self.log.reopen)
-            except LogFailed as error:
-                self.failure = str(error)
+                await self._drained.wait()
+                found = await self._replay(self.position)
+            except Exception as error:  # it is not well yet, or damaged: readers go on, and so do the attempts
+                self.failure = str(error) or type(error).__name__
                 continue
-            await self._drained.wait()
-            found = await self._replay(self.position)
             self._turn(JournalState.SERVING)
             logger().info("hub.writable", hub=self.host.name, found=found)
 
@@ -447,7 +451,8 @@ class Journal:
             self.recovery.records = await self._replay(self.position)
         finally:
             host.replaying = False
-        self.recovery.cut = getattr(log, "cut", 0)
+        host.defined()  # a snapshot alone tells nobody that its version is reached
+        self.recovery.cut = log.cut
         self.recovery.seconds = time.perf_counter() - begun
         self.counters = JournalCounters()
         logger().info(
@@ -470,9 +475,12 @@ class Journal:
             record = decode_record(entry.kind, entry.payload)
             try:
                 self._apply(record, None)
-            except Exception as error:  # it was refused when it was made, too
+            except (Refusal, EngineError) as error:  # it was refused when it was made, too
                 name = type(error).__name__
                 logger().debug("record.refused", hub=self.host.name, position=entry.position, error=name)
+            except Exception as error:  # a bug, which must not keep all that follows from being there
+                name, trace = type(error).__name__, trace_of(error)
+                logger().error("record.failed", hub=self.host.name, position=entry.position, error=name, trace=trace)
             count += 1
             if not count % _REPLAY_SLICE:
                 await asyncio.sleep(0)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import Any, TextIO
 
 import structlog
@@ -61,6 +62,11 @@ def logger() -> Logger:
 def configure(config: ServerConfig, out: TextIO | None = None) -> None:
     """Turns the logs on, for programs that serve. A server inside another program or a test logs only errors."""
     _Root.logger = _make(config, out)
+
+
+def trace_of(error: BaseException) -> list[str]:
+    """Where an exception came from. Its message is left out: it may hold the value of a row."""
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
 
 
 class Quiet:

@@ -1,9 +1,9 @@
 """What was answered to which request id, so that a retry gets the first answer and nothing happens twice.
 
 A bounded memory a hub, the oldest forgotten first: who asks again makes no difference, so that the memory follows from
-the log alone. An id belongs to one request: the same id with
-another method or other content is refused. Only successes are remembered: a refused request changed nothing, so
-trying it again is harmless. Requests with validate_only change nothing either and are left out.
+the log alone. An id belongs to one request: the same id with another method or other content is refused. Only
+successes are remembered: a refused request changed nothing, so trying it again is harmless. Requests with
+validate_only change nothing either and are left out.
 """
 
 from __future__ import annotations
@@ -68,10 +68,8 @@ class RequestMemory:
         return [(request_id, digest, response) for request_id, (digest, response) in self._answers.items()]
 
     def remember(self, request_id: str, digest: bytes, response: Message) -> None:
-        """Remembers the answer to a request of another life."""
+        """Remembers the answer to a request of another life, as many as were remembered then."""
         self._answers[request_id] = (digest, response)
-        while len(self._answers) > self.capacity:
-            self._answers.popitem(last=False)
 
     def resize(self, capacity: int) -> None:
         """Remembers so many answers from now on."""

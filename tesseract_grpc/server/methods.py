@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, cast
@@ -27,7 +26,7 @@ from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.errors import Refusal, ServerReason, limit_exceeded, of_engine
 from tesseract_grpc.server.gate import Gate, shutting_down
-from tesseract_grpc.server.logs import logger
+from tesseract_grpc.server.logs import logger, trace_of
 from tesseract_grpc.server.metrics.meters import STATUS, CallMeters
 from tesseract_grpc.server.status import status_of, trailing
 
@@ -181,14 +180,12 @@ def to_refusal(error: Exception, method: str) -> Refusal:
 
 def _internal(error: Exception, method: str) -> Refusal:
     error_id = secrets.token_hex(8)
-    frames = traceback.extract_tb(error.__traceback__)
-    # The message of the exception is left out: it may hold the value of a row.
     logger().error(
         "call.failed",
         method=method,
         error_id=error_id,
         error=type(error).__name__,
-        trace=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        trace=trace_of(error),
     )
     return Refusal(
         ServerReason.INTERNAL,

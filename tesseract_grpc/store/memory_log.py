@@ -30,6 +30,7 @@ class MemoryLog:
         self.epoch = epoch or secrets.token_hex(8)
         self.secret = secrets.token_bytes(32)
         self.since = self.last = self.durable = 0
+        self.cut = 0
         self._entries: deque[LogEntry] = deque()
         self._snapshots: list[tuple[SnapshotInfo, list[bytes]]] = []  # the newest last
         self._closed = False

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -23,6 +24,7 @@ from tesseract_grpc.server.host import Host
 from tesseract_grpc.server.journal import JournalState
 from tesseract_grpc.server.records import Kind, Moment, Record, decode_record
 from tesseract_grpc.store.memory_log import MemoryLog
+from tesseract_grpc.store.sqlite_log import SqliteLog
 from tests import wire
 
 TYPES = {"id": "int64", "n": "int64"}
@@ -39,11 +41,14 @@ class ScriptedLog(MemoryLog):
         self.gate.set()
         self.groups: list[int] = []
         self.failing = False
+        self.bug: Exception | None = None
         self.kept_by_failure = 0
 
     def flush(self) -> int:
         """Waits for the gate. A failing flush may have brought some of its entries to the disk all the same."""
         assert self.gate.wait(10)
+        if self.bug is not None:
+            raise self.bug
         if self.failing:
             keep = self.durable + self.kept_by_failure
             while self._entries and self._entries[-1].position > keep:
@@ -54,6 +59,8 @@ class ScriptedLog(MemoryLog):
 
     def reopen(self) -> None:
         """Tries again; finds what the failed flush left."""
+        if self.bug is not None:
+            raise self.bug
         if self.failing:
             raise LogFailed("still no space left on device")
         self.last = self.durable = self._entries[-1].position if self._entries else self.since
@@ -201,6 +208,54 @@ async def test_what_a_failed_flush_has_brought_to_the_disk_is_applied_when_the_l
         for id in (2, 3):  # who sends it again gets what happened
             assert (await host.journal.propose(insert(id, request_id=f"r{id}"))).results[0].inserted == 1
         assert rows(host) == [2, 3]
+
+
+async def test_a_log_that_fails_in_a_way_that_nobody_thought_of_is_a_log_that_failed() -> None:
+    log = ScriptedLog()
+    async with serving(log) as host:
+        log.bug = RuntimeError("a bug")
+        with pytest.raises(Refusal, match="read-only: a bug"):
+            await asyncio.wait_for(host.journal.propose(table()), 5)
+        await asyncio.sleep(1.2)  # an attempt to heal fails in the same way
+        assert host.journal.state is JournalState.READ_ONLY
+        log.bug = None
+        await wait_until(lambda: host.journal.state is JournalState.SERVING)
+        assert (await host.journal.propose(insert(1))).version == 2
+
+
+async def test_a_version_that_came_with_a_snapshot_is_reached(tmp_path: Path) -> None:
+    for life in range(2):
+        async with serving(SqliteLog(tmp_path), history_commits=1) as host:
+            if life == 0:
+                await host.journal.propose(table())
+                await host.journal.propose(insert(1))
+                assert host.journal.snapshots is not None
+                await host.journal.snapshots.write()
+                for _ in range(4):
+                    with pytest.raises(EngineError, match="exists"):
+                        await host.journal.propose(insert(1))
+            else:
+                assert (host.journal.recovery.snapshot_position, host.journal.recovery.records) == (2, 4)
+            await host.versions.wait(2, 1.0)
+            assert rows(host) == [1]
+
+
+async def test_answers_of_a_snapshot_are_remembered_though_fewer_are_now(tmp_path: Path) -> None:
+    """What follows in the log was made when all of them were remembered."""
+    async with serving(SqliteLog(tmp_path), history_commits=1) as host:
+        await host.configure(host.config)
+        await host.journal.propose(table())
+        await host.journal.propose(insert(1, request_id="one"))
+        assert host.journal.snapshots is not None
+        await host.journal.snapshots.write()
+        for id in (2, 3, 4):
+            await host.journal.propose(insert(id))
+    async with serving(SqliteLog(tmp_path), history_commits=1, request_id_memory=0) as host:
+        assert host.journal.recovery.snapshot_position == 3
+        assert (await host.journal.propose(insert(1, request_id="one"))).version == 2
+        await host.configure(ServerConfig(request_id_memory=0))
+        with pytest.raises(EngineError, match="exists"):
+            await host.journal.propose(insert(1, request_id="one"))
 
 
 async def test_too_many_changes_are_refused_and_go_on_when_there_is_room() -> None:

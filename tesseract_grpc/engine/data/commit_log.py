@@ -106,6 +106,10 @@ class CommitLog(Protocol):
     def durable(self) -> int:
         """The position up to which entries are as durable as was promised."""
 
+    @property
+    def cut(self) -> int:
+        """Entries that were cut off when the log was opened: the torn tail of a crash, never acknowledged."""
+
     def append(self, entry: LogEntry) -> None:
         """Takes an entry; it is durable after a `flush`. O(1). Raises LogFailed."""
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tesseract_grpc.engine.data.commit_log import CommitLog, LogFailed, SnapshotInfo, SnapshotWriter
 from tesseract_grpc.engine.live.image import Ending, Piece
-from tesseract_grpc.server.logs import logger
+from tesseract_grpc.server.logs import logger, trace_of
 from tesseract_grpc.server.snapshots.definitions import KeptNote
 from tesseract_grpc.server.snapshots.restore import asked_from
 from tesseract_grpc.server.snapshots.rows import encode_piece
@@ -91,7 +91,7 @@ class Snapshots:
                 await asyncio.sleep(self._retry)
             except Exception as error:  # a bug; the log keeps everything, and the next attempt may go well
                 self.failure = f"{type(error).__name__}: {error}"
-                logger().error("snapshot.bug", hub=self._host.name, error=type(error).__name__, exc_info=True)
+                logger().error("snapshot.bug", hub=self._host.name, error=type(error).__name__, trace=trace_of(error))
                 await asyncio.sleep(self._retry)
 
     async def write(self) -> int:
