@@ -86,13 +86,12 @@ class DataDirectory:
             return True
 
     def _mark_open(self, durability: Durability) -> None:
-        if durability is Durability.FSYNC:
-            self.mark_closed()
-        else:
+        # A mark that an open log with less left behind stays until what that log wrote is on the disk.
+        if durability is not Durability.FSYNC:
             self.write("OPEN", json.dumps({"durability": int(durability), "boot": _boot()}).encode())
 
     def mark_closed(self) -> None:
-        """Nothing that was seen can be lost any more. Raises LogFailed."""
+        """Says that nothing that was seen can be lost any more. Raises LogFailed."""
         file = self.path / "OPEN"
         if file.exists():
             try:

@@ -56,7 +56,7 @@ class SqliteLog:
 
     def __init__(self, path: Path, durability: Durability = Durability.FSYNC) -> None:
         self.durability = durability
-        self.directory = DataDirectory(path)
+        self.directory = DataDirectory(path, durability)
         self.cut = 0
         """Entries that were cut off when the log was opened: the torn tail of a crash, never acknowledged."""
         self._failed: LogFailed | None = None
@@ -69,7 +69,7 @@ class SqliteLog:
             self._database = _open(self._path, durability)
             try:
                 if durability is Durability.FSYNC:
-                    self._sync()  # it may have been served with less until now
+                    self._settle()  # it may have been served with less until now
                 self.since: int
                 self._chain: int
                 self.since, self._chain = self._database.execute("SELECT since, chain FROM start").fetchone()
@@ -232,6 +232,11 @@ class SqliteLog:
         except OSError as error:
             raise LogFailed(f"'{self.directory.path}' cannot be synced: {error.strerror}") from error
 
+    def _settle(self) -> None:
+        """Brings everything to the disk, and says that nothing can be lost any more. Raises LogFailed."""
+        self._sync()
+        self.directory.mark_closed()
+
     def trim(self, position: int) -> None:
         """Forgets what nobody needs who asks for states from a position on: see `CommitLog`.
 
@@ -296,6 +301,7 @@ class SqliteLog:
         try:
             if self._failed is None:
                 self.flush()
+                self._settle()
         finally:
             self._closed = True
             self._failed = self._failed or LogFailed("the log is closed")

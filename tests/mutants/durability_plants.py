@@ -106,6 +106,22 @@ LOGS = (
         tests=EPOCHS,
     ),
     Plant(
+        "the log does not tell its directory how it is written",
+        LOG,
+        "DataDirectory(path, durability)",
+        "DataDirectory(path)",
+        "nobody notices that something can have been lost",
+        tests=EPOCHS,
+    ),
+    Plant(
+        "a log counts as closed before it is on the disk",
+        LOG,
+        "        self._sync()\n        self.directory.mark_closed()\n",
+        "        self.directory.mark_closed()\n        self._sync()\n",
+        "the power goes right after a clean end, and the versions that went with it are given to others",
+        tests=EPOCHS,
+    ),
+    Plant(
         "what a failed flush brought to the disk is not applied",
         JOURNAL,
         "            found = await self._replay(self.position)\n",

@@ -109,7 +109,8 @@ class Anew:
 
 
 _EDITED = Anew(
-    twin.change.RESET_REASON_DEFINITION_CHANGED, "the session was edited and its rows are named by other columns"
+    twin.change.RESET_REASON_DEFINITION_CHANGED,
+    "the session was edited: its rows are named by other columns, or an edit came before this reader knew of the last",
 )
 
 

@@ -76,7 +76,9 @@ class _ResetReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetReas
     RESET_REASON_OTHER_EPOCH: _ResetReason.ValueType  # 2
     """The resume token is of another incarnation of the hub."""
     RESET_REASON_DEFINITION_CHANGED: _ResetReason.ValueType  # 3
-    """The session's definition, or the window, is not the one of the token; or an edit names rows by other columns."""
+    """The session's definition, or the window, is not the one of the token; or an edit names rows by other columns; or an
+    edit came before this reader had been told of the one before it.
+    """
     RESET_REASON_LAGGED: _ResetReason.ValueType  # 4
     """The reader fell behind and asked for a reset in this case."""
     RESET_REASON_TABLE_CHANGED: _ResetReason.ValueType  # 5
@@ -92,7 +94,9 @@ RESET_REASON_TOO_OLD: ResetReason.ValueType  # 1
 RESET_REASON_OTHER_EPOCH: ResetReason.ValueType  # 2
 """The resume token is of another incarnation of the hub."""
 RESET_REASON_DEFINITION_CHANGED: ResetReason.ValueType  # 3
-"""The session's definition, or the window, is not the one of the token; or an edit names rows by other columns."""
+"""The session's definition, or the window, is not the one of the token; or an edit names rows by other columns; or an
+edit came before this reader had been told of the one before it.
+"""
 RESET_REASON_LAGGED: ResetReason.ValueType  # 4
 """The reader fell behind and asked for a reset in this case."""
 RESET_REASON_TABLE_CHANGED: ResetReason.ValueType  # 5
@@ -540,8 +544,9 @@ class SessionChanged(_message.Message):
       - rows that stay have an update of every column that is new (or of another type than before), null or not, and of every
         column whose value differs now, whether by the edit or by a commit;
       - rows that come are complete in the new columns.
-    The key columns are the same before and after; an edit that names rows by other columns is a Reset with
-    DEFINITION_CHANGED instead, followed by Begin and a snapshot. Changes may be without rows, when the edit changed nothing.
+    The key columns are the same before and after; an edit that names rows by other columns, or that comes before the reader
+    was told of the one before it, is a Reset with DEFINITION_CHANGED instead, followed by Begin and a snapshot. Changes may
+    be without rows, when the edit changed nothing.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
