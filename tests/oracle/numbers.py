@@ -61,4 +61,5 @@ def percentile(values: Sequence[float], share: float) -> float:
     place = share * (len(ordered) - 1)
     low = math.floor(place)
     below, above = ordered[low], ordered[min(low + 1, len(ordered) - 1)]
-    return below if place == low or below == above else below + (above - below) * (place - low)
+    part = place - low  # by the formula of docs/SEMANTICS.md: others differ from it in the last digit
+    return below if part == 0.0 or below == above else below * (1.0 - part) + above * part + 0.0

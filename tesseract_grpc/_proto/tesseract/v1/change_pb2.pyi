@@ -572,3 +572,31 @@ class SessionChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionChanged: _TypeAlias = SessionChanged  # noqa: Y015
+
+@_typing.final
+class TableChanged(_message.Message):
+    """The table was altered: the columns are these from here on. To be applied as SessionChanged: the Changes that follow at
+    once are the net change from the rows under the old columns to those under the new ones, and both together are one event.
+    Columns whose name is not among `columns` go, renamed ones come under their new name with an update of every row; an
+    alteration of the key is a Reset with TABLE_CHANGED instead. Old values, where they were asked for, are not told here.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.Column]:
+        """The columns of the rows, in order. Key columns are marked."""
+
+    def __init__(
+        self,
+        *,
+        columns: _abc.Iterable[_schema_pb2.Column] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TableChanged: _TypeAlias = TableChanged  # noqa: Y015

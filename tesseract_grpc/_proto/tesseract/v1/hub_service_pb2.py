@@ -24,10 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tesseract_grpc._proto.tesseract.v1 import schema_pb2 as tesseract_dot_v1_dot_schema__pb2
+from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as tesseract_dot_v1_dot_session__service__pb2
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as tesseract_dot_v1_dot_table__service__pb2
+from tesseract_grpc._proto.tesseract.v1 import value_pb2 as tesseract_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etesseract/v1/hub_service.proto\x12\x0ctesseract.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tesseract/v1/table_service.proto\"\xcb\x03\n\x03Hub\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x13\n\x0btable_count\x18\x04 \x01(\x05\x12\x15\n\rsession_count\x18\x05 \x01(\x05\x12\x15\n\rwatcher_count\x18\x06 \x01(\x05\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x03\x12,\n\ndurability\x18\x08 \x01(\x0e\x32\x18.tesseract.v1.Durability\x12\x19\n\x11request_id_memory\x18\t \x01(\x05\x12,\n\x08hub_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x08\x63ounters\x18\x0b \x03(\x0b\x32\x1f.tesseract.v1.Hub.CountersEntry\x12%\n\x05state\x18\x0c \x01(\x0e\x32\x16.tesseract.v1.HubState\x12\x15\n\rstate_message\x18\r \x01(\t\x12$\n\x03log\x18\x0e \x01(\x0b\x32\x17.tesseract.v1.LogStatus\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xeb\x01\n\tLogStatus\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\r\n\x05since\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x03\x12\x19\n\x11snapshot_position\x18\x04 \x01(\x04\x12\x31\n\rsnapshot_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11recovered_records\x18\x06 \x01(\x04\x12\x30\n\rrecovery_time\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x63ut_records\x18\x08 \x01(\x04\"\x16\n\x14GetServerInfoRequest\"\xd6\x01\n\x15GetServerInfoResponse\x12\x18\n\x10software_version\x18\x01 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x02 \x03(\t\x12*\n\x06limits\x18\x03 \x01(\x0b\x32\x1a.tesseract.v1.ServerLimits\x12\x34\n\x11progress_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0bserver_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb6\x02\n\x0cServerLimits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x03\x12\x1a\n\x12max_rows_per_write\x18\x02 \x01(\x03\x12\x1a\n\x12max_rows_per_table\x18\x03 \x01(\x03\x12\x12\n\nmax_tables\x18\x04 \x01(\x05\x12\x14\n\x0cmax_sessions\x18\x05 \x01(\x05\x12\x14\n\x0cmax_watchers\x18\x06 \x01(\x05\x12\x18\n\x10max_string_bytes\x18\x07 \x01(\x05\x12\x13\n\x0bmax_columns\x18\x08 \x01(\x05\x12\x18\n\x10max_filter_depth\x18\t \x01(\x05\x12\x18\n\x10max_filter_nodes\x18\n \x01(\x05\x12\x17\n\x0fmax_query_depth\x18\x0b \x01(\x05\x12\x17\n\x0fmax_query_parts\x18\x0c \x01(\x05\"\x1d\n\rGetHubRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x0eGetHubResponse\x12\x1e\n\x03hub\x18\x01 \x01(\x0b\x32\x11.tesseract.v1.Hub\"8\n\x0fListHubsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"L\n\x10ListHubsResponse\x12\x1f\n\x04hubs\x18\x01 \x03(\x0b\x32\x11.tesseract.v1.Hub\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0f\x43heckHubRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x10\x43heckHubResponse\x12\x0f\n\x07\x63hecked\x18\x01 \x01(\x05\x12\x12\n\nviolations\x18\x02 \x03(\t\"O\n\x16RequestProgressRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x10\n\x08watch_id\x18\x02 \x01(\t\x12\x13\n\x0bmin_version\x18\x03 \x01(\x04\"*\n\x17RequestProgressResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04*U\n\x08HubState\x12\x19\n\x15HUB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11HUB_STATE_SERVING\x10\x01\x12\x17\n\x13HUB_STATE_READ_ONLY\x10\x02\x32\xa1\x03\n\nHubService\x12X\n\rGetServerInfo\x12\".tesseract.v1.GetServerInfoRequest\x1a#.tesseract.v1.GetServerInfoResponse\x12\x43\n\x06GetHub\x12\x1b.tesseract.v1.GetHubRequest\x1a\x1c.tesseract.v1.GetHubResponse\x12I\n\x08ListHubs\x12\x1d.tesseract.v1.ListHubsRequest\x1a\x1e.tesseract.v1.ListHubsResponse\x12I\n\x08\x43heckHub\x12\x1d.tesseract.v1.CheckHubRequest\x1a\x1e.tesseract.v1.CheckHubResponse\x12^\n\x0fRequestProgress\x12$.tesseract.v1.RequestProgressRequest\x1a%.tesseract.v1.RequestProgressResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etesseract/v1/hub_service.proto\x12\x0ctesseract.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tesseract/v1/schema.proto\x1a\"tesseract/v1/session_service.proto\x1a tesseract/v1/table_service.proto\x1a\x18tesseract/v1/value.proto\"\xcb\x03\n\x03Hub\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x13\n\x0btable_count\x18\x04 \x01(\x05\x12\x15\n\rsession_count\x18\x05 \x01(\x05\x12\x15\n\rwatcher_count\x18\x06 \x01(\x05\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x03\x12,\n\ndurability\x18\x08 \x01(\x0e\x32\x18.tesseract.v1.Durability\x12\x19\n\x11request_id_memory\x18\t \x01(\x05\x12,\n\x08hub_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x08\x63ounters\x18\x0b \x03(\x0b\x32\x1f.tesseract.v1.Hub.CountersEntry\x12%\n\x05state\x18\x0c \x01(\x0e\x32\x16.tesseract.v1.HubState\x12\x15\n\rstate_message\x18\r \x01(\t\x12$\n\x03log\x18\x0e \x01(\x0b\x32\x17.tesseract.v1.LogStatus\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xeb\x01\n\tLogStatus\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\r\n\x05since\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x03\x12\x19\n\x11snapshot_position\x18\x04 \x01(\x04\x12\x31\n\rsnapshot_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11recovered_records\x18\x06 \x01(\x04\x12\x30\n\rrecovery_time\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x63ut_records\x18\x08 \x01(\x04\"\x16\n\x14GetServerInfoRequest\"\xd6\x01\n\x15GetServerInfoResponse\x12\x18\n\x10software_version\x18\x01 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x02 \x03(\t\x12*\n\x06limits\x18\x03 \x01(\x0b\x32\x1a.tesseract.v1.ServerLimits\x12\x34\n\x11progress_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0bserver_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb6\x02\n\x0cServerLimits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x03\x12\x1a\n\x12max_rows_per_write\x18\x02 \x01(\x03\x12\x1a\n\x12max_rows_per_table\x18\x03 \x01(\x03\x12\x12\n\nmax_tables\x18\x04 \x01(\x05\x12\x14\n\x0cmax_sessions\x18\x05 \x01(\x05\x12\x14\n\x0cmax_watchers\x18\x06 \x01(\x05\x12\x18\n\x10max_string_bytes\x18\x07 \x01(\x05\x12\x13\n\x0bmax_columns\x18\x08 \x01(\x05\x12\x18\n\x10max_filter_depth\x18\t \x01(\x05\x12\x18\n\x10max_filter_nodes\x18\n \x01(\x05\x12\x17\n\x0fmax_query_depth\x18\x0b \x01(\x05\x12\x17\n\x0fmax_query_parts\x18\x0c \x01(\x05\"\x1d\n\rGetHubRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x0eGetHubResponse\x12\x1e\n\x03hub\x18\x01 \x01(\x0b\x32\x11.tesseract.v1.Hub\"8\n\x0fListHubsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"L\n\x10ListHubsResponse\x12\x1f\n\x04hubs\x18\x01 \x03(\x0b\x32\x11.tesseract.v1.Hub\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0f\x43heckHubRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x10\x43heckHubResponse\x12\x0f\n\x07\x63hecked\x18\x01 \x01(\x05\x12\x12\n\nviolations\x18\x02 \x03(\t\"O\n\x16RequestProgressRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x10\n\x08watch_id\x18\x02 \x01(\t\x12\x13\n\x0bmin_version\x18\x03 \x01(\x04\"*\n\x17RequestProgressResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\"9\n\x0fWatchHubRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10include_existing\x18\x02 \x01(\x08\"\xa2\x04\n\x10WatchHubResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\"\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x11.tesseract.v1.HubH\x00\x12,\n\rtable_created\x18\x03 \x01(\x0b\x32\x13.tesseract.v1.TableH\x00\x12\x17\n\rtable_deleted\x18\x04 \x01(\tH\x00\x12\x33\n\rtable_renamed\x18\x05 \x01(\x0b\x32\x1a.tesseract.v1.TableRenamedH\x00\x12,\n\rtable_altered\x18\x06 \x01(\x0b\x32\x13.tesseract.v1.TableH\x00\x12\x35\n\x0etables_swapped\x18\x07 \x01(\x0b\x32\x1b.tesseract.v1.TablesSwappedH\x00\x12/\n\x0esession_opened\x18\x08 \x01(\x0b\x32\x15.tesseract.v1.SessionH\x00\x12/\n\x0esession_edited\x18\t \x01(\x0b\x32\x15.tesseract.v1.SessionH\x00\x12\x35\n\x0esession_closed\x18\n \x01(\x0b\x32\x1b.tesseract.v1.SessionClosedH\x00\x12.\n\x08progress\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12&\n\thub_state\x18\x0c \x01(\x0b\x32\x11.tesseract.v1.HubH\x00\x42\x07\n\x05\x65vent\"D\n\x0cTableRenamed\x12\x10\n\x08old_name\x18\x01 \x01(\t\x12\"\n\x05table\x18\x02 \x01(\x0b\x32\x13.tesseract.v1.Table\"W\n\rTablesSwapped\x12\"\n\x05table\x18\x01 \x01(\x0b\x32\x13.tesseract.v1.Table\x12\"\n\x05other\x18\x02 \x01(\x0b\x32\x13.tesseract.v1.Table\">\n\rSessionClosed\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"x\n\rBackupRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06tables\x18\x02 \x03(\t\x12\x1d\n\x10include_sessions\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x13\n\x0bmin_version\x18\x04 \x01(\x04\x42\x13\n\x11_include_sessions\"\xc7\x01\n\x0e\x42\x61\x63kupResponse\x12*\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x19.tesseract.v1.BackupBeginH\x00\x12&\n\x04rows\x18\x02 \x01(\x0b\x32\x16.tesseract.v1.RowBatchH\x00\x12\x31\n\ttable_end\x18\x03 \x01(\x0b\x32\x1c.tesseract.v1.BackupTableEndH\x00\x12&\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x17.tesseract.v1.BackupEndH\x00\x42\x06\n\x04part\"\xa5\x01\n\x0b\x42\x61\x63kupBegin\x12\x1e\n\x03hub\x18\x01 \x01(\x0b\x32\x11.tesseract.v1.Hub\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06tables\x18\x03 \x03(\x0b\x32\x13.tesseract.v1.Table\x12\'\n\x08sessions\x18\x04 \x03(\x0b\x32\x15.tesseract.v1.Session\"B\n\x0e\x42\x61\x63kupTableEnd\x12\r\n\x05table\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\x1e\n\tBackupEnd\x12\x11\n\trow_count\x18\x01 \x01(\x03*U\n\x08HubState\x12\x19\n\x15HUB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11HUB_STATE_SERVING\x10\x01\x12\x17\n\x13HUB_STATE_READ_ONLY\x10\x02\x32\xb5\x04\n\nHubService\x12X\n\rGetServerInfo\x12\".tesseract.v1.GetServerInfoRequest\x1a#.tesseract.v1.GetServerInfoResponse\x12\x43\n\x06GetHub\x12\x1b.tesseract.v1.GetHubRequest\x1a\x1c.tesseract.v1.GetHubResponse\x12I\n\x08ListHubs\x12\x1d.tesseract.v1.ListHubsRequest\x1a\x1e.tesseract.v1.ListHubsResponse\x12I\n\x08\x43heckHub\x12\x1d.tesseract.v1.CheckHubRequest\x1a\x1e.tesseract.v1.CheckHubResponse\x12^\n\x0fRequestProgress\x12$.tesseract.v1.RequestProgressRequest\x1a%.tesseract.v1.RequestProgressResponse\x12K\n\x08WatchHub\x12\x1d.tesseract.v1.WatchHubRequest\x1a\x1e.tesseract.v1.WatchHubResponse0\x01\x12\x45\n\x06\x42\x61\x63kup\x12\x1b.tesseract.v1.BackupRequest\x1a\x1c.tesseract.v1.BackupResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,36 +39,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HUB_COUNTERSENTRY']._loaded_options = None
   _globals['_HUB_COUNTERSENTRY']._serialized_options = b'8\001'
-  _globals['_HUBSTATE']._serialized_start=1833
-  _globals['_HUBSTATE']._serialized_end=1918
-  _globals['_HUB']._serialized_start=148
-  _globals['_HUB']._serialized_end=607
-  _globals['_HUB_COUNTERSENTRY']._serialized_start=560
-  _globals['_HUB_COUNTERSENTRY']._serialized_end=607
-  _globals['_LOGSTATUS']._serialized_start=610
-  _globals['_LOGSTATUS']._serialized_end=845
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=847
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=869
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=872
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=1086
-  _globals['_SERVERLIMITS']._serialized_start=1089
-  _globals['_SERVERLIMITS']._serialized_end=1399
-  _globals['_GETHUBREQUEST']._serialized_start=1401
-  _globals['_GETHUBREQUEST']._serialized_end=1430
-  _globals['_GETHUBRESPONSE']._serialized_start=1432
-  _globals['_GETHUBRESPONSE']._serialized_end=1480
-  _globals['_LISTHUBSREQUEST']._serialized_start=1482
-  _globals['_LISTHUBSREQUEST']._serialized_end=1538
-  _globals['_LISTHUBSRESPONSE']._serialized_start=1540
-  _globals['_LISTHUBSRESPONSE']._serialized_end=1616
-  _globals['_CHECKHUBREQUEST']._serialized_start=1618
-  _globals['_CHECKHUBREQUEST']._serialized_end=1649
-  _globals['_CHECKHUBRESPONSE']._serialized_start=1651
-  _globals['_CHECKHUBRESPONSE']._serialized_end=1706
-  _globals['_REQUESTPROGRESSREQUEST']._serialized_start=1708
-  _globals['_REQUESTPROGRESSREQUEST']._serialized_end=1787
-  _globals['_REQUESTPROGRESSRESPONSE']._serialized_start=1789
-  _globals['_REQUESTPROGRESSRESPONSE']._serialized_end=1831
-  _globals['_HUBSERVICE']._serialized_start=1921
-  _globals['_HUBSERVICE']._serialized_end=2338
+  _globals['_HUBSTATE']._serialized_start=3345
+  _globals['_HUBSTATE']._serialized_end=3430
+  _globals['_HUB']._serialized_start=237
+  _globals['_HUB']._serialized_end=696
+  _globals['_HUB_COUNTERSENTRY']._serialized_start=649
+  _globals['_HUB_COUNTERSENTRY']._serialized_end=696
+  _globals['_LOGSTATUS']._serialized_start=699
+  _globals['_LOGSTATUS']._serialized_end=934
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=936
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=958
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=961
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=1175
+  _globals['_SERVERLIMITS']._serialized_start=1178
+  _globals['_SERVERLIMITS']._serialized_end=1488
+  _globals['_GETHUBREQUEST']._serialized_start=1490
+  _globals['_GETHUBREQUEST']._serialized_end=1519
+  _globals['_GETHUBRESPONSE']._serialized_start=1521
+  _globals['_GETHUBRESPONSE']._serialized_end=1569
+  _globals['_LISTHUBSREQUEST']._serialized_start=1571
+  _globals['_LISTHUBSREQUEST']._serialized_end=1627
+  _globals['_LISTHUBSRESPONSE']._serialized_start=1629
+  _globals['_LISTHUBSRESPONSE']._serialized_end=1705
+  _globals['_CHECKHUBREQUEST']._serialized_start=1707
+  _globals['_CHECKHUBREQUEST']._serialized_end=1738
+  _globals['_CHECKHUBRESPONSE']._serialized_start=1740
+  _globals['_CHECKHUBRESPONSE']._serialized_end=1795
+  _globals['_REQUESTPROGRESSREQUEST']._serialized_start=1797
+  _globals['_REQUESTPROGRESSREQUEST']._serialized_end=1876
+  _globals['_REQUESTPROGRESSRESPONSE']._serialized_start=1878
+  _globals['_REQUESTPROGRESSRESPONSE']._serialized_end=1920
+  _globals['_WATCHHUBREQUEST']._serialized_start=1922
+  _globals['_WATCHHUBREQUEST']._serialized_end=1979
+  _globals['_WATCHHUBRESPONSE']._serialized_start=1982
+  _globals['_WATCHHUBRESPONSE']._serialized_end=2528
+  _globals['_TABLERENAMED']._serialized_start=2530
+  _globals['_TABLERENAMED']._serialized_end=2598
+  _globals['_TABLESSWAPPED']._serialized_start=2600
+  _globals['_TABLESSWAPPED']._serialized_end=2687
+  _globals['_SESSIONCLOSED']._serialized_start=2689
+  _globals['_SESSIONCLOSED']._serialized_end=2751
+  _globals['_BACKUPREQUEST']._serialized_start=2753
+  _globals['_BACKUPREQUEST']._serialized_end=2873
+  _globals['_BACKUPRESPONSE']._serialized_start=2876
+  _globals['_BACKUPRESPONSE']._serialized_end=3075
+  _globals['_BACKUPBEGIN']._serialized_start=3078
+  _globals['_BACKUPBEGIN']._serialized_end=3243
+  _globals['_BACKUPTABLEEND']._serialized_start=3245
+  _globals['_BACKUPTABLEEND']._serialized_end=3311
+  _globals['_BACKUPEND']._serialized_start=3313
+  _globals['_BACKUPEND']._serialized_end=3343
+  _globals['_HUBSERVICE']._serialized_start=3433
+  _globals['_HUBSERVICE']._serialized_end=3998
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,10 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tesseract_grpc._proto.tesseract.v1 import schema_pb2 as _schema_pb2
+from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as _session_service_pb2
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as _table_service_pb2
+from tesseract_grpc._proto.tesseract.v1 import value_pb2 as _value_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -536,3 +539,385 @@ class RequestProgressResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RequestProgressResponse: _TypeAlias = RequestProgressResponse  # noqa: Y015
+
+@_typing.final
+class WatchHubRequest(_message.Message):
+    """Asks for what happens to a hub."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    INCLUDE_EXISTING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name or bare id. Default: `hubs/default`."""
+    include_existing: _builtins.bool
+    """Whether the stream begins with the tables and sessions that there are, as if they were created now."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        include_existing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_existing", b"include_existing", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchHubRequest: _TypeAlias = WatchHubRequest  # noqa: Y015
+
+@_typing.final
+class WatchHubResponse(_message.Message):
+    """One thing that happened to a hub."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    BEGIN_FIELD_NUMBER: _builtins.int
+    TABLE_CREATED_FIELD_NUMBER: _builtins.int
+    TABLE_DELETED_FIELD_NUMBER: _builtins.int
+    TABLE_RENAMED_FIELD_NUMBER: _builtins.int
+    TABLE_ALTERED_FIELD_NUMBER: _builtins.int
+    TABLES_SWAPPED_FIELD_NUMBER: _builtins.int
+    SESSION_OPENED_FIELD_NUMBER: _builtins.int
+    SESSION_EDITED_FIELD_NUMBER: _builtins.int
+    SESSION_CLOSED_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    HUB_STATE_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version at which it happened."""
+    table_deleted: _builtins.str
+    """A table was deleted: its resource name."""
+    @_builtins.property
+    def begin(self) -> Global___Hub:
+        """First: the hub. With include_existing its tables and sessions follow, and then Progress."""
+
+    @_builtins.property
+    def table_created(self) -> _schema_pb2.Table:
+        """A table was created."""
+
+    @_builtins.property
+    def table_renamed(self) -> Global___TableRenamed:
+        """A table has another name."""
+
+    @_builtins.property
+    def table_altered(self) -> _schema_pb2.Table:
+        """The columns, key, indexes, retention or description of a table were changed: how it is now."""
+
+    @_builtins.property
+    def tables_swapped(self) -> Global___TablesSwapped:
+        """Two tables exchanged their names."""
+
+    @_builtins.property
+    def session_opened(self) -> _session_service_pb2.Session:
+        """A session was created."""
+
+    @_builtins.property
+    def session_edited(self) -> _session_service_pb2.Session:
+        """A session was edited: how it is now."""
+
+    @_builtins.property
+    def session_closed(self) -> Global___SessionClosed:
+        """A session ended."""
+
+    @_builtins.property
+    def progress(self) -> _timestamp_pb2.Timestamp:
+        """Nothing else happened up to this version; sent when idle, as on other watches."""
+
+    @_builtins.property
+    def hub_state(self) -> Global___Hub:
+        """Whether the hub takes writes has changed."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        begin: Global___Hub | None = ...,
+        table_created: _schema_pb2.Table | None = ...,
+        table_deleted: _builtins.str = ...,
+        table_renamed: Global___TableRenamed | None = ...,
+        table_altered: _schema_pb2.Table | None = ...,
+        tables_swapped: Global___TablesSwapped | None = ...,
+        session_opened: _session_service_pb2.Session | None = ...,
+        session_edited: _session_service_pb2.Session | None = ...,
+        session_closed: Global___SessionClosed | None = ...,
+        progress: _timestamp_pb2.Timestamp | None = ...,
+        hub_state: Global___Hub | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "event", b"event", "hub_state", b"hub_state", "progress", b"progress", "session_closed", b"session_closed", "session_edited", b"session_edited", "session_opened", b"session_opened", "table_altered", b"table_altered", "table_created", b"table_created", "table_deleted", b"table_deleted", "table_renamed", b"table_renamed", "tables_swapped", b"tables_swapped"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "event", b"event", "hub_state", b"hub_state", "progress", b"progress", "session_closed", b"session_closed", "session_edited", b"session_edited", "session_opened", b"session_opened", "table_altered", b"table_altered", "table_created", b"table_created", "table_deleted", b"table_deleted", "table_renamed", b"table_renamed", "tables_swapped", b"tables_swapped", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["begin", "table_created", "table_deleted", "table_renamed", "table_altered", "tables_swapped", "session_opened", "session_edited", "session_closed", "progress", "hub_state"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___WatchHubResponse: _TypeAlias = WatchHubResponse  # noqa: Y015
+
+@_typing.final
+class TableRenamed(_message.Message):
+    """A table was renamed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLD_NAME_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    old_name: _builtins.str
+    """Its resource name before."""
+    @_builtins.property
+    def table(self) -> _schema_pb2.Table:
+        """The table, with its new name."""
+
+    def __init__(
+        self,
+        *,
+        old_name: _builtins.str = ...,
+        table: _schema_pb2.Table | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["table", b"table"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["old_name", b"old_name", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TableRenamed: _TypeAlias = TableRenamed  # noqa: Y015
+
+@_typing.final
+class TablesSwapped(_message.Message):
+    """Two tables exchanged their names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def table(self) -> _schema_pb2.Table:
+        """The one, as it is now."""
+
+    @_builtins.property
+    def other(self) -> _schema_pb2.Table:
+        """The other, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        table: _schema_pb2.Table | None = ...,
+        other: _schema_pb2.Table | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["other", b"other", "table", b"table"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["other", b"other", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TablesSwapped: _TypeAlias = TablesSwapped  # noqa: Y015
+
+@_typing.final
+class SessionClosed(_message.Message):
+    """A session ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    reason: _builtins.str
+    """Why, from the list of docs/ERRORS.md: SESSION_DELETED, SESSION_EXPIRED, TABLE_DELETED, TABLE_ALTERED and others."""
+    message: _builtins.str
+    """The same for people."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionClosed: _TypeAlias = SessionClosed  # noqa: Y015
+
+@_typing.final
+class BackupRequest(_message.Message):
+    """Asks for a backup."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
+    INCLUDE_SESSIONS_FIELD_NUMBER: _builtins.int
+    MIN_VERSION_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The hub's resource name. Default: `hubs/default`."""
+    include_sessions: _builtins.bool
+    """Whether the definitions of sessions with an id are part of it, where all that they read is. Default: only when `tables`
+    is empty.
+    """
+    min_version: _builtins.int
+    """Wait until this version is visible. Default: do not wait."""
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tables: resource names or bare ids. Default: all, and the sessions."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        tables: _abc.Iterable[_builtins.str] | None = ...,
+        include_sessions: _builtins.bool | None = ...,
+        min_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_include_sessions", b"_include_sessions", "include_sessions", b"include_sessions"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_include_sessions", b"_include_sessions", "include_sessions", b"include_sessions", "min_version", b"min_version", "parent", b"parent", "tables", b"tables"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__include_sessions: _TypeAlias = _typing.Literal["include_sessions"]  # noqa: Y015
+    _WhichOneofArgType__include_sessions: _TypeAlias = _typing.Literal["_include_sessions", b"_include_sessions"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__include_sessions) -> _WhichOneofReturnType__include_sessions | None: ...
+
+Global___BackupRequest: _TypeAlias = BackupRequest  # noqa: Y015
+
+@_typing.final
+class BackupResponse(_message.Message):
+    """A piece of a backup. It begins with `begin`; then, for each stored table in the order of `begin`, its rows in the order in
+    which they came and `table_end`; and `end` is last: without it the backup is not complete.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGIN_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    TABLE_END_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def begin(self) -> Global___BackupBegin:
+        """What follows."""
+
+    @_builtins.property
+    def rows(self) -> _value_pb2.RowBatch:
+        """Rows of the table that is at it, about 1 MiB."""
+
+    @_builtins.property
+    def table_end(self) -> Global___BackupTableEnd:
+        """All rows of this table were sent."""
+
+    @_builtins.property
+    def end(self) -> Global___BackupEnd:
+        """All was sent."""
+
+    def __init__(
+        self,
+        *,
+        begin: Global___BackupBegin | None = ...,
+        rows: _value_pb2.RowBatch | None = ...,
+        table_end: Global___BackupTableEnd | None = ...,
+        end: Global___BackupEnd | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "end", b"end", "part", b"part", "rows", b"rows", "table_end", b"table_end"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "end", b"end", "part", b"part", "rows", b"rows", "table_end", b"table_end"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["begin", "rows", "table_end", "end"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___BackupResponse: _TypeAlias = BackupResponse  # noqa: Y015
+
+@_typing.final
+class BackupBegin(_message.Message):
+    """What a backup holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HUB_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hub(self) -> Global___Hub:
+        """The hub; its version and epoch are those of the backup."""
+
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was begun, by the server's clock."""
+
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.Table]:
+        """The tables, each behind those that it reads; row_count is the number of rows that follow. Derived tables have none."""
+
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[_session_service_pb2.Session]:
+        """The sessions, each behind those that it reads."""
+
+    def __init__(
+        self,
+        *,
+        hub: Global___Hub | None = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        tables: _abc.Iterable[_schema_pb2.Table] | None = ...,
+        sessions: _abc.Iterable[_session_service_pb2.Session] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hub", b"hub", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hub", b"hub", "sessions", b"sessions", "tables", b"tables", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupBegin: _TypeAlias = BackupBegin  # noqa: Y015
+
+@_typing.final
+class BackupTableEnd(_message.Message):
+    """All rows of a table were sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """The table's resource name."""
+    row_count: _builtins.int
+    """The number of rows that were sent."""
+    digest: _builtins.bytes
+    """The digest of all of them, as Progress has it of a window (docs/GUARANTEES.md)."""
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "row_count", b"row_count", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupTableEnd: _TypeAlias = BackupTableEnd  # noqa: Y015
+
+@_typing.final
+class BackupEnd(_message.Message):
+    """All was sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    row_count: _builtins.int
+    """The number of rows of all tables."""
+    def __init__(
+        self,
+        *,
+        row_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupEnd: _TypeAlias = BackupEnd  # noqa: Y015

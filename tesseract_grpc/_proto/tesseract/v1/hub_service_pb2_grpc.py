@@ -60,6 +60,16 @@ class HubServiceStub:
                 request_serializer=tesseract_dot_v1_dot_hub__service__pb2.RequestProgressRequest.SerializeToString,
                 response_deserializer=tesseract_dot_v1_dot_hub__service__pb2.RequestProgressResponse.FromString,
                 _registered_method=True)
+        self.WatchHub = channel.unary_stream(
+                '/tesseract.v1.HubService/WatchHub',
+                request_serializer=tesseract_dot_v1_dot_hub__service__pb2.WatchHubRequest.SerializeToString,
+                response_deserializer=tesseract_dot_v1_dot_hub__service__pb2.WatchHubResponse.FromString,
+                _registered_method=True)
+        self.Backup = channel.unary_stream(
+                '/tesseract.v1.HubService/Backup',
+                request_serializer=tesseract_dot_v1_dot_hub__service__pb2.BackupRequest.SerializeToString,
+                response_deserializer=tesseract_dot_v1_dot_hub__service__pb2.BackupResponse.FromString,
+                _registered_method=True)
 
 
 class HubServiceServicer:
@@ -102,6 +112,22 @@ class HubServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchHub(self, request, context):
+        """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. Needs the feature
+        "watch_hub". Role: read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Backup(self, request, context):
+        """Streams the definitions and rows of tables, all at one version, while writes go on. Needs the feature "backup".
+        Role: admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HubServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -129,6 +155,16 @@ def add_HubServiceServicer_to_server(servicer, server):
                     servicer.RequestProgress,
                     request_deserializer=tesseract_dot_v1_dot_hub__service__pb2.RequestProgressRequest.FromString,
                     response_serializer=tesseract_dot_v1_dot_hub__service__pb2.RequestProgressResponse.SerializeToString,
+            ),
+            'WatchHub': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchHub,
+                    request_deserializer=tesseract_dot_v1_dot_hub__service__pb2.WatchHubRequest.FromString,
+                    response_serializer=tesseract_dot_v1_dot_hub__service__pb2.WatchHubResponse.SerializeToString,
+            ),
+            'Backup': grpc.unary_stream_rpc_method_handler(
+                    servicer.Backup,
+                    request_deserializer=tesseract_dot_v1_dot_hub__service__pb2.BackupRequest.FromString,
+                    response_serializer=tesseract_dot_v1_dot_hub__service__pb2.BackupResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -267,6 +303,60 @@ class HubService:
             '/tesseract.v1.HubService/RequestProgress',
             tesseract_dot_v1_dot_hub__service__pb2.RequestProgressRequest.SerializeToString,
             tesseract_dot_v1_dot_hub__service__pb2.RequestProgressResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchHub(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tesseract.v1.HubService/WatchHub',
+            tesseract_dot_v1_dot_hub__service__pb2.WatchHubRequest.SerializeToString,
+            tesseract_dot_v1_dot_hub__service__pb2.WatchHubResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Backup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tesseract.v1.HubService/Backup',
+            tesseract_dot_v1_dot_hub__service__pb2.BackupRequest.SerializeToString,
+            tesseract_dot_v1_dot_hub__service__pb2.BackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

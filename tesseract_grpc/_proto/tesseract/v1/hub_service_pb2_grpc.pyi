@@ -45,6 +45,14 @@ class HubServiceStub:
     """Makes a stream say Progress at once, so that a client need not wait for the next one to know that it has heard of
     everything. Needs the feature "request_progress". Role: read.
     """
+    WatchHub: _grpc.UnaryStreamMultiCallable[_hub_service_pb2.WatchHubRequest, _hub_service_pb2.WatchHubResponse]
+    """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. Needs the feature
+    "watch_hub". Role: read.
+    """
+    Backup: _grpc.UnaryStreamMultiCallable[_hub_service_pb2.BackupRequest, _hub_service_pb2.BackupResponse]
+    """Streams the definitions and rows of tables, all at one version, while writes go on. Needs the feature "backup".
+    Role: admin.
+    """
 
 @_typing.type_check_only
 class HubServiceAsyncStub(HubServiceStub):
@@ -62,6 +70,14 @@ class HubServiceAsyncStub(HubServiceStub):
     RequestProgress: _aio.UnaryUnaryMultiCallable[_hub_service_pb2.RequestProgressRequest, _hub_service_pb2.RequestProgressResponse]  # type: ignore[assignment]
     """Makes a stream say Progress at once, so that a client need not wait for the next one to know that it has heard of
     everything. Needs the feature "request_progress". Role: read.
+    """
+    WatchHub: _aio.UnaryStreamMultiCallable[_hub_service_pb2.WatchHubRequest, _hub_service_pb2.WatchHubResponse]  # type: ignore[assignment]
+    """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. Needs the feature
+    "watch_hub". Role: read.
+    """
+    Backup: _aio.UnaryStreamMultiCallable[_hub_service_pb2.BackupRequest, _hub_service_pb2.BackupResponse]  # type: ignore[assignment]
+    """Streams the definitions and rows of tables, all at one version, while writes go on. Needs the feature "backup".
+    Role: admin.
     """
 
 class HubServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -107,6 +123,26 @@ class HubServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_hub_service_pb2.RequestProgressResponse, _abc.Awaitable[_hub_service_pb2.RequestProgressResponse]]:
         """Makes a stream say Progress at once, so that a client need not wait for the next one to know that it has heard of
         everything. Needs the feature "request_progress". Role: read.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchHub(
+        self,
+        request: _hub_service_pb2.WatchHubRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_hub_service_pb2.WatchHubResponse], _abc.AsyncIterator[_hub_service_pb2.WatchHubResponse]]:
+        """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. Needs the feature
+        "watch_hub". Role: read.
+        """
+
+    @_abc_1.abstractmethod
+    def Backup(
+        self,
+        request: _hub_service_pb2.BackupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_hub_service_pb2.BackupResponse], _abc.AsyncIterator[_hub_service_pb2.BackupResponse]]:
+        """Streams the definitions and rows of tables, all at one version, while writes go on. Needs the feature "backup".
+        Role: admin.
         """
 
 def add_HubServiceServicer_to_server(servicer: HubServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

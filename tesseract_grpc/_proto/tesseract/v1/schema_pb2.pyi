@@ -5,6 +5,7 @@ Tables: their columns, keys and indexes."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -45,6 +46,30 @@ INDEX_KIND_HASH: IndexKind.ValueType  # 1
 INDEX_KIND_SORTED: IndexKind.ValueType  # 2
 """Equality, `in`, ranges and prefixes."""
 Global___IndexKind: _TypeAlias = IndexKind  # noqa: Y015
+
+class _MemoryPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MemoryPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemoryPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEMORY_POLICY_UNSPECIFIED: _MemoryPolicy.ValueType  # 0
+    """REFUSE."""
+    MEMORY_POLICY_REFUSE: _MemoryPolicy.ValueType  # 1
+    """Writes that add to it are refused with RESOURCE_EXHAUSTED and MEMORY_LIMIT, until there is room."""
+    MEMORY_POLICY_EVICT: _MemoryPolicy.ValueType  # 2
+    """Rows leave as Retention.max_records has it, oldest first, until it fits; watchers are told EXPIRED."""
+
+class MemoryPolicy(_MemoryPolicy, metaclass=_MemoryPolicyEnumTypeWrapper):
+    """What happens to a table that takes more memory than it may."""
+
+MEMORY_POLICY_UNSPECIFIED: MemoryPolicy.ValueType  # 0
+"""REFUSE."""
+MEMORY_POLICY_REFUSE: MemoryPolicy.ValueType  # 1
+"""Writes that add to it are refused with RESOURCE_EXHAUSTED and MEMORY_LIMIT, until there is room."""
+MEMORY_POLICY_EVICT: MemoryPolicy.ValueType  # 2
+"""Rows leave as Retention.max_records has it, oldest first, until it fits; watchers are told EXPIRED."""
+Global___MemoryPolicy: _TypeAlias = MemoryPolicy  # noqa: Y015
 
 @_typing.final
 class Column(_message.Message):
@@ -154,6 +179,9 @@ class Table(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
+    MEMORY_LIMIT_FIELD_NUMBER: _builtins.int
+    MEMORY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `hubs/{hub}/tables/{table}`. The table id has 1 to 128 characters of [A-Za-z0-9_.-] and starts with
     a letter or "_".
@@ -186,6 +214,18 @@ class Table(_message.Message):
         the query. Needs the feature "relations".
         """
 
+    @_builtins.property
+    def retention(self) -> Global___Retention:
+        """Which rows leave by themselves. Refused for derived tables. Needs the feature "retention"."""
+
+    @_builtins.property
+    def memory_limit(self) -> Global___MemoryLimit:
+        """How much memory the table may take. Needs the feature "retention"."""
+
+    @_builtins.property
+    def memory(self) -> Global___TableMemory:
+        """Output only: what holds its memory. Only GetTable tells it."""
+
     def __init__(
         self,
         *,
@@ -199,11 +239,192 @@ class Table(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         description: _builtins.str = ...,
         query: _query_pb2.Query | None = ...,
+        retention: Global___Retention | None = ...,
+        memory_limit: Global___MemoryLimit | None = ...,
+        memory: Global___TableMemory | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "query", b"query"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "memory", b"memory", "memory_limit", b"memory_limit", "query", b"query", "retention", b"retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "create_time", b"create_time", "create_version", b"create_version", "description", b"description", "indexes", b"indexes", "memory_bytes", b"memory_bytes", "name", b"name", "query", b"query", "row_count", b"row_count", "update_version", b"update_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "create_time", b"create_time", "create_version", b"create_version", "description", b"description", "indexes", b"indexes", "memory", b"memory", "memory_bytes", b"memory_bytes", "memory_limit", b"memory_limit", "name", b"name", "query", b"query", "retention", b"retention", "row_count", b"row_count", "update_version", b"update_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Table: _TypeAlias = Table  # noqa: Y015
+
+@_typing.final
+class Retention(_message.Message):
+    """Which rows leave a table by themselves, oldest first. They leave in ordinary commits, and watchers are told EXPIRED."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_AGE_FIELD_NUMBER: _builtins.int
+    AGE_COLUMN_FIELD_NUMBER: _builtins.int
+    MAX_RECORDS_FIELD_NUMBER: _builtins.int
+    ORDER_COLUMN_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    age_column: _builtins.str
+    """The TIMESTAMP column that says how old a row is; rows with a null in it stay. Required with max_age."""
+    max_records: _builtins.int
+    """The most rows. 0 means no limit."""
+    order_column: _builtins.str
+    """The column whose least values leave first when there are too many rows, nulls before all others. Default: `age_column`
+    when it is set, otherwise the rows leave in the order in which they came.
+    """
+    @_builtins.property
+    def max_age(self) -> _duration_pb2.Duration:
+        """Rows whose `age_column` lies further behind the hub's clock than this leave. Default: no limit."""
+
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """How often the table is looked at. Default: max_records holds after every commit, in the same commit, and max_age at
+        every tick of the hub's clock.
+        """
+
+    def __init__(
+        self,
+        *,
+        max_age: _duration_pb2.Duration | None = ...,
+        age_column: _builtins.str = ...,
+        max_records: _builtins.int = ...,
+        order_column: _builtins.str = ...,
+        interval: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "max_age", b"max_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_column", b"age_column", "interval", b"interval", "max_age", b"max_age", "max_records", b"max_records", "order_column", b"order_column"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Retention: _TypeAlias = Retention  # noqa: Y015
+
+@_typing.final
+class MemoryLimit(_message.Message):
+    """How much memory a table may take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_BYTES_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    max_bytes: _builtins.int
+    """The bytes that its columns, keys and indexes may take. 0 means no limit."""
+    policy: Global___MemoryPolicy.ValueType
+    """What happens above that. Default: REFUSE."""
+    def __init__(
+        self,
+        *,
+        max_bytes: _builtins.int = ...,
+        policy: Global___MemoryPolicy.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_bytes", b"max_bytes", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemoryLimit: _TypeAlias = MemoryLimit  # noqa: Y015
+
+@_typing.final
+class TableMemory(_message.Message):
+    """What holds the memory of a table, in bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    INDEXES_FIELD_NUMBER: _builtins.int
+    KEY_BYTES_FIELD_NUMBER: _builtins.int
+    ROW_BYTES_FIELD_NUMBER: _builtins.int
+    HISTORY_BYTES_FIELD_NUMBER: _builtins.int
+    total_bytes: _builtins.int
+    """All of it."""
+    key_bytes: _builtins.int
+    """The index of its keys."""
+    row_bytes: _builtins.int
+    """What belongs to rows and to no column: their order, versions and free places."""
+    history_bytes: _builtins.int
+    """The recent history, from which watches are led on."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnMemory]:
+        """Its columns, in order."""
+
+    @_builtins.property
+    def indexes(self) -> _containers.RepeatedCompositeFieldContainer[Global___IndexMemory]:
+        """Its secondary indexes."""
+
+    def __init__(
+        self,
+        *,
+        total_bytes: _builtins.int = ...,
+        columns: _abc.Iterable[Global___ColumnMemory] | None = ...,
+        indexes: _abc.Iterable[Global___IndexMemory] | None = ...,
+        key_bytes: _builtins.int = ...,
+        row_bytes: _builtins.int = ...,
+        history_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "history_bytes", b"history_bytes", "indexes", b"indexes", "key_bytes", b"key_bytes", "row_bytes", b"row_bytes", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TableMemory: _TypeAlias = TableMemory  # noqa: Y015
+
+@_typing.final
+class ColumnMemory(_message.Message):
+    """What holds the memory of one column, in bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    VALUE_BYTES_FIELD_NUMBER: _builtins.int
+    DICTIONARY_BYTES_FIELD_NUMBER: _builtins.int
+    DICTIONARY_ENTRIES_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """The column."""
+    value_bytes: _builtins.int
+    """Its values, one for each row."""
+    dictionary_bytes: _builtins.int
+    """The distinct texts of a STRING, JSON or ENUM column."""
+    dictionary_entries: _builtins.int
+    """The number of distinct texts that are kept, among them those that no row has any more."""
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        value_bytes: _builtins.int = ...,
+        dictionary_bytes: _builtins.int = ...,
+        dictionary_entries: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "dictionary_bytes", b"dictionary_bytes", "dictionary_entries", b"dictionary_entries", "value_bytes", b"value_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ColumnMemory: _TypeAlias = ColumnMemory  # noqa: Y015
+
+@_typing.final
+class IndexMemory(_message.Message):
+    """What holds the memory of one index, in bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """The column that it is of."""
+    bytes: _builtins.int
+    """Its size."""
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "column", b"column"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IndexMemory: _TypeAlias = IndexMemory  # noqa: Y015

@@ -249,7 +249,7 @@ class UpdateTableRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """What to change: "description", "indexes". Required."""
+        """What to change: "description", "indexes", "retention", "memory_limit". Required."""
 
     def __init__(
         self,
@@ -294,6 +294,403 @@ class UpdateTableResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateTableResponse: _TypeAlias = UpdateTableResponse  # noqa: Y015
+
+@_typing.final
+class AlterTableRequest(_message.Message):
+    """Asks to alter a table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ALTERATIONS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    KEEP_SESSIONS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name or bare id of the table. Derived tables are refused."""
+    request_id: _builtins.str
+    """A unique id of this request. Sending it again returns the first result."""
+    validate_only: _builtins.bool
+    """Whether only to check the request, on the rows that there are, and change nothing. The response says what would happen."""
+    keep_sessions: _builtins.bool
+    """Whether to refuse the request when a session or a derived table would end, instead of ending it. Derived tables never
+    end: they refuse it always.
+    """
+    @_builtins.property
+    def alterations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alteration]:
+        """What to change, in order: each sees what those before it have made. At least one."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        alterations: _abc.Iterable[Global___Alteration] | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        keep_sessions: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alterations", b"alterations", "keep_sessions", b"keep_sessions", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlterTableRequest: _TypeAlias = AlterTableRequest  # noqa: Y015
+
+@_typing.final
+class Alteration(_message.Message):
+    """One change of a table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_COLUMN_FIELD_NUMBER: _builtins.int
+    DROP_COLUMN_FIELD_NUMBER: _builtins.int
+    RENAME_COLUMN_FIELD_NUMBER: _builtins.int
+    CHANGE_COLUMN_FIELD_NUMBER: _builtins.int
+    SET_KEY_FIELD_NUMBER: _builtins.int
+    ADD_INDEX_FIELD_NUMBER: _builtins.int
+    DROP_INDEX_FIELD_NUMBER: _builtins.int
+    drop_index: _builtins.str
+    """The index of this column goes."""
+    @_builtins.property
+    def add_column(self) -> Global___AddColumn:
+        """A new column."""
+
+    @_builtins.property
+    def drop_column(self) -> Global___DropColumn:
+        """A column goes, with its index."""
+
+    @_builtins.property
+    def rename_column(self) -> Global___RenameColumn:
+        """A column is called otherwise; expressions and sessions that name it follow."""
+
+    @_builtins.property
+    def change_column(self) -> Global___ChangeColumn:
+        """A column has another type, default, expression or list of names."""
+
+    @_builtins.property
+    def set_key(self) -> Global___SetKey:
+        """Rows are named by other columns."""
+
+    @_builtins.property
+    def add_index(self) -> _schema_pb2.Index:
+        """A new index; an existing one of another kind is replaced."""
+
+    def __init__(
+        self,
+        *,
+        add_column: Global___AddColumn | None = ...,
+        drop_column: Global___DropColumn | None = ...,
+        rename_column: Global___RenameColumn | None = ...,
+        change_column: Global___ChangeColumn | None = ...,
+        set_key: Global___SetKey | None = ...,
+        add_index: _schema_pb2.Index | None = ...,
+        drop_index: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_column", b"add_column", "add_index", b"add_index", "alteration", b"alteration", "change_column", b"change_column", "drop_column", b"drop_column", "drop_index", b"drop_index", "rename_column", b"rename_column", "set_key", b"set_key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_column", b"add_column", "add_index", b"add_index", "alteration", b"alteration", "change_column", b"change_column", "drop_column", b"drop_column", "drop_index", b"drop_index", "rename_column", b"rename_column", "set_key", b"set_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_alteration: _TypeAlias = _typing.Literal["add_column", "drop_column", "rename_column", "change_column", "set_key", "add_index", "drop_index"]  # noqa: Y015
+    _WhichOneofArgType_alteration: _TypeAlias = _typing.Literal["alteration", b"alteration"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_alteration) -> _WhichOneofReturnType_alteration | None: ...
+
+Global___Alteration: _TypeAlias = Alteration  # noqa: Y015
+
+@_typing.final
+class AddColumn(_message.Message):
+    """Adds a column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    BACKFILL_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    backfill: _builtins.str
+    """The text of an expression over the other columns, whose value every row that there is gets. Default: the column's
+    default.
+    """
+    after: _builtins.str
+    """The column behind which it stands. Default: it is the last."""
+    @_builtins.property
+    def column(self) -> _schema_pb2.Column:
+        """The column. Its name must be free."""
+
+    def __init__(
+        self,
+        *,
+        column: _schema_pb2.Column | None = ...,
+        backfill: _builtins.str = ...,
+        after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["column", b"column"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "backfill", b"backfill", "column", b"column"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddColumn: _TypeAlias = AddColumn  # noqa: Y015
+
+@_typing.final
+class DropColumn(_message.Message):
+    """Drops a column. Refused for a key column and for one that an expression of the table names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """The column."""
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropColumn: _TypeAlias = DropColumn  # noqa: Y015
+
+@_typing.final
+class RenameColumn(_message.Message):
+    """Renames a column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    NEW_NAME_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """The column."""
+    new_name: _builtins.str
+    """Its new name, which must be free."""
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        new_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "new_name", b"new_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenameColumn: _TypeAlias = RenameColumn  # noqa: Y015
+
+@_typing.final
+class ChangeColumn(_message.Message):
+    """Changes what a column is. Refused with row errors, at most 100, when a value does not fit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    USING_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """The column."""
+    using: _builtins.str
+    """The text of an expression over the columns as they were, whose value every row gets in the new column. Default: the
+    value itself, where the new type holds all of it (an integer as a number or a text, a text that is a number, a name of
+    the new list, and so on; docs/SEMANTICS.md).
+    """
+    @_builtins.property
+    def definition(self) -> _schema_pb2.Column:
+        """Its new definition; what `update_mask` does not name stays."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """What to change: "type", "required", "default_value", "default_expression", "enum_values", "expression", "description".
+        Required.
+        """
+
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        definition: _schema_pb2.Column | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        using: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "definition", b"definition", "update_mask", b"update_mask", "using", b"using"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeColumn: _TypeAlias = ChangeColumn  # noqa: Y015
+
+@_typing.final
+class SetKey(_message.Message):
+    """Makes other columns the primary key. Refused with row errors when they have nulls or name a row twice. Watchers get a
+    Reset with TABLE_CHANGED and a snapshot.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The columns of the new key, in their order."""
+
+    def __init__(
+        self,
+        *,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetKey: _TypeAlias = SetKey  # noqa: Y015
+
+@_typing.final
+class EndedSession(_message.Message):
+    """A session that an alteration ended or would end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    column: _builtins.str
+    """The column that it misses; empty when it is something else."""
+    message: _builtins.str
+    """Why, for people."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        column: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "message", b"message", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndedSession: _TypeAlias = EndedSession  # noqa: Y015
+
+@_typing.final
+class AlterTableResponse(_message.Message):
+    """The table was altered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ENDED_SESSIONS_FIELD_NUMBER: _builtins.int
+    ENDED_SESSION_COUNT_FIELD_NUMBER: _builtins.int
+    REWRITTEN_ROWS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version of the commit; 0 with validate_only."""
+    ended_session_count: _builtins.int
+    """The number of sessions that ended."""
+    rewritten_rows: _builtins.int
+    """The number of rows that got a new value in some column."""
+    @_builtins.property
+    def table(self) -> _schema_pb2.Table:
+        """The table."""
+
+    @_builtins.property
+    def ended_sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndedSession]:
+        """The sessions that ended, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        table: _schema_pb2.Table | None = ...,
+        version: _builtins.int = ...,
+        ended_sessions: _abc.Iterable[Global___EndedSession] | None = ...,
+        ended_session_count: _builtins.int = ...,
+        rewritten_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["table", b"table"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_session_count", b"ended_session_count", "ended_sessions", b"ended_sessions", "rewritten_rows", b"rewritten_rows", "table", b"table", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlterTableResponse: _TypeAlias = AlterTableResponse  # noqa: Y015
+
+@_typing.final
+class SwapTablesRequest(_message.Message):
+    """Asks to exchange two tables."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KEEP_SESSIONS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name or bare id of the one."""
+    other: _builtins.str
+    """Resource name or bare id of the other, in the same hub."""
+    request_id: _builtins.str
+    """A unique id of this request. Sending it again returns the first result."""
+    keep_sessions: _builtins.bool
+    """Whether to refuse the request when a session would end, because the other table has not what it asks for."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        other: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        keep_sessions: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep_sessions", b"keep_sessions", "name", b"name", "other", b"other", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwapTablesRequest: _TypeAlias = SwapTablesRequest  # noqa: Y015
+
+@_typing.final
+class SwapTablesResponse(_message.Message):
+    """The tables were exchanged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ENDED_SESSIONS_FIELD_NUMBER: _builtins.int
+    ENDED_SESSION_COUNT_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version of the commit."""
+    ended_session_count: _builtins.int
+    """The number of sessions that ended."""
+    @_builtins.property
+    def table(self) -> _schema_pb2.Table:
+        """The table that has the name `name` now."""
+
+    @_builtins.property
+    def ended_sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndedSession]:
+        """The sessions that ended, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        table: _schema_pb2.Table | None = ...,
+        version: _builtins.int = ...,
+        ended_sessions: _abc.Iterable[Global___EndedSession] | None = ...,
+        ended_session_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["table", b"table"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_session_count", b"ended_session_count", "ended_sessions", b"ended_sessions", "table", b"table", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwapTablesResponse: _TypeAlias = SwapTablesResponse  # noqa: Y015
 
 @_typing.final
 class RenameTableRequest(_message.Message):
@@ -1216,6 +1613,7 @@ class WatchTableResponse(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     LAGGED_FIELD_NUMBER: _builtins.int
     RESET_FIELD_NUMBER: _builtins.int
+    TABLE_CHANGED_FIELD_NUMBER: _builtins.int
     from_version: _builtins.int
     """The version before this event."""
     to_version: _builtins.int
@@ -1254,6 +1652,10 @@ class WatchTableResponse(_message.Message):
     def reset(self) -> _change_pb2.Reset:
         """Start again."""
 
+    @_builtins.property
+    def table_changed(self) -> _change_pb2.TableChanged:
+        """The table was altered; changes follow. See there."""
+
     def __init__(
         self,
         *,
@@ -1268,12 +1670,13 @@ class WatchTableResponse(_message.Message):
         progress: _change_pb2.Progress | None = ...,
         lagged: _change_pb2.Lagged | None = ...,
         reset: _change_pb2.Reset | None = ...,
+        table_changed: _change_pb2.TableChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "changes", b"changes", "event", b"event", "lagged", b"lagged", "progress", b"progress", "reset", b"reset", "snapshot_end", b"snapshot_end", "snapshot_rows", b"snapshot_rows"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "changes", b"changes", "event", b"event", "lagged", b"lagged", "progress", b"progress", "reset", b"reset", "snapshot_end", b"snapshot_end", "snapshot_rows", b"snapshot_rows", "table_changed", b"table_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "changes", b"changes", "continued", b"continued", "event", b"event", "from_version", b"from_version", "lagged", b"lagged", "progress", b"progress", "reset", b"reset", "resume_token", b"resume_token", "snapshot_end", b"snapshot_end", "snapshot_rows", b"snapshot_rows", "to_version", b"to_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "changes", b"changes", "continued", b"continued", "event", b"event", "from_version", b"from_version", "lagged", b"lagged", "progress", b"progress", "reset", b"reset", "resume_token", b"resume_token", "snapshot_end", b"snapshot_end", "snapshot_rows", b"snapshot_rows", "table_changed", b"table_changed", "to_version", b"to_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["begin", "snapshot_rows", "snapshot_end", "changes", "progress", "lagged", "reset"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["begin", "snapshot_rows", "snapshot_end", "changes", "progress", "lagged", "reset", "table_changed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

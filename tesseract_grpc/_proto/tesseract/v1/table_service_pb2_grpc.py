@@ -55,6 +55,16 @@ class TableServiceStub:
                 request_serializer=tesseract_dot_v1_dot_table__service__pb2.UpdateTableRequest.SerializeToString,
                 response_deserializer=tesseract_dot_v1_dot_table__service__pb2.UpdateTableResponse.FromString,
                 _registered_method=True)
+        self.AlterTable = channel.unary_unary(
+                '/tesseract.v1.TableService/AlterTable',
+                request_serializer=tesseract_dot_v1_dot_table__service__pb2.AlterTableRequest.SerializeToString,
+                response_deserializer=tesseract_dot_v1_dot_table__service__pb2.AlterTableResponse.FromString,
+                _registered_method=True)
+        self.SwapTables = channel.unary_unary(
+                '/tesseract.v1.TableService/SwapTables',
+                request_serializer=tesseract_dot_v1_dot_table__service__pb2.SwapTablesRequest.SerializeToString,
+                response_deserializer=tesseract_dot_v1_dot_table__service__pb2.SwapTablesResponse.FromString,
+                _registered_method=True)
         self.RenameTable = channel.unary_unary(
                 '/tesseract.v1.TableService/RenameTable',
                 request_serializer=tesseract_dot_v1_dot_table__service__pb2.RenameTableRequest.SerializeToString,
@@ -128,7 +138,25 @@ class TableServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTable(self, request, context):
-        """Changes a table's description or adds and drops indexes. Role: admin.
+        """Changes a table's description, its retention and memory limit, or adds and drops indexes. Role: admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AlterTable(self, request, context):
+        """Changes the columns, key or indexes of a table that is in use: all alterations or none, in one version. Sessions go on
+        when what they ask for still means something, under the new names of renamed columns; the others end with
+        FAILED_PRECONDITION and TABLE_ALTERED, which names the column that they miss. Needs the feature "alter_table".
+        Role: admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SwapTables(self, request, context):
+        """Exchanges the names of two tables in one version. Sessions, joins and derived tables stay with the name that they ask
+        for, and so get the rows of the other table. Needs the feature "alter_table". Role: admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,6 +250,16 @@ def add_TableServiceServicer_to_server(servicer, server):
                     servicer.UpdateTable,
                     request_deserializer=tesseract_dot_v1_dot_table__service__pb2.UpdateTableRequest.FromString,
                     response_serializer=tesseract_dot_v1_dot_table__service__pb2.UpdateTableResponse.SerializeToString,
+            ),
+            'AlterTable': grpc.unary_unary_rpc_method_handler(
+                    servicer.AlterTable,
+                    request_deserializer=tesseract_dot_v1_dot_table__service__pb2.AlterTableRequest.FromString,
+                    response_serializer=tesseract_dot_v1_dot_table__service__pb2.AlterTableResponse.SerializeToString,
+            ),
+            'SwapTables': grpc.unary_unary_rpc_method_handler(
+                    servicer.SwapTables,
+                    request_deserializer=tesseract_dot_v1_dot_table__service__pb2.SwapTablesRequest.FromString,
+                    response_serializer=tesseract_dot_v1_dot_table__service__pb2.SwapTablesResponse.SerializeToString,
             ),
             'RenameTable': grpc.unary_unary_rpc_method_handler(
                     servicer.RenameTable,
@@ -378,6 +416,60 @@ class TableService:
             '/tesseract.v1.TableService/UpdateTable',
             tesseract_dot_v1_dot_table__service__pb2.UpdateTableRequest.SerializeToString,
             tesseract_dot_v1_dot_table__service__pb2.UpdateTableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AlterTable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tesseract.v1.TableService/AlterTable',
+            tesseract_dot_v1_dot_table__service__pb2.AlterTableRequest.SerializeToString,
+            tesseract_dot_v1_dot_table__service__pb2.AlterTableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SwapTables(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tesseract.v1.TableService/SwapTables',
+            tesseract_dot_v1_dot_table__service__pb2.SwapTablesRequest.SerializeToString,
+            tesseract_dot_v1_dot_table__service__pb2.SwapTablesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,7 +40,17 @@ class TableServiceStub:
     ListTables: _grpc.UnaryUnaryMultiCallable[_table_service_pb2.ListTablesRequest, _table_service_pb2.ListTablesResponse]
     """Lists tables by rising id. Role: read."""
     UpdateTable: _grpc.UnaryUnaryMultiCallable[_table_service_pb2.UpdateTableRequest, _table_service_pb2.UpdateTableResponse]
-    """Changes a table's description or adds and drops indexes. Role: admin."""
+    """Changes a table's description, its retention and memory limit, or adds and drops indexes. Role: admin."""
+    AlterTable: _grpc.UnaryUnaryMultiCallable[_table_service_pb2.AlterTableRequest, _table_service_pb2.AlterTableResponse]
+    """Changes the columns, key or indexes of a table that is in use: all alterations or none, in one version. Sessions go on
+    when what they ask for still means something, under the new names of renamed columns; the others end with
+    FAILED_PRECONDITION and TABLE_ALTERED, which names the column that they miss. Needs the feature "alter_table".
+    Role: admin.
+    """
+    SwapTables: _grpc.UnaryUnaryMultiCallable[_table_service_pb2.SwapTablesRequest, _table_service_pb2.SwapTablesResponse]
+    """Exchanges the names of two tables in one version. Sessions, joins and derived tables stay with the name that they ask
+    for, and so get the rows of the other table. Needs the feature "alter_table". Role: admin.
+    """
     RenameTable: _grpc.UnaryUnaryMultiCallable[_table_service_pb2.RenameTableRequest, _table_service_pb2.RenameTableResponse]
     """Renames a table; sessions on it follow. Role: admin."""
     DeleteTable: _grpc.UnaryUnaryMultiCallable[_table_service_pb2.DeleteTableRequest, _table_service_pb2.DeleteTableResponse]
@@ -78,7 +88,17 @@ class TableServiceAsyncStub(TableServiceStub):
     ListTables: _aio.UnaryUnaryMultiCallable[_table_service_pb2.ListTablesRequest, _table_service_pb2.ListTablesResponse]  # type: ignore[assignment]
     """Lists tables by rising id. Role: read."""
     UpdateTable: _aio.UnaryUnaryMultiCallable[_table_service_pb2.UpdateTableRequest, _table_service_pb2.UpdateTableResponse]  # type: ignore[assignment]
-    """Changes a table's description or adds and drops indexes. Role: admin."""
+    """Changes a table's description, its retention and memory limit, or adds and drops indexes. Role: admin."""
+    AlterTable: _aio.UnaryUnaryMultiCallable[_table_service_pb2.AlterTableRequest, _table_service_pb2.AlterTableResponse]  # type: ignore[assignment]
+    """Changes the columns, key or indexes of a table that is in use: all alterations or none, in one version. Sessions go on
+    when what they ask for still means something, under the new names of renamed columns; the others end with
+    FAILED_PRECONDITION and TABLE_ALTERED, which names the column that they miss. Needs the feature "alter_table".
+    Role: admin.
+    """
+    SwapTables: _aio.UnaryUnaryMultiCallable[_table_service_pb2.SwapTablesRequest, _table_service_pb2.SwapTablesResponse]  # type: ignore[assignment]
+    """Exchanges the names of two tables in one version. Sessions, joins and derived tables stay with the name that they ask
+    for, and so get the rows of the other table. Needs the feature "alter_table". Role: admin.
+    """
     RenameTable: _aio.UnaryUnaryMultiCallable[_table_service_pb2.RenameTableRequest, _table_service_pb2.RenameTableResponse]  # type: ignore[assignment]
     """Renames a table; sessions on it follow. Role: admin."""
     DeleteTable: _aio.UnaryUnaryMultiCallable[_table_service_pb2.DeleteTableRequest, _table_service_pb2.DeleteTableResponse]  # type: ignore[assignment]
@@ -137,7 +157,29 @@ class TableServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _table_service_pb2.UpdateTableRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_table_service_pb2.UpdateTableResponse, _abc.Awaitable[_table_service_pb2.UpdateTableResponse]]:
-        """Changes a table's description or adds and drops indexes. Role: admin."""
+        """Changes a table's description, its retention and memory limit, or adds and drops indexes. Role: admin."""
+
+    @_abc_1.abstractmethod
+    def AlterTable(
+        self,
+        request: _table_service_pb2.AlterTableRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_table_service_pb2.AlterTableResponse, _abc.Awaitable[_table_service_pb2.AlterTableResponse]]:
+        """Changes the columns, key or indexes of a table that is in use: all alterations or none, in one version. Sessions go on
+        when what they ask for still means something, under the new names of renamed columns; the others end with
+        FAILED_PRECONDITION and TABLE_ALTERED, which names the column that they miss. Needs the feature "alter_table".
+        Role: admin.
+        """
+
+    @_abc_1.abstractmethod
+    def SwapTables(
+        self,
+        request: _table_service_pb2.SwapTablesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_table_service_pb2.SwapTablesResponse, _abc.Awaitable[_table_service_pb2.SwapTablesResponse]]:
+        """Exchanges the names of two tables in one version. Sessions, joins and derived tables stay with the name that they ask
+        for, and so get the rows of the other table. Needs the feature "alter_table". Role: admin.
+        """
 
     @_abc_1.abstractmethod
     def RenameTable(
