@@ -247,6 +247,7 @@ class Server:
                 Plans(hosts),
             ),
             "tesseract.v1.HubService": (Hubs(hosts),),
+            "tesseract.v1.DiagnosisService": (),
         }
 
     def _show_metrics(self, lag: LoopLag) -> Endpoint | None:

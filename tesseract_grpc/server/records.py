@@ -39,6 +39,8 @@ class Kind(IntEnum):
     """Takes a version, without a request: a tick of the clock, or something that only one process knows of."""
     LIMITS = 10
     """Other limits are in force from here on (`limits.KEPT`)."""
+    ALTER_TABLE = 11
+    SWAP_TABLES = 12
 
 
 _REQUESTS: dict[Kind, Any] = {
@@ -51,6 +53,8 @@ _REQUESTS: dict[Kind, Any] = {
     Kind.UPDATE_SESSION: twin.session_service.UpdateSessionRequest,
     Kind.DELETE_SESSION: twin.session_service.DeleteSessionRequest,
     Kind.LIMITS: struct_pb2.Struct,
+    Kind.ALTER_TABLE: twin.table_service.AlterTableRequest,
+    Kind.SWAP_TABLES: twin.table_service.SwapTablesRequest,
 }
 _KINDS = {request: kind for kind, request in _REQUESTS.items()}
 

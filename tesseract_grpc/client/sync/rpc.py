@@ -15,7 +15,12 @@ from typing import Any, Protocol, TypeVar
 
 import grpc
 
-from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2_grpc, session_service_pb2_grpc, table_service_pb2_grpc
+from tesseract_grpc._proto.tesseract.v1 import (
+    diagnosis_service_pb2_grpc,
+    hub_service_pb2_grpc,
+    session_service_pb2_grpc,
+    table_service_pb2_grpc,
+)
 
 from ..core.connection import Backoff, Connection, may_be_sent_twice
 from ..core.errors import Closed, TesseractError, Unavailable, error_of_call
@@ -53,6 +58,7 @@ class Rpc:
         self.tables = table_service_pb2_grpc.TableServiceStub(channel)
         self.sessions = session_service_pb2_grpc.SessionServiceStub(channel)
         self.hubs = hub_service_pb2_grpc.HubServiceStub(channel)
+        self.diagnosis = diagnosis_service_pb2_grpc.DiagnosisServiceStub(channel)
 
     def renew(self, number: int) -> None:
         """Replaces the channel with this number by one with a connection of its own, unless that has happened. What is

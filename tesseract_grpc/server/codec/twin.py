@@ -30,6 +30,7 @@ from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 
 from tesseract_grpc._proto.tesseract.v1 import (
     change_pb2,
+    diagnosis_service_pb2,
     hub_service_pb2,
     query_pb2,
     schema_pb2,
@@ -51,6 +52,7 @@ _SOURCES = (
     table_service_pb2,
     session_service_pb2,
     hub_service_pb2,
+    diagnosis_service_pb2,
 )
 """The generated modules, each after those that it imports."""
 
@@ -93,6 +95,7 @@ def _module(source: Any) -> SimpleNamespace:
 
 if TYPE_CHECKING:
     change = change_pb2
+    diagnosis_service = diagnosis_service_pb2
     hub_service = hub_service_pb2
     query = query_pb2
     schema = schema_pb2
@@ -101,6 +104,7 @@ if TYPE_CHECKING:
     value = value_pb2
 else:
     change = _module(change_pb2)
+    diagnosis_service = _module(diagnosis_service_pb2)
     hub_service = _module(hub_service_pb2)
     query = _module(query_pb2)
     schema = _module(schema_pb2)
@@ -109,7 +113,8 @@ else:
     value = _module(value_pb2)
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
-    _POOL.FindServiceByName(f"tesseract.v1.{name}") for name in ("TableService", "SessionService", "HubService")
+    _POOL.FindServiceByName(f"tesseract.v1.{name}")
+    for name in ("TableService", "SessionService", "HubService", "DiagnosisService")
 )
 """The services of the protos, with the twins as their messages."""
 
