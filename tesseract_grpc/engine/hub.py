@@ -22,24 +22,22 @@ from numpy.typing import NDArray
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.commit import CommitLimits, Write, WriteCounts
 from tesseract_grpc.engine.data.errors import (
-    AlreadyExists,
     CommitRefused,
     InvalidRequest,
-    LimitExceeded,
     OutOfRange,
     Reason,
     RowProblem,
 )
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.row_write import NotPlain, write_row
-from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema, check_name, missing_table, project
+from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema, check_name, project
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.live.catalogue import Catalogue
 from tesseract_grpc.engine.live.checked_write import checked_write
 from tesseract_grpc.engine.live.counters import Counters
-from tesseract_grpc.engine.live.derived import DerivedTables, derive
 from tesseract_grpc.engine.live.explain import PlanStep
 from tesseract_grpc.engine.live.hub_image import HubImage
 from tesseract_grpc.engine.live.present import timely
@@ -51,7 +49,6 @@ from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.table_watch import TableWatch
 from tesseract_grpc.engine.live.wave import Wave
 from tesseract_grpc.engine.operators.select import BigSelection, TableSelector, select
-from tesseract_grpc.engine.operators.stored_columns import StoredColumns, resolve_schema
 from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 from tesseract_grpc.engine.query.query import Limits as QueryLimits
@@ -103,7 +100,6 @@ class Hub:
         self.limits = limits or Limits()
         self.counters = Counters()
         self._line = VersionLine() if stopwatch is None else VersionLine(stopwatch=stopwatch)
-        self._tables: dict[str, Table] = {}
         self._sources: dict[str, Source] = {}
         self._sessions = Sessions(
             self._sources,
@@ -115,12 +111,24 @@ class Hub:
             self.limits.max_sessions,
         )
         self._wave = Wave()
-        self._derived = DerivedTables()
+        self._catalogue = Catalogue(
+            self._sources,
+            self._sessions,
+            self._line,
+            self._wave,
+            self.counters,
+            self.limits.history,
+            self.limits.max_tables,
+            self.limits.max_columns,
+        )
+        self._tables = self._catalogue.tables
+        self._derived = self._catalogue.derived
 
     def set_limits(self, limits: Limits) -> None:
         """Holds no more than this from now on; what there is stays. Lengths of histories are those of the beginning."""
         self.limits = replace(limits, history=self.limits.history, result_history=self.limits.result_history)
         self._sessions.set_limits(limits.query, limits.max_sessions)
+        self._catalogue.set_limits(limits.max_tables, limits.max_columns)
 
     @property
     def version(self) -> int:
@@ -142,30 +150,8 @@ class Hub:
     def create_table(
         self, name: str, schema: TableSchema, indexes: Sequence[IndexSchema] = (), *, validate_only: bool = False
     ) -> Table:
-        """Creates a table. Raises AlreadyExists, InvalidRequest, LimitExceeded."""
-        self._check_new_table(name, len(schema.columns))
-        schema = resolve_schema(schema)
-        resolved = _resolve_indexes(indexes, schema)
-        table = Table(name, schema, self.version + 1, self.limits.history)
-        if any(column.expression or column.default_expression for column in schema.columns):
-            table.formulas = StoredColumns(schema, table.columns, self._line)
-        for index in resolved:
-            table.set_index(index)
-        if validate_only:
-            return table
-        self._line.current += 1
-        self._tables[name] = table
-        self._sources[name] = Source(table, self.counters, self._wave)
-        return table
-
-    def _check_new_table(self, name: str, columns: int) -> None:
-        check_name(name, "table", "table_id")
-        if name in self._tables:
-            raise AlreadyExists(Reason.TABLE_EXISTS, f"a table '{name}' exists", field="table_id")
-        if len(self._tables) >= self.limits.max_tables:
-            raise _limit("max_tables", self.limits.max_tables, "tables in this hub")
-        if columns > self.limits.max_columns:
-            raise _limit("max_columns", self.limits.max_columns, "columns in a table")
+        """Creates a table. O(columns). Raises AlreadyExists, InvalidRequest, LimitExceeded."""
+        return self._catalogue.create(name, schema, indexes, validate_only=validate_only)
 
     def create_derived_table(self, name: str, query: Query, *, validate_only: bool = False) -> Table:
         """Creates a table whose rows are those of a query, kept up to date. O(n) to evaluate the query.
@@ -173,79 +159,34 @@ class Hub:
         It can be read, watched and queried as any table, and not be written. Raises AlreadyExists, NotFound,
         InvalidRequest, LimitExceeded, OutOfRange.
         """
-        self._check_new_table(name, 0)
-        derived = derive(self._sessions.planner(), name, query)
-        self._check_new_table(name, len(derived.table.columns))
-        if validate_only:
-            return derived.table
-        self.counters.rows_examined += self._derived.add(name, derived, self.version + 1)
-        self._line.current += 1
-        self._tables[name] = derived.table
-        self._sources[name] = derived.source
-        return derived.table
+        return self._catalogue.derive(name, query, validate_only=validate_only)
 
     @property
     def derived_tables(self) -> Mapping[str, Query]:
         """The queries of the derived tables, by name."""
-        return self._derived.queries
+        return self._catalogue.queries
 
     def drop_table(self, name: str) -> tuple[Session, ...]:
-        """Drops a table and its rows; returns the sessions on it, which ended.
+        """Drops a table and its rows; returns the sessions on it, which ended. O(sessions).
 
         Raises NotFound, and PreconditionFailed when derived tables read it.
         """
-        self.table(name)
-        self._derived.refuse_drop(name, self._sources[name])
-        self._line.current += 1
-        return self._forget_table(name)
-
-    def _forget_table(self, name: str) -> tuple[Session, ...]:
-        """A table is no more; ends the sessions and readers on it."""
-        source = self._sources.pop(name)
-        ended = tuple(source.sessions())
-        for session in ended:
-            self._sessions.end(session, Reason.TABLE_DELETED)
-        for watch in tuple(source.watches):
-            watch.end(Reason.TABLE_DELETED)
-        del self._tables[name]
-        if name in self._derived.by_name:
-            self._derived.remove(name)
-        return ended
+        return self._catalogue.drop(name)
 
     def rename_table(self, old: str, new: str) -> Table:
-        """Renames a table; its sessions follow. Raises NotFound, AlreadyExists, InvalidRequest."""
-        table = self.table(old)
-        check_name(new, "table", "new_table_id")
-        if new in self._tables:
-            raise AlreadyExists(Reason.TABLE_EXISTS, f"a table '{new}' exists", field="new_table_id")
-        self._line.current += 1
-        self._tables[new] = self._tables.pop(old)
-        self._sources[new] = self._sources.pop(old)
-        table.name = new
-        self._sessions.rename_table(old, new)
-        self._derived.rename(old, new)
-        return table
+        """Renames a table; its sessions follow. O(sessions). Raises NotFound, AlreadyExists, InvalidRequest."""
+        return self._catalogue.rename(old, new)
 
     def set_indexes(self, name: str, indexes: Sequence[IndexSchema], *, validate_only: bool = False) -> Table:
-        """Makes these the secondary indexes of a table: builds new ones, drops those not named. O(n log n) each."""
-        table = self.table(name)
-        wanted = {index.column: index for index in _resolve_indexes(indexes, table.schema)}
-        if validate_only:
-            return table
-        self._line.current += 1
-        for column in [c for c, index in table.indexes.items() if wanted.get(c) != index.schema]:
-            del table.indexes[column]
-        for column, index in wanted.items():
-            if column not in table.indexes:
-                table.set_index(index)
-        return table
+        """Makes these the secondary indexes of a table: builds new ones, drops those not named. O(n log n) each.
+
+        Raises NotFound, InvalidRequest.
+        """
+        return self._catalogue.set_indexes(name, indexes, validate_only=validate_only)
 
     def table(self, name: str) -> Table:
         """A table. Raises NotFound."""
-        table = self._tables.get(name)
-        if table is None:
-            raise missing_table(name)
-        return table
+        return self._catalogue.find(name)
 
     # Writing
 
@@ -387,23 +328,11 @@ class Hub:
         touched = tuple(dict.fromkeys([session for result in changed for session in result.sessions.values()]))
         ended: tuple[tuple[Session, OutOfRange], ...] = ()
         if wave.failed:
-            ended = self._end_failed()
+            ended = self._catalogue.end_failed()
         if wave.watched:
             tables += tuple(wave.watched)
             wave.watched.clear()
         return CommitResult(version, counts, touched, tables, ended, wave.aged())
-
-    def _end_failed(self) -> tuple[tuple[Session, OutOfRange], ...]:
-        """Ends the nodes that could not follow a commit, and all sessions that show what they derive; says why."""
-        ended: list[tuple[Session, OutOfRange]] = []
-        for node, error in self._wave.failed:
-            for session in node.source.sessions():
-                self._sessions.end(session, error.reason)
-                ended.append((session, error))
-            for name in self._derived.reading(node.source):
-                self._forget_table(name)  # it can follow no more
-        self._wave.failed.clear()
-        return tuple(ended)
 
     def _apply(self, transactions: dict[str, Transaction], version: int, number: int, write: Write) -> WriteCounts:
         table = self.table(write.table)
@@ -556,23 +485,10 @@ class Hub:
             self._derived,
             self._sessions,
             self.limits.history,
-            lambda table: Source(table, self.counters, self._wave),
+            self._catalogue.source,
         )
 
     def check(self) -> int:
         """Proves the invariants of every structure; returns how many. Raises AssertionError. O(everything)."""
         checked = sum(source.check() for source in self._sources.values())
         return checked + self._sessions.check() + self._wave.tapes.check()
-
-
-def _resolve_indexes(indexes: Sequence[IndexSchema], schema: TableSchema) -> list[IndexSchema]:
-    resolved = [index.resolved(schema) for index in indexes]
-    names = [index.column for index in resolved]
-    if len(set(names)) != len(names):
-        raise InvalidRequest(Reason.BAD_SCHEMA, "a column has two indexes", field="indexes")
-    return resolved
-
-
-def _limit(name: str, value: int, what: str) -> LimitExceeded:
-    metadata = {"limit": name, "maximum": str(value)}
-    return LimitExceeded(Reason.LIMIT_EXCEEDED, f"the limit of {value} {what} is reached", metadata=metadata)
