@@ -201,6 +201,8 @@ class ColumnProfile(_message.Message):
     TOP_VALUES_FIELD_NUMBER: _builtins.int
     MEMORY_FIELD_NUMBER: _builtins.int
     HISTOGRAM_FIELD_NUMBER: _builtins.int
+    HISTOGRAM_LOW_FIELD_NUMBER: _builtins.int
+    HISTOGRAM_HIGH_FIELD_NUMBER: _builtins.int
     distinct_count: _builtins.int
     """The number of different values, null apart; exact."""
     null_count: _builtins.int
@@ -209,6 +211,10 @@ class ColumnProfile(_message.Message):
     """distinct_count / number of rows; 0 in an empty table."""
     mean: _builtins.float
     """The mean of the numbers of a numeric column."""
+    histogram_low: _builtins.float
+    """Where the first step begins: a number, or microseconds since 1970."""
+    histogram_high: _builtins.float
+    """Where the last step ends, this value included."""
     @_builtins.property
     def column(self) -> _schema_pb2.Column:
         """The column."""
@@ -235,7 +241,9 @@ class ColumnProfile(_message.Message):
 
     @_builtins.property
     def histogram(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The counts of the values of a numeric or TIMESTAMP column in equal steps from min to max, at most 20."""
+        """The counts of the finite values of a numeric or TIMESTAMP column in equal steps, at most 20, from the least to the
+        greatest of them.
+        """
 
     def __init__(
         self,
@@ -251,10 +259,12 @@ class ColumnProfile(_message.Message):
         top_values: _abc.Iterable[Global___ValueCount] | None = ...,
         memory: _schema_pb2.ColumnMemory | None = ...,
         histogram: _abc.Iterable[_builtins.int] | None = ...,
+        histogram_low: _builtins.float = ...,
+        histogram_high: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_mean", b"_mean", "column", b"column", "max", b"max", "mean", b"mean", "memory", b"memory", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean", b"_mean", "cardinality", b"cardinality", "column", b"column", "distinct_count", b"distinct_count", "histogram", b"histogram", "max", b"max", "mean", b"mean", "memory", b"memory", "min", b"min", "null_count", b"null_count", "samples", b"samples", "top_values", b"top_values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean", b"_mean", "cardinality", b"cardinality", "column", b"column", "distinct_count", b"distinct_count", "histogram", b"histogram", "histogram_high", b"histogram_high", "histogram_low", b"histogram_low", "max", b"max", "mean", b"mean", "memory", b"memory", "min", b"min", "null_count", b"null_count", "samples", b"samples", "top_values", b"top_values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mean: _TypeAlias = _typing.Literal["mean"]  # noqa: Y015
     _WhichOneofArgType__mean: _TypeAlias = _typing.Literal["_mean", b"_mean"]  # noqa: Y015
@@ -308,7 +318,9 @@ class IndexUse(_message.Message):
     primary: _builtins.bool
     """Whether it is that of the primary key."""
     uses: _builtins.int
-    """How many queries and sessions it has served."""
+    """How often the rows of a query, of a new session, or of a write by filter were found by it; of the index of keys,
+    reads by key, too.
+    """
     bytes: _builtins.int
     """Its size in bytes."""
     def __init__(
@@ -330,7 +342,7 @@ Global___IndexUse: _TypeAlias = IndexUse  # noqa: Y015
 
 @_typing.final
 class FilterUse(_message.Message):
-    """How a table is filtered."""
+    """How a table is filtered. What a cache answered is not counted, nor sessions that joined others."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -344,7 +356,7 @@ class FilterUse(_message.Message):
     filter: _builtins.str
     """The filter as text, with ? in the place of values."""
     uses: _builtins.int
-    """How many queries were run and sessions opened with it."""
+    """How many queries were evaluated, sessions opened and writes by filter made with it."""
     indexed_uses: _builtins.int
     """Of those, how many an index answered."""
     rows_examined: _builtins.int
@@ -402,7 +414,9 @@ class SessionCost(_message.Message):
     """Its open watches."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """The time spent to keep it up to date; sessions of one plan share it."""
+        """The time spent to keep it up to date, with the steps below it; sessions that share steps share their time. Commits
+        of one row are timed one in sixteen.
+        """
 
     def __init__(
         self,
@@ -472,9 +486,11 @@ class TestPerformanceRequest(_message.Message):
     table: _builtins.str
     """Resource name or bare id of the table."""
     operations: _builtins.int
-    """How many operations of each kind; 0 means 1,000, more than 1,000,000 is refused."""
+    """How many operations of each kind; 0 means 1,000, more than 1,000,000 is refused. A kind ends early when it has taken
+    two seconds: then the result says how many there were.
+    """
     max_rows: _builtins.int
-    """The most rows to copy; 0 means 100,000."""
+    """The most rows to copy; 0 means 100,000, more than 1,000,000 is refused. They are the rows that came first."""
     def __init__(
         self,
         *,
@@ -499,7 +515,7 @@ class TestPerformanceResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     COPIED_ROWS_FIELD_NUMBER: _builtins.int
     copied_rows: _builtins.int
-    """The number of rows that were copied."""
+    """The number of rows that were copied; 0 when the table is empty, and rows were made up."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PerformanceResult]:
         """The operations, in the order in which they were made."""
@@ -531,6 +547,7 @@ class PerformanceResult(_message.Message):
     OPERATIONS_PER_SECOND_FIELD_NUMBER: _builtins.int
     P50_US_FIELD_NUMBER: _builtins.int
     P99_US_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
     operation: _builtins.str
     """What was done, for example "insert", "update", "filter", "sort", "group"."""
     operations: _builtins.int
@@ -543,6 +560,8 @@ class PerformanceResult(_message.Message):
     """The median of one operation, in microseconds."""
     p99_us: _builtins.float
     """99 of 100 took no longer, in microseconds."""
+    description: _builtins.str
+    """What exactly, for people: which columns were filtered, sorted or grouped by."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """How long all of it took."""
@@ -557,10 +576,11 @@ class PerformanceResult(_message.Message):
         operations_per_second: _builtins.float = ...,
         p50_us: _builtins.float = ...,
         p99_us: _builtins.float = ...,
+        description: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "operation", b"operation", "operations", b"operations", "operations_per_second", b"operations_per_second", "p50_us", b"p50_us", "p99_us", b"p99_us", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "duration", b"duration", "operation", b"operation", "operations", b"operations", "operations_per_second", b"operations_per_second", "p50_us", b"p50_us", "p99_us", b"p99_us", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -643,7 +663,7 @@ class CacheStatistics(_message.Message):
     evictions: _builtins.int
     """How often something was thrown out to make room."""
     invalidations: _builtins.int
-    """How often something was thrown out because a table changed."""
+    """How often something was thrown out because a table changed; found out when it is asked for again."""
     def __init__(
         self,
         *,

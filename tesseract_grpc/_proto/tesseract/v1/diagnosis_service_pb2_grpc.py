@@ -87,7 +87,8 @@ class DiagnosisServiceServicer:
     """
 
     def DiagnoseTable(self, request, context):
-        """Profiles a table: its columns, its memory, how it is asked, and what could be better. Role: read.
+        """Profiles a table: its columns, its memory, how it is asked, and what could be better. Commits go on meanwhile; what
+        it says of the rows is true at one version. Role: read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,7 +110,7 @@ class DiagnosisServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearCaches(self, request, context):
-        """Forgets what the caches of a hub hold, and sets their counters to zero. Role: admin.
+        """Forgets what the caches of a hub hold, and sets their counters to zero. Plans that sessions use stay. Role: admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

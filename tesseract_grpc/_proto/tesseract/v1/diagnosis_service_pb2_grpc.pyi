@@ -34,7 +34,9 @@ class DiagnosisServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DiagnosisServiceAsyncStub: ...
     DiagnoseTable: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.DiagnoseTableRequest, _diagnosis_service_pb2.DiagnoseTableResponse]
-    """Profiles a table: its columns, its memory, how it is asked, and what could be better. Role: read."""
+    """Profiles a table: its columns, its memory, how it is asked, and what could be better. Commits go on meanwhile; what
+    it says of the rows is true at one version. Role: read.
+    """
     TestPerformance: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.TestPerformanceRequest, _diagnosis_service_pb2.TestPerformanceResponse]
     """Measures writes and queries on a copy of a table that nobody else sees; the hub and its rows stay as they are.
     Role: admin.
@@ -42,7 +44,7 @@ class DiagnosisServiceStub:
     GetCacheStatistics: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.GetCacheStatisticsRequest, _diagnosis_service_pb2.GetCacheStatisticsResponse]
     """Tells what the caches of a hub have done. Role: read."""
     ClearCaches: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.ClearCachesRequest, _diagnosis_service_pb2.ClearCachesResponse]
-    """Forgets what the caches of a hub hold, and sets their counters to zero. Role: admin."""
+    """Forgets what the caches of a hub hold, and sets their counters to zero. Plans that sessions use stay. Role: admin."""
     GetDebugSettings: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.GetDebugSettingsRequest, _diagnosis_service_pb2.GetDebugSettingsResponse]
     """Returns the settings of the debug mode of a hub. Role: admin."""
     UpdateDebugSettings: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.UpdateDebugSettingsRequest, _diagnosis_service_pb2.UpdateDebugSettingsResponse]
@@ -60,7 +62,9 @@ class DiagnosisServiceAsyncStub(DiagnosisServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     DiagnoseTable: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.DiagnoseTableRequest, _diagnosis_service_pb2.DiagnoseTableResponse]  # type: ignore[assignment]
-    """Profiles a table: its columns, its memory, how it is asked, and what could be better. Role: read."""
+    """Profiles a table: its columns, its memory, how it is asked, and what could be better. Commits go on meanwhile; what
+    it says of the rows is true at one version. Role: read.
+    """
     TestPerformance: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.TestPerformanceRequest, _diagnosis_service_pb2.TestPerformanceResponse]  # type: ignore[assignment]
     """Measures writes and queries on a copy of a table that nobody else sees; the hub and its rows stay as they are.
     Role: admin.
@@ -68,7 +72,7 @@ class DiagnosisServiceAsyncStub(DiagnosisServiceStub):
     GetCacheStatistics: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.GetCacheStatisticsRequest, _diagnosis_service_pb2.GetCacheStatisticsResponse]  # type: ignore[assignment]
     """Tells what the caches of a hub have done. Role: read."""
     ClearCaches: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.ClearCachesRequest, _diagnosis_service_pb2.ClearCachesResponse]  # type: ignore[assignment]
-    """Forgets what the caches of a hub hold, and sets their counters to zero. Role: admin."""
+    """Forgets what the caches of a hub hold, and sets their counters to zero. Plans that sessions use stay. Role: admin."""
     GetDebugSettings: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.GetDebugSettingsRequest, _diagnosis_service_pb2.GetDebugSettingsResponse]  # type: ignore[assignment]
     """Returns the settings of the debug mode of a hub. Role: admin."""
     UpdateDebugSettings: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.UpdateDebugSettingsRequest, _diagnosis_service_pb2.UpdateDebugSettingsResponse]  # type: ignore[assignment]
@@ -89,7 +93,9 @@ class DiagnosisServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnosis_service_pb2.DiagnoseTableRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnosis_service_pb2.DiagnoseTableResponse, _abc.Awaitable[_diagnosis_service_pb2.DiagnoseTableResponse]]:
-        """Profiles a table: its columns, its memory, how it is asked, and what could be better. Role: read."""
+        """Profiles a table: its columns, its memory, how it is asked, and what could be better. Commits go on meanwhile; what
+        it says of the rows is true at one version. Role: read.
+        """
 
     @_abc_1.abstractmethod
     def TestPerformance(
@@ -115,7 +121,7 @@ class DiagnosisServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnosis_service_pb2.ClearCachesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnosis_service_pb2.ClearCachesResponse, _abc.Awaitable[_diagnosis_service_pb2.ClearCachesResponse]]:
-        """Forgets what the caches of a hub hold, and sets their counters to zero. Role: admin."""
+        """Forgets what the caches of a hub hold, and sets their counters to zero. Plans that sessions use stay. Role: admin."""
 
     @_abc_1.abstractmethod
     def GetDebugSettings(

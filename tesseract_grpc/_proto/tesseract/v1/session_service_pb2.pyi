@@ -577,6 +577,7 @@ class PlanStep(_message.Message):
     COMMITS_FIELD_NUMBER: _builtins.int
     ROWS_OFFERED_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
+    FILTER_ORDER_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """What it is: "table", "filter", "compute", "lookup", "join", "union", "group", "window", "order"."""
     description: _builtins.str
@@ -607,6 +608,12 @@ class PlanStep(_message.Message):
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanStep]:
         """The steps that it reads. Steps more than 80 deep are left out; the text has them."""
 
+    @_builtins.property
+    def filter_order(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterPart]:
+        """Of a filter: its parts, all of which must hold, in the order in which they are tested; at most 100. A row that fails
+        one is not tested by those behind it, as far as that saves work.
+        """
+
     def __init__(
         self,
         *,
@@ -623,14 +630,47 @@ class PlanStep(_message.Message):
         commits: _builtins.int = ...,
         rows_offered: _builtins.int = ...,
         inputs: _abc.Iterable[Global___PlanStep] | None = ...,
+        filter_order: _abc.Iterable[Global___FilterPart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_us", b"apply_us", "commits", b"commits", "description", b"description", "hydrate_us", b"hydrate_us", "index", b"index", "inputs", b"inputs", "kind", b"kind", "routing_key", b"routing_key", "row_count", b"row_count", "rows_examined", b"rows_examined", "rows_offered", b"rows_offered", "shared_count", b"shared_count", "shared_with", b"shared_with"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_us", b"apply_us", "commits", b"commits", "description", b"description", "filter_order", b"filter_order", "hydrate_us", b"hydrate_us", "index", b"index", "inputs", b"inputs", "kind", b"kind", "routing_key", b"routing_key", "row_count", b"row_count", "rows_examined", b"rows_examined", "rows_offered", b"rows_offered", "shared_count", b"shared_count", "shared_with", b"shared_with"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlanStep: _TypeAlias = PlanStep  # noqa: Y015
+
+@_typing.final
+class FilterPart(_message.Message):
+    """A part of a filter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONDITION_FIELD_NUMBER: _builtins.int
+    HOW_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    condition: _builtins.str
+    """The part as text."""
+    how: _builtins.str
+    """How it is tested: "index" (its candidates come from an index, and are tested again), "column", "list", "texts",
+    "branches" or "expression".
+    """
+    why: _builtins.str
+    """Why it stands where it does, for people."""
+    def __init__(
+        self,
+        *,
+        condition: _builtins.str = ...,
+        how: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "how", b"how", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FilterPart: _TypeAlias = FilterPart  # noqa: Y015
 
 @_typing.final
 class DeleteSessionRequest(_message.Message):
