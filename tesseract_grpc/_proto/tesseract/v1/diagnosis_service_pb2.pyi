@@ -61,9 +61,9 @@ class _DebugLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DebugLevel
     DEBUG_LEVEL_UNSPECIFIED: _DebugLevel.ValueType  # 0
     """INFO."""
     DEBUG_LEVEL_DEBUG: _DebugLevel.ValueType  # 1
-    """Each call, commit and message."""
+    """Each call, commit, query and flush, and each state of a watch."""
     DEBUG_LEVEL_INFO: _DebugLevel.ValueType  # 2
-    """What changes a hub: tables, sessions, watches."""
+    """What changes a hub: tables, sessions, watches, snapshots."""
     DEBUG_LEVEL_WARNING: _DebugLevel.ValueType  # 3
     """Slow queries, slow readers, refused requests."""
     DEBUG_LEVEL_ERROR: _DebugLevel.ValueType  # 4
@@ -75,9 +75,9 @@ class DebugLevel(_DebugLevel, metaclass=_DebugLevelEnumTypeWrapper):
 DEBUG_LEVEL_UNSPECIFIED: DebugLevel.ValueType  # 0
 """INFO."""
 DEBUG_LEVEL_DEBUG: DebugLevel.ValueType  # 1
-"""Each call, commit and message."""
+"""Each call, commit, query and flush, and each state of a watch."""
 DEBUG_LEVEL_INFO: DebugLevel.ValueType  # 2
-"""What changes a hub: tables, sessions, watches."""
+"""What changes a hub: tables, sessions, watches, snapshots."""
 DEBUG_LEVEL_WARNING: DebugLevel.ValueType  # 3
 """Slow queries, slow readers, refused requests."""
 DEBUG_LEVEL_ERROR: DebugLevel.ValueType  # 4
@@ -730,7 +730,9 @@ Global___ClearCachesResponse: _TypeAlias = ClearCachesResponse  # noqa: Y015
 
 @_typing.final
 class DebugSettings(_message.Message):
-    """How a hub's debug mode is set."""
+    """How a hub's debug mode is set. Settings belong to the process: they are in no log, and a start begins with those of its
+    configuration.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -744,12 +746,18 @@ class DebugSettings(_message.Message):
     level: Global___DebugLevel.ValueType
     """The least level of what is recorded. Default: INFO."""
     capacity: _builtins.int
-    """The most records that are kept; the oldest leave first. Default: 10,000; at most 1,000,000."""
+    """The most records that are kept, and no more than 64 MiB of them; the oldest leave first. Default: 10,000; at most
+    1,000,000.
+    """
     include_values: _builtins.bool
-    """Whether records may hold values of rows, filters and keys. Default: no."""
+    """Whether records may hold values of rows, filters, keys and expressions: messages of refusals as clients are told them,
+    and plans as ExplainSession tells them. Default: no; then names, counts, times and reasons are all there is.
+    """
     @_builtins.property
     def slow_query(self) -> _duration_pb2.Duration:
-        """Queries that take longer are recorded with their plan, at WARNING. Default: 100 ms; zero records all."""
+        """Queries and hydrations that take at least so long are recorded with their plan, at WARNING. Default: 100 ms; zero records
+        all.
+        """
 
     def __init__(
         self,
@@ -922,11 +930,13 @@ class DebugRecord(_message.Message):
     level: Global___DebugLevel.ValueType
     """How much it matters."""
     kind: _builtins.str
-    """What it is: "call", "commit", "query", "slow_query", "session", "table", "watch", "log", "snapshot", "error"."""
+    """What it is: "call", "commit", "query", "slow_query", "session", "table", "watch", "log", "snapshot", "hub", "refusal",
+    "error". An unknown kind is to be shown like any other.
+    """
     message: _builtins.str
     """What happened, for people."""
     request_id: _builtins.str
-    """The request id, where there is one."""
+    """The request id, where there is one; cut after 128 characters."""
     table: _builtins.str
     """The resource name of the table, where there is one."""
     session: _builtins.str
@@ -987,7 +997,7 @@ class DebugFilter(_message.Message):
     """Only of this session: a resource name or bare id."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only of these kinds. Default: all."""
+        """Only of these kinds; one that does not exist is refused. Default: all."""
 
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
@@ -1023,7 +1033,9 @@ class ListDebugRecordsRequest(_message.Message):
     parent: _builtins.str
     """The hub's resource name. Default: `hubs/default`."""
     page_size: _builtins.int
-    """The most records to return; 0 means 100, more than 10,000 means 10,000, negative is refused."""
+    """The most records to return; 0 means 100, more than 10,000 means 10,000, negative is refused. A page is never much larger
+    than 1 MiB.
+    """
     page_token: _builtins.str
     """The next_page_token of the page before."""
     @_builtins.property
@@ -1113,18 +1125,24 @@ class WatchDebugRecordsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RECORDS_FIELD_NUMBER: _builtins.int
+    MISSED_COUNT_FIELD_NUMBER: _builtins.int
+    missed_count: _builtins.int
+    """How many records have left, since the response before, which this reader was too slow to be shown, whether it asked for
+    such or not.
+    """
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___DebugRecord]:
-        """The records, oldest first. A gap in their sequence tells of those that a slow reader missed."""
+        """The records, oldest first. Without a filter, a gap in their sequence tells of those that a slow reader missed."""
 
     def __init__(
         self,
         *,
         records: _abc.Iterable[Global___DebugRecord] | None = ...,
+        missed_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missed_count", b"missed_count", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

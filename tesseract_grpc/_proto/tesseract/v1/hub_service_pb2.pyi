@@ -589,8 +589,10 @@ class WatchHubResponse(_message.Message):
     table_deleted: _builtins.str
     """A table was deleted: its resource name."""
     @_builtins.property
-    def begin(self) -> Global___Hub:
-        """First: the hub. With include_existing its tables and sessions follow, and then Progress."""
+    def begin(self) -> Global___HubBegin:
+        """First. With include_existing the tables and sessions that there are follow, and then Progress; what happens
+        meanwhile stands between them.
+        """
 
     @_builtins.property
     def table_created(self) -> _schema_pb2.Table:
@@ -632,7 +634,7 @@ class WatchHubResponse(_message.Message):
         self,
         *,
         version: _builtins.int = ...,
-        begin: Global___Hub | None = ...,
+        begin: Global___HubBegin | None = ...,
         table_created: _schema_pb2.Table | None = ...,
         table_deleted: _builtins.str = ...,
         table_renamed: Global___TableRenamed | None = ...,
@@ -653,6 +655,42 @@ class WatchHubResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___WatchHubResponse: _TypeAlias = WatchHubResponse  # noqa: Y015
+
+@_typing.final
+class HubBegin(_message.Message):
+    """The beginning of a watch of a hub. The stream cannot be resumed: after a disconnect, ask for what there is
+    (include_existing) and compare.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HUB_FIELD_NUMBER: _builtins.int
+    PROGRESS_INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    WATCH_ID_FIELD_NUMBER: _builtins.int
+    progress_interval_ms: _builtins.int
+    """The longest time between two responses of this stream, in milliseconds. Three times this without a response means
+    that the stream is stale: reconnect.
+    """
+    watch_id: _builtins.str
+    """The name of this stream at the server, for RequestProgress."""
+    @_builtins.property
+    def hub(self) -> Global___Hub:
+        """The hub."""
+
+    def __init__(
+        self,
+        *,
+        hub: Global___Hub | None = ...,
+        progress_interval_ms: _builtins.int = ...,
+        watch_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hub", b"hub"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hub", b"hub", "progress_interval_ms", b"progress_interval_ms", "watch_id", b"watch_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HubBegin: _TypeAlias = HubBegin  # noqa: Y015
 
 @_typing.final
 class TableRenamed(_message.Message):

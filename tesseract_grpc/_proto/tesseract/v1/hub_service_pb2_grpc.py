@@ -113,8 +113,9 @@ class HubServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchHub(self, request, context):
-        """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. Needs the feature
-        "watch_hub". Role: read.
+        """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. A reader that is so slow that
+        thousands of events wait for it is ended with RESOURCE_EXHAUSTED and SLOW_READER. Needs the feature "watch_hub".
+        Role: read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,8 +46,9 @@ class HubServiceStub:
     everything. Needs the feature "request_progress". Role: read.
     """
     WatchHub: _grpc.UnaryStreamMultiCallable[_hub_service_pb2.WatchHubRequest, _hub_service_pb2.WatchHubResponse]
-    """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. Needs the feature
-    "watch_hub". Role: read.
+    """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. A reader that is so slow that
+    thousands of events wait for it is ended with RESOURCE_EXHAUSTED and SLOW_READER. Needs the feature "watch_hub".
+    Role: read.
     """
     Backup: _grpc.UnaryStreamMultiCallable[_hub_service_pb2.BackupRequest, _hub_service_pb2.BackupResponse]
     """Streams the definitions and rows of tables, all at one version, while writes go on. Needs the feature "backup".
@@ -72,8 +73,9 @@ class HubServiceAsyncStub(HubServiceStub):
     everything. Needs the feature "request_progress". Role: read.
     """
     WatchHub: _aio.UnaryStreamMultiCallable[_hub_service_pb2.WatchHubRequest, _hub_service_pb2.WatchHubResponse]  # type: ignore[assignment]
-    """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. Needs the feature
-    "watch_hub". Role: read.
+    """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. A reader that is so slow that
+    thousands of events wait for it is ended with RESOURCE_EXHAUSTED and SLOW_READER. Needs the feature "watch_hub".
+    Role: read.
     """
     Backup: _aio.UnaryStreamMultiCallable[_hub_service_pb2.BackupRequest, _hub_service_pb2.BackupResponse]  # type: ignore[assignment]
     """Streams the definitions and rows of tables, all at one version, while writes go on. Needs the feature "backup".
@@ -131,8 +133,9 @@ class HubServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hub_service_pb2.WatchHubRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_hub_service_pb2.WatchHubResponse], _abc.AsyncIterator[_hub_service_pb2.WatchHubResponse]]:
-        """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. Needs the feature
-        "watch_hub". Role: read.
+        """Streams what happens to the tables and sessions of a hub, from now on: not to their rows. A reader that is so slow that
+        thousands of events wait for it is ended with RESOURCE_EXHAUSTED and SLOW_READER. Needs the feature "watch_hub".
+        Role: read.
         """
 
     @_abc_1.abstractmethod
