@@ -15,6 +15,10 @@ from tesseract_grpc._proto.tesseract.v1 import change_pb2 as cpb
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
+from tesseract_grpc.engine.query.query import WHOLE
+from tesseract_grpc.server.resuming import start_sessions
+from tesseract_grpc.server.services.watching import frame, tell_session
+from tesseract_grpc.server.streams.cut import Cut
 from tesseract_grpc.testing import Mirror, check_sessions, cuts_of, split_cuts
 from tests.server.support import Api, compare, rows, serving, sort, take_apart, user
 
@@ -232,6 +236,42 @@ async def test_it_resumes_for_all_of_them(split: Api) -> None:
     check_sessions([*watcher.responses, *again.responses[2:]], [None, None])
     await again.stop()
     await idle.stop()
+
+
+async def test_it_resumes_though_commits_go_on_while_it_begins() -> None:
+    """What the reader is owed is taken at the moment at which it begins, or later commits would have no place in it."""
+    async with serving() as (server, api):
+        await api.create_users()
+        await api.insert([user(id) for id in range(5)])
+        for name, operator in (("young", "LESS"), ("old", "GREATER_OR_EQUAL")):
+            await api.open(name, q.Query(table="users", filter=compare("age", operator, int64_value=23)))
+        first = Several(api, 2)
+        await first.wait_for(await put(api, 1, age=22))
+        await first.stop()
+        token = first.responses[-1].response.resume_token
+        await put(api, 1, age=40)
+        host = server._hosts.by_name["default"]
+        watched = [(host.hub.session(name), WHOLE) for name in ("young", "old")]
+        watches, start, _ = start_sessions(host, watched, token)
+        tellers = [
+            tell_session(host, frame(host), session, watch, WHOLE, start, digest=False)
+            for (session, _), watch in zip(watched, watches, strict=True)
+        ]
+        story = Cut(tellers, frame(host))
+        parts = list(story.opening().parts)
+        version = await put(api, 3, age=20)
+        while (telling := story.owed(slow=False)) is not None:
+            parts.extend(telling.parts)
+        story.close()
+        told = [spb.WatchSessionsResponse.FromString(part) for part in parts]
+        assert [(each.index, each.response.WhichOneof("event")) for each in told] == [
+            *((index, "begin") for index in (0, 1)),
+            *((index, "changes") for index in (0, 1)),
+            *((index, "changes") for index in (0, 1)),
+        ]
+        young, old = states([*first.responses, *told], 2)[-1][1]
+        assert ([row["id"] for row in young], [row["id"] for row in old]) == ([0, 2, 3], [1, 4])
+        assert told[-1].response.to_version == version
 
 
 @pytest.fixture

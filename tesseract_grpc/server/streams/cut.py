@@ -54,7 +54,8 @@ class Cut:
         return next((teller.closed for teller in self._tellers if teller.closed is not None), None)
 
     def opening(self) -> Telling:
-        """Begin and the snapshot of each session, all at one version; Begin alone for a reader that has them."""
+        """Begin and the snapshot of each session, all at one version; for a reader that has them Begin, and the cut
+        that leads it here, which is taken now: later commits are no part of it."""
         tellers = self._tellers
         if tellers[0].since is None:
             nobody = [(index, None) for index in range(len(tellers))]
@@ -64,7 +65,9 @@ class Cut:
         begins = [teller.resume(cut=True) for teller in others]
         begins.append(last.resume(cut=True, token=self._token(last.since or 0, held=True)))
         parts = iter([of_several(index, begin) for index, begin in enumerate(begins)])
-        return Telling(parts if self.pending else _chain(parts, self.progress()), anew=True)
+        if (passage := self.owed(slow=False)) is not None:
+            return Telling(_chain(parts, passage.parts), passage.commits, anew=True, change=True)
+        return Telling(_chain(parts, self.progress()), anew=True)
 
     def owed(self, slow: bool) -> Telling | None:
         """What has changed since the last cut, if anything has."""
