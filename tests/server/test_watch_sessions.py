@@ -274,6 +274,31 @@ async def test_it_resumes_though_commits_go_on_while_it_begins() -> None:
         assert told[-1].response.to_version == version
 
 
+async def test_digests_are_of_the_version_that_is_told_though_commits_go_on_between_them() -> None:
+    async with serving() as (server, api):
+        await api.create_users()
+        await api.insert([user(id) for id in range(5)])
+        for name in ("young", "old"):
+            await api.open(name)
+        host = server._hosts.by_name["default"]
+        watched = [(host.hub.session(name), WHOLE) for name in ("young", "old")]
+        watches, start, _ = start_sessions(host, watched, b"")
+        tellers = [
+            tell_session(host, frame(host), session, watch, WHOLE, start, digest=True)
+            for (session, _), watch in zip(watched, watches, strict=True)
+        ]
+        story = Cut(tellers, frame(host))
+        parts = list(story.opening().parts)
+        saying = story.progress()
+        parts.append(next(saying))
+        await put(api, 1, age=40)
+        parts.extend(saying)
+        story.close()
+        told = [spb.WatchSessionsResponse.FromString(part) for part in parts]
+        assert len({each.response.progress.digest for each in told[-2:]}) == 1  # the same rows in both
+        check_sessions(told, [None, None])
+
+
 @pytest.fixture
 async def bank() -> AsyncIterator[Api]:
     """Accounts with a balance each; half of them are in one session, half in the other."""

@@ -100,16 +100,16 @@ class Cut:
         return Telling(parts, anew=True, change=True)
 
     def progress(self) -> Iterator[bytes]:
-        """Says how far all sessions have been told; a Progress for each whose digest was asked for."""
+        """Says how far all sessions have been told; a Progress for each whose digest was asked for, all made now."""
         held = self.pending
         version = self._tellers[0].sent if held else self._frame.version()
         said = [(index, teller) for index, teller in enumerate(self._tellers) if teller.digest is not None]
         *others, (index, last) = said or [(0, self._tellers[0])]
         token = self._token(version, held)
-        for other, teller in others:
-            yield of_several(other, teller.say_progress(version, held=held, cut=True))
-        yield of_several(index, last.say_progress(version, held=held, cut=True, token=token))
+        parts = [of_several(other, teller.say_progress(version, held=held, cut=True)) for other, teller in others]
+        parts.append(of_several(index, last.say_progress(version, held=held, cut=True, token=token)))
         self._arrive(version)
+        return iter(parts)
 
     def close(self) -> None:
         """Ends all watches."""
