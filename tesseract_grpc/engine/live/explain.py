@@ -6,8 +6,9 @@ those of the stopwatch that the owner of the hub gave it, and 0 without one; no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
 
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.live.node import Node
@@ -16,11 +17,22 @@ from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.operators.filter import FilterOperator
 from tesseract_grpc.engine.operators.routing_keys import EqualKey, RoutingKey
 from tesseract_grpc.engine.query.filter import Filter
-from tesseract_grpc.engine.query.filter_text import MOST, filter_text, literal_text
+from tesseract_grpc.engine.query.filter_text import HIDDEN, WHOLE, Wording, filter_text
+from tesseract_grpc.engine.query.literal import Literal
 from tesseract_grpc.engine.query.query import Plan
 
 NAMED = 100
 """So many sessions that share a step are named."""
+
+_WORD = re.compile(r"[^ ,=]+")
+_VOCABULARY = frozenset(
+    "by as a tree inserted descending all rows together of over on inner left where filters aggregates are true".split()
+)
+"""The words of our own in the descriptions of steps; the others are names."""
+
+
+def _known(word: str) -> str:
+    return word if word in _VOCABULARY else HIDDEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,27 @@ class PlanStep:
     commits: int = 0
     rows_offered: int = 0
     inputs: tuple[PlanStep, ...] = ()
+    where: Filter | None = field(default=None, repr=False)  # of a filter: what it keeps
+    routed_by: str = ""  # the column of the routing key
+
+    def form(self, names: Container[str]) -> PlanStep:
+        """The same plan without a value in it, and without names that are not among `names`. O(its text)."""
+        wording = Wording(values=False, names=names)
+        match self.kind:
+            case "filter":
+                description = filter_text(self.where, wording)
+            case "table" | "union":  # the id of a table; a number of sources
+                description = self.description
+            case _:
+                description = _WORD.sub(lambda word: word[0] if word[0] in names else _known(word[0]), self.description)
+        return replace(
+            self,
+            description=description,
+            index=self.index and wording.name(self.index),
+            routing_key=self.routed_by and wording.name(self.routed_by),
+            inputs=tuple(below.form(names) for below in self.inputs),
+            where=None,
+        )
 
     def text(self) -> str:
         """The plan for people: a line a step, what it reads below it and further in."""
@@ -102,6 +135,8 @@ def _filtered(
         rows_examined=filter.examined,
         index=filter.index or "",
         routing_key=_key_text(filter.key, source.table),
+        where=where,
+        routed_by="" if filter.key is None else source.table.columns[filter.key.column].schema.name,
         shared_with=tuple(names[:NAMED]),
         shared_count=len(names),
         inputs=(below,),
@@ -141,16 +176,15 @@ def _key_text(key: RoutingKey | None, table: Relation) -> str:
     column = table.columns[key.column]
     texts = None if column.dictionary is None else column.dictionary.texts
 
-    def shown(value: bool | float) -> str:
-        return literal_text(value if texts is None else texts[int(value)])
+    def read(value: bool | float) -> Literal:
+        return value if texts is None else texts[int(value)]
 
     name = column.schema.name
     if isinstance(key, EqualKey):
-        more = f", and {len(key.values) - MOST} more" if len(key.values) > MOST else ""
-        return f"{name} in ({', '.join(map(shown, key.values[:MOST]))}{more})"
+        return f"{name} in ({WHOLE.listed([read(value) for value in key.values])})"
     parts = []
     if key.low is not None:
-        parts.append(f"{name} {'>=' if key.low_inclusive else '>'} {shown(key.low)}")
+        parts.append(f"{name} {'>=' if key.low_inclusive else '>'} {WHOLE.literal(read(key.low))}")
     if key.high is not None:
-        parts.append(f"{name} {'<=' if key.high_inclusive else '<'} {shown(key.high)}")
+        parts.append(f"{name} {'<=' if key.high_inclusive else '<'} {WHOLE.literal(read(key.high))}")
     return " && ".join(parts)
