@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,6 +14,8 @@ import pytest
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
 from tesseract_grpc._proto.tesseract.v1 import value_pb2
+from tesseract_grpc.server.services.writes import IN_FLIGHT
+from tesseract_grpc.store.sqlite_log import SqliteLog
 from tesseract_grpc.testing import rows_of
 from tests.server.support import Api, compare, insert, refused, rows, serving, user
 
@@ -172,3 +177,32 @@ async def test_ten_thousand_rows_with_dictionaries(api: Api) -> None:
     assert counts(response) == [(10_000, 0, 0, 0)]
     query = q.Query(table="users", filter=compare("name", "EQUAL", string_value="name 7"))
     assert (await api.tables.Query(pb.QueryRequest(query=query))).total_count == 200
+
+
+async def test_a_write_stream_whose_client_goes_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where as many batches wait for the log as a stream may have there."""
+    go_on = threading.Event()
+    flush = SqliteLog.flush
+
+    def waiting(log: SqliteLog) -> int:
+        assert go_on.wait(20)
+        return flush(log)
+
+    async with serving(data=tmp_path) as (_, api):
+        await api.create_users()
+        before = asyncio.all_tasks()
+        monkeypatch.setattr(SqliteLog, "flush", waiting)
+        call: Any = api.tables.WriteStream()
+        for number in range(3 * IN_FLIGHT):
+            write = pb.WriteRequest(operations=[insert([user(number)])])
+            await call.write(pb.WriteStreamRequest(sequence=number + 1, write=write))
+        await asyncio.sleep(0.3)
+        call.cancel()
+        await asyncio.sleep(0.3)
+        go_on.set()
+        async with asyncio.timeout(10):
+            while left := [task for task in asyncio.all_tasks() - before if "_read" in repr(task.get_coro())]:
+                assert left
+                await asyncio.sleep(0.05)

@@ -76,8 +76,15 @@ class Writes:
         try:
             async for request in requests:
                 await waiting.put(Outcome(request, await self._offered(request)))
-        finally:
+        except asyncio.CancelledError:  # nobody waits for acknowledgements any more, and nobody makes room here
+            if waiting.full():
+                waiting.get_nowait()
+            waiting.put_nowait(None)
+            raise
+        except BaseException:
             await waiting.put(None)
+            raise
+        await waiting.put(None)
 
     async def _offered(self, request: pb.WriteStreamRequest) -> Any:
         """The response, a future of it, or the exception. Where a unary write would be one too many, this waits."""
