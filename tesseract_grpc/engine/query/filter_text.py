@@ -1,7 +1,7 @@
 """A checked filter as people read it, or its form alone: with ? in the place of values.
 
 Forms are for statistics and records that must hold no values. A value hides in more places than literals: patterns,
-paths into documents, names of columns that a pivot made of values. So a form has only those names that its reader knows.
+paths into documents, names of columns that a pivot made of values. So a form has only names that its reader knows.
 """
 
 from __future__ import annotations
