@@ -45,6 +45,7 @@ from tesseract_grpc.server.metrics.endpoint import Endpoint, SampleCollector
 from tesseract_grpc.server.metrics.loop_lag import LoopLag
 from tesseract_grpc.server.metrics.meters import CallMeters
 from tesseract_grpc.server.metrics.sample import take_sample
+from tesseract_grpc.server.services.backups import Backups
 from tesseract_grpc.server.services.definitions import Definitions
 from tesseract_grpc.server.services.hubs import Hubs
 from tesseract_grpc.server.services.plans import Plans
@@ -156,11 +157,11 @@ class Server:
         except ServeError:
             await self._end_watching()
             raise
-        await server.start()
-        self._grpc = server
-        await self._health.serving()
         for host in self._hosts.by_name.values():
             host.journal.on_state = self._tell_health
+        await self._health.writable(self._takes_writes())
+        await server.start()
+        self._grpc = server
         audiences = [host.audience for host in self._hosts.by_name.values()]
         self._timers = [
             asyncio.create_task(lag.watch()),
@@ -206,10 +207,13 @@ class Server:
         """A hub takes writes again, or none any more."""
         if self._stopping:
             return
-        states = [host.journal.state for host in self._hosts.by_name.values()]
-        telling = asyncio.create_task(self._health.writable(JournalState.READ_ONLY not in states))
+        telling = asyncio.create_task(self._health.writable(self._takes_writes()))
         self._tellings.add(telling)  # the loop itself keeps no task alive
         telling.add_done_callback(self._tellings.discard)
+
+    def _takes_writes(self) -> bool:
+        """Whether every hub does; the log of one may have failed at the start already."""
+        return all(host.journal.state is not JournalState.READ_ONLY for host in self._hosts.by_name.values())
 
     def hurry(self) -> None:
         """Ends the patience of a stop that is in progress, or of the next one."""
@@ -246,7 +250,7 @@ class Server:
                 SeveralSessions(hosts),
                 Plans(hosts),
             ),
-            "tesseract.v1.HubService": (Hubs(hosts),),
+            "tesseract.v1.HubService": (Hubs(hosts), Backups(hosts),),
             "tesseract.v1.DiagnosisService": (),
         }
 

@@ -23,11 +23,6 @@ class Health:
         self._servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
-    async def serving(self) -> None:
-        """Says that every service works."""
-        for service in twin.SERVICES:
-            await self._servicer.set(service.full_name, health_pb2.HealthCheckResponse.SERVING)
-
     async def writable(self, everything: bool) -> None:
         """Says that every service works, or that none does while a hub takes no writes: reads and watches go on, but
         whoever chooses among servers had better choose another one."""

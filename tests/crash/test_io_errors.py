@@ -168,3 +168,21 @@ async def test_what_was_refused_and_made(faults: Faults, tmp_path: Path) -> None
         again = await api.tables.Write(write(2))
         assert (again.version, again.results[0].inserted) == (version + 1, 2)
         assert (await api.all_rows()).version == version + 1
+
+
+async def test_a_start_on_a_disk_that_fails(faults: Faults, tmp_path: Path) -> None:
+    """It serves what is there, and says from the beginning that it takes no writes."""
+    async with serving(data=tmp_path) as (_, api):
+        await api.create_users()
+        await api.insert([user(1)])
+    faults.kind = "commit"
+    async with serving(data=tmp_path, max_tables=77) as (_, api):  # other limits, which are written first
+        assert (await api.all_rows()).rows.row_count == 1
+        check = health_pb2.HealthCheckRequest()
+        state = (await api.health.Check(check)).status
+        assert state == health_pb2.HealthCheckResponse.NOT_SERVING
+        faults.kind = ""
+        async with asyncio.timeout(10):
+            while (await api.health.Check(check)).status != health_pb2.HealthCheckResponse.SERVING:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await api.insert([user(2)])
