@@ -157,17 +157,18 @@ class SqliteLog:
                 raise self._failed
             if not entries:
                 return self.durable
-            rows: list[_Row] = []
             chain = self._chain
-            for entry in entries:
-                chain = chained(chain, entry)
-                rows.append((entry.position, entry.kind, entry.payload, chain))
             try:
+                rows: list[_Row] = []
+                for entry in entries:
+                    chain = chained(chain, entry)
+                    rows.append((entry.position, entry.kind, entry.payload, chain))
                 with self._database:
                     self._database.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
-            except (sqlite3.Error, OSError) as error:
-                # Whether the transaction is on the disk cannot be known, so nothing may follow it.
-                raise self._fail(f"entries cannot be written to '{self.directory.path}': {error}") from error
+            except Exception as error:
+                # Whether the transaction is on the disk cannot be known, so nothing may follow it, whatever went wrong.
+                why = str(error) or type(error).__name__
+                raise self._fail(f"entries cannot be written to '{self.directory.path}': {why}") from error
             self._chain = chain
             self.durable = entries[-1].position
             return self.durable

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tesseract_grpc.engine.data.commit_log import CommitLog, Durability, LogDamaged, LogEntry, LogFailed
+from tesseract_grpc.store import sqlite_log
 from tesseract_grpc.store.memory_log import MemoryLog
 from tesseract_grpc.store.sqlite_log import SqliteLog
 
@@ -473,6 +474,28 @@ for _ in range(30):
 print(log.last)
 log.close()
 """
+
+
+def test_a_flush_that_fails_in_a_way_that_nobody_thought_of_leaves_no_hole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = SqliteLog(tmp_path)
+    fill(log, 1, 2)
+
+    def broken(chain: int, entry: LogEntry) -> int:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_log, "chained", broken)
+        with pytest.raises(LogFailed, match="MemoryError"):
+            fill(log, 3)
+    with pytest.raises(LogFailed):
+        log.append(entry(4))  # an entry before it is not there
+    log.reopen()
+    assert (log.last, log.durable) == (2, 2)
+    fill(log, 3)
+    log.close()
+    assert kept(tmp_path) == [1, 2, 3]
 
 
 def test_a_log_comes_back_when_there_is_space_again(tmp_path: Path) -> None:
