@@ -40,7 +40,8 @@ from tesseract_grpc.engine.live.checked_write import checked_write
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.explain import PlanStep
 from tesseract_grpc.engine.live.hub_image import HubImage
-from tesseract_grpc.engine.live.present import timely
+from tesseract_grpc.engine.live.present import depends_on_time, timely
+from tesseract_grpc.engine.live.rebinding import Rebound
 from tesseract_grpc.engine.live.restoration import Restoration
 from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.session import QueryResult, Session
@@ -185,6 +186,14 @@ class Hub:
         return self._catalogue.set_indexes(name, indexes, validate_only=validate_only)
 
     def table(self, name: str) -> Table:
+    def swap_tables(self, name: str, other: str, keeps: Callable[[Session], bool] = lambda session: False) -> Rebound:
+        """Exchanges the names of two tables in one version; sessions and derived tables stay with the name.
+
+        Sessions that miss a column end, unless `keeps` is true of one: then it is refused. Raises NotFound,
+        InvalidRequest, PreconditionFailed; then nothing has changed. O(rows) for everything that reads the tables.
+        """
+        return self._catalogue.swap(name, other, keeps)
+
         """A table. Raises NotFound."""
         return self._catalogue.find(name)
 

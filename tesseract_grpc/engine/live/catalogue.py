@@ -6,7 +6,7 @@ too: whatever changes here takes a version, and a check (`validate_only`) takes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.errors import AlreadyExists, InvalidRequest, LimitExceeded, OutOfRange, Reason
@@ -16,6 +16,7 @@ from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.derived import DerivedTables, derive
 from tesseract_grpc.engine.live.session import Session
+from tesseract_grpc.engine.live.rebinding import Rebinding, Rebound
 from tesseract_grpc.engine.live.sessions import Sessions
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.wave import Wave
@@ -176,6 +177,28 @@ class Catalogue:
             del table.indexes[column]
         for column, index in wanted.items():
             if column not in table.indexes:
+    def swap(self, name: str, other: str, keeps: Callable[[Session], bool]) -> Rebound:
+        """Exchanges the names of two tables in one version: whoever asks for a name goes on with the other table.
+
+        `keeps` says of a session whether it is refused rather than that it ends. O(rows) for all that reads them.
+        Raises NotFound, InvalidRequest, PreconditionFailed.
+        """
+        one, two = self.find(name), self.find(other)
+        if name == other:
+            raise InvalidRequest(Reason.MALFORMED_REQUEST, "a table is exchanged with another one", field="other")
+        self.derived.refuse_write(name, "name")
+        self.derived.refuse_write(other, "other")
+        replaced = {name: self.sources[other], other: self.sources[name]}
+        rebinding = Rebinding(self._sessions, self.derived, self._line, self.tables, self.sources, replaced)
+        rebinding.prepare(keeps)
+
+        def install() -> None:
+            self.tables[name], self.tables[other] = two, one
+            self.sources.update(replaced)
+            one.name, two.name = other, name
+
+        return rebinding.apply(install)
+
                 table.set_index(index)
         return table
 

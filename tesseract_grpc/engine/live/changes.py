@@ -53,16 +53,19 @@ class Inserts:
 
 @dataclass(frozen=True, slots=True)
 class SessionSchema:
-    """What an edit made of a session: its new generation and the columns of its rows.
+    """What an edit made of a session: its new generation and the columns of its rows. Of a table, which has no
+    generation, what an alteration made of it.
 
     `reset` says that rows are named by other columns now: nothing that the reader has is of use, and it must take a
     snapshot; the changes then hold no rows. Otherwise they have an update of each row that stays, with every column
-    that is new or of another type, and with those whose values differ.
+    that is new or of another type, and with those whose values differ. `replaced` says that it was not the session that
+    was edited: what it reads is another table, or was altered.
     """
 
     generation: int
     columns: tuple[ColumnSchema, ...]
     reset: bool = False
+    replaced: bool = False
 
 
 @dataclass(slots=True)
@@ -84,7 +87,7 @@ class Changes:
     skipped: int = 0  # commits that a reader who asks for each of them is not told one by one
     now_us: int = 0  # the hub's clock at `to_version`, where the rows depend on time
     encoded: object | None = None
-    session_changed: SessionSchema | None = None  # the session was edited since: columns are these from here on
+    session_changed: SessionSchema | None = None  # it was edited or altered since: columns are these from here on
 
     def __bool__(self) -> bool:
         if self.session_changed is not None:

@@ -49,10 +49,20 @@ def held(table: Relation, slots: Slots) -> BoolArray:
     return found
 
 
-def difference(before: View, after: View, everything: BoolArray, version: int, schema: SessionSchema) -> Changes | None:
+def difference(
+    before: View,
+    after: View,
+    everything: BoolArray,
+    version: int,
+    schema: SessionSchema,
+    gone: RemoveReason = RemoveReason.FILTERED,
+    *,
+    placed: bool = True,
+) -> Changes | None:
     """The change from one view to another, from the version before `version`; None when rows have other names.
 
-    `everything` says which rows the whole new result has (`held`).
+    `everything` says which rows the whole new result has (`held`), `gone` why rows left that are not even in the
+    relation that is read, `placed` whether rows have places. O(rows log rows).
     """
     if before.key != after.key:
         return None
@@ -62,18 +72,19 @@ def difference(before: View, after: View, everything: BoolArray, version: int, s
     changes = Changes(version - 1, version, total_count=after.total, session_changed=schema)
     left, came = (~stays).nonzero()[0], (~known).nonzero()[0]
     if len(left):
-        reasons = np.where(everything[was[left]], RemoveReason.WINDOW, RemoveReason.FILTERED)
+        there = was[left] >= 0
+        reasons = np.where(everything[was[left]], RemoveReason.WINDOW, np.where(there, RemoveReason.FILTERED, gone))
         keys = before.table.batch(before.slots[left], before.table.schema.key)
         changes.removes = group_removes(keys, reasons.astype(np.uint8))
     if len(came):
-        changes.inserts = Inserts(table.batch(now[came], after.positions), came)
+        changes.inserts = Inserts(table.batch(now[came], after.positions), came if placed else None)
     stayed = known.nonzero()[0]
     if len(stayed):
         order = np.argsort(was, kind="stable")
         at = order[np.searchsorted(was, now[stayed], sorter=order)]  # where each stood before
         masks = _differing(before, after, before.slots[at], now[stayed])
         changes.updates = group_updates(table, now[stayed], masks, after.positions)
-        moved = (~staying(at.astype(np.int64))).nonzero()[0]
+        moved = (~staying(at.astype(np.int64))).nonzero()[0] if placed else came[:0]
         if len(moved):
             changes.moves = Moves(table.batch(now[stayed[moved]], table.schema.key), stayed[moved])
     changes.total_changed = before.total != after.total

@@ -54,6 +54,8 @@ class _Tracked(TableWatch):
     """A table that is being copied, and the reader that knows which of its rows were touched since."""
 
     def __init__(self, number: int, table: Table, line: VersionLine, registry: set[TableWatch]) -> None:
+    follows = False
+
         super().__init__(table, line, registry)
         self.number = number
         self.rows = table

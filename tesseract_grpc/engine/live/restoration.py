@@ -104,8 +104,8 @@ class Restoration:
         for piece in ending.pieces:
             self.take(piece)
         self._line.current, self._line.now = ending.version, ending.now
-        # A table can be derived only from tables that are older.
-        for kept in sorted(ending.tables, key=lambda table: table.create_version):
+        # A table can be derived from any that are not, and from derived ones that are older.
+        for kept in sorted(ending.tables, key=lambda table: (table.query is not None, table.create_version)):
             table, source = self._stored(kept) if kept.query is None else self._derive(kept)
             table.create_version, table.update_version = kept.create_version, kept.update_version
             for index in kept.indexes:

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from tesseract_grpc.engine.data.delta import column_bit
+from tesseract_grpc.engine.data.delta import RemoveReason, column_bit
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.frozen import read_rows
 from tesseract_grpc.engine.data.schema import ColumnSchema
@@ -25,6 +25,10 @@ from tesseract_grpc.engine.query.query import WHOLE, Query, Window
 
 if TYPE_CHECKING:
     from tesseract_grpc.engine.live.resolve import Resolved
+
+
+Views = dict[Window, View]
+"""What the readers of a session have, by window."""
 
 
 class QueryResult:
@@ -85,15 +89,28 @@ class Session:
         """Shows another query from here on; `advance` takes the version of the edit. O(n + windows log windows)."""
         for watch in self.watches:
             watch.before_edit()
-        before = {watch.window: self._view(watch.window) for watch in self.watches}
-        old, tapes, version = self.result, self._tapes, advance()
+        return {watch.window: self._view(watch.window) for watch in self.watches}
+
+    def arrive(
+        self, before: Views, query: Query, resolved: Resolved, result: Result, *, replaced: bool = False
+    ) -> None:
+        """Shows another query from the present version on, which is the next after that of `depart`; its readers are
+        told the difference. `replaced` says that it is not the query that is another one, but what it reads."""
+        old, tapes, version = self.result, self._tapes, result.line.current
+        views = self.depart()
+        advance()
+        self.arrive(views, query, resolved, result)
+
+    def depart(self) -> Views:
+        """Another result is about to take the place of this: works out what readers are owed, and what they have."""
         self._define(query, resolved, result)
-        schema = SessionSchema(self.generation, self.columns)
+        schema = SessionSchema(self.generation, self.columns, replaced=replaced)
         everything = held(result.table, result.order.slots)
         changes = {
             window: difference(view, self._view(window), everything, version, schema) for window, view in before.items()
         }
         for change in changes.values():
+        gone = RemoveReason.DELETED if replaced else RemoveReason.FILTERED
             if change is not None:
                 change.now_us = self.clock
         for watch in self.watches:

@@ -60,9 +60,11 @@ class Sessions:
         """What makes a plan of one query."""
         return Planner(self._sources, self.by_name, self._limits, self._line, self._history)
 
-    def planner_again(self, pivots: Sequence[PivotValues]) -> Planner:
-        """The same for a query that was made before, with these values of its pivots: it was not too large then."""
-        return Planner(self._sources, self.by_name, _ANY_SIZE, self._line, self._history, pivots)
+    def planner_again(self, pivots: Sequence[PivotValues], sources: Mapping[str, Source] | None = None) -> Planner:
+        """The same for a query that was made before, with these values of its pivots: it was not too large then. With
+        `sources` names of tables mean these."""
+        known = self._sources if sources is None else sources
+        return Planner(known, self.by_name, _ANY_SIZE, self._line, self._history, pivots)
 
     def find(self, name: str) -> Session:
         """A session. Raises NotFound."""
@@ -125,7 +127,7 @@ class Sessions:
                 f"the limit of {self._most} sessions in this hub is reached",
                 metadata={"limit": "max_sessions", "maximum": str(self._most)},
             )
-        result = self._result(resolved, hydration, validate_only=validate_only)
+        result = self.result(resolved, hydration, validate_only=validate_only)
         session = Session(name, query, resolved, result, permanent)
         if not validate_only:
             result.sessions[name] = session
@@ -137,13 +139,13 @@ class Sessions:
     def restore(self, name: str, query: KeptQuery, permanent: Filter | None, generation: int) -> Session:
         """A session as it was in another life of the hub. O(n log n) to hydrate a new plan."""
         resolved = self.planner_again(query.pivots).resolve(query.closed, permanent)
-        result = self._result(resolved)
+        result = self.result(resolved)
         session = Session(name, query.given, resolved, result, permanent)
         session.generation = generation
         result.sessions[name] = self.by_name[name] = session
         return session
 
-    def _result(self, resolved: Resolved, hydration: Hydration | None = None, *, validate_only: bool = False) -> Result:
+    def result(self, resolved: Resolved, hydration: Hydration | None = None, *, validate_only: bool = False) -> Result:
         """The result that a plan shares, or a new one, which follows commits from now on unless it is only a check."""
         table, plan = resolved.table, resolved.plan
         result = resolved.source.results.get(plan.fingerprint)
@@ -178,7 +180,7 @@ class Sessions:
         resolved = self.planner().resolve(query, session.permanent)
         if validate_only:
             return session
-        result = self._result(resolved, hydration)
+        result = self.result(resolved, hydration)
         old, source = session.result, session.resolved.source
         session.edit(query, resolved, result, self._line.advance)
         if result is not old:

@@ -308,10 +308,11 @@ class CommitTableWatch(TapeReader, TableWatch):
 
     def take(self) -> Changes:
         """What the next commit changed; the net change, with what it skips, when the tape has forgotten that."""
-        if self._first:
-            return self._first.pop(0)
+        return self._first.pop(0) if self._first else self._take_owed()
+
+    def _take_owed(self) -> Changes:
         if self.fallen:
-            changes = super().take()
+            changes = super()._take_owed()
             changes.skipped = changes.commits
             return changes
         if not self.unread:
@@ -319,6 +320,21 @@ class CommitTableWatch(TapeReader, TableWatch):
             self.advance()
             return nothing
         return self.next_entry().changes
+
+    def depart(self) -> None:
+        """Its table is about to become another one: keeps what is owed of this one, commit by commit."""
+        if self._altered:
+            return
+        if self.fallen:
+            change = self._take_owed()
+            self._first += [change] if change or change.skipped else []
+        while self.unread:
+            self._first.append(self._take_owed())
+
+    def arrive(self, table: Relation, registry: set[TableWatch], schema: SessionSchema, change: Changes | None) -> None:
+        """Reads another table from here on; its tape begins anew."""
+        super().arrive(table, registry, schema, change)
+        self.place = self.tape.end
 
     def close(self) -> None:
         """Ends the watch, and the tape when nobody reads it any more."""
