@@ -133,6 +133,10 @@ class ServerConfig(BaseModel):
         default=16_384, description="Commits of each table and step of a query from which watches can be resumed."
     )
     history_rows: Count = Field(default=262_144, description="Changed rows that this history holds at the most.")
+    backup_bytes: Count = Field(
+        default=268_435_456,
+        description="Memory for rows as they were, which a backup keeps until its client has them; above, it is ended.",
+    )
     piece_bytes: int = Field(
         default=1_048_576, ge=1_024, le=3_145_728, description="Size at which results and changes are cut into pieces."
     )
@@ -155,6 +159,14 @@ class ServerConfig(BaseModel):
     max_query_depth: int = Field(default=8, ge=1, le=12, description="Deepest nesting of queries in each other.")
     max_query_parts: Count = Field(
         default=1_000, description="Most sources, joins, columns and aggregates in a query, with those in it."
+    )
+
+    query_cache_bytes: int = Field(
+        default=67_108_864,
+        ge=0,
+        le=1 << 40,
+        description="Size of the answers of one-shot queries that are kept, for each hub, until what they read changes."
+        " 0 keeps none.",
     )
 
     metrics_port: int = Field(

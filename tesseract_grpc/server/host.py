@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import struct_pb2
 
@@ -36,6 +36,7 @@ from tesseract_grpc.server.logs import Quiet, logger
 from tesseract_grpc.server.memory import RequestMemory
 from tesseract_grpc.server.metrics.meters import HubMeters
 from tesseract_grpc.server.names import of_hub, of_session, of_table
+from tesseract_grpc.server.query_cache import QueryCache
 from tesseract_grpc.server.records import Moment
 from tesseract_grpc.server.resume_tokens import ResumeTokens
 from tesseract_grpc.server.snapshots.restore import restore_newest
@@ -43,6 +44,9 @@ from tesseract_grpc.server.streams.audience import Audience
 from tesseract_grpc.server.streams.digests import Digests
 from tesseract_grpc.server.tracing import OFF, Tracing
 from tesseract_grpc.server.versions import VersionGate
+
+if TYPE_CHECKING:
+    from tesseract_grpc.server.backup.transfer import Transfer
 
 ANONYMOUS_PREFIX = "anonymous-"
 """With what the ids of anonymous sessions begin."""
@@ -78,10 +82,12 @@ class Host:
         self.memory = RequestMemory(config.request_id_memory)
         self.local_memory = RequestMemory(config.request_id_memory)  # of what is not in the log
         self.versions = VersionGate(self.hub.version, config.max_version_wait)
+        self.queries = QueryCache(self, config.query_cache_bytes)
         self.audience = Audience()
         self.digests = Digests()
         self.tokens = ResumeTokens(name, epoch, secrets.token_bytes(32) if commit_log is None else commit_log.secret)
         self.meters = HubMeters()
+        self.backups: set[Transfer] = set()
         self.tracing: Tracing = OFF
         self.lifetimes = Lifetimes(self._expire)
         self.table_notes: dict[str, Note] = {}
@@ -203,7 +209,7 @@ class Host:
     def types_of(self, table: str) -> Mapping[str, DataType]:
         """The types of a table's columns; empty when there is no such table, which the engine will say."""
         found = self.hub.tables.get(table)
-        return {} if found is None else {column.name: column.type for column in found.schema.columns}
+        return {} if found is None else {column.name: column.type for column in found.schema.visible}
 
     def drop_table(self, name: str) -> None:
         """Deletes a table; its sessions and all watches on it end."""

@@ -64,7 +64,7 @@ def _behaviour(method: str, objects: Iterable[object]) -> Callable[..., Any]:
 
 NOT_YET = frozenset(
     (
-        "AlterTable SwapTables WatchHub Backup DiagnoseTable TestPerformance GetCacheStatistics ClearCaches GetDebugSettings"
+        "AlterTable SwapTables WatchHub DiagnoseTable TestPerformance GetCacheStatistics ClearCaches GetDebugSettings"
         " UpdateDebugSettings ListDebugRecords WatchDebugRecords ClearDebugRecords"
     ).split()
 )

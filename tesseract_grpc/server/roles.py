@@ -43,6 +43,7 @@ ROLE_OF: Mapping[str, Role | None] = {
     _HUBS + "ListHubs": Role.READ,
     _HUBS + "CheckHub": Role.ADMIN,
     _HUBS + "RequestProgress": Role.READ,
+    _HUBS + "Backup": Role.ADMIN,
     # Load balancers ask for health without a token.
     "/grpc.health.v1.Health/Check": None,
     "/grpc.health.v1.Health/Watch": None,

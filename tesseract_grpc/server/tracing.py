@@ -12,6 +12,7 @@ The spans of our own, beside the ones of each call:
 | tesseract.hydrate | the first evaluation of a session | tesseract.hub, tesseract.session |
 | tesseract.sort | before that, of a large one: sorting in a worker thread | tesseract.hub |
 | tesseract.snapshot | making a snapshot of a hub | tesseract.hub |
+| tesseract.backup | sending a backup of a hub | tesseract.hub |
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ FLUSH = "tesseract.log.flush"
 HYDRATE = "tesseract.hydrate"
 SORT = "tesseract.sort"
 SNAPSHOT = "tesseract.snapshot"
-SPANS = (COMMIT, FLUSH, HYDRATE, SORT, SNAPSHOT)
+BACKUP = "tesseract.backup"
+SPANS = (COMMIT, FLUSH, HYDRATE, SORT, SNAPSHOT, BACKUP)
 """The names of our own spans."""
 
 Attribute = str | int | float | bool

@@ -14,7 +14,7 @@ the others that they are gone.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from tesseract_grpc.engine.live.image import (
 )
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.source import Source
+from tesseract_grpc.engine.live.still import Still
 from tesseract_grpc.engine.live.table_watch import TableWatch
 
 CELLS = 200_000
@@ -53,13 +54,13 @@ MOST_ROUNDS = 20
 class _Tracked(TableWatch):
     """A table that is being copied, and the reader that knows which of its rows were touched since."""
 
-    def __init__(self, number: int, table: Table, line: VersionLine, registry: set[TableWatch]) -> None:
     follows = False
 
+    def __init__(self, number: int, table: Table, line: VersionLine, registry: set[TableWatch]) -> None:
         super().__init__(table, line, registry)
         self.number = number
         self.rows = table
-        self.copied = table.schema.key if table.keyed_order else tuple(range(len(table.columns)))
+        self.copied = table.schema.key if table.keyed_order else table.schema.shown
         """The columns that are copied: rows that are derived need only be known."""
 
     def touched(self) -> tuple[Slots, Sequence64, Sequence64]:
@@ -109,6 +110,15 @@ class HubImage:
             for tracked in self._tracked.values():
                 tracked.close()
 
+    def stills(self, names: Iterable[str]) -> dict[str, Still]:
+        """Readers of stored tables as they are now, all at the present version. Close each of them. O(slots)."""
+        return {name: Still(self._tables[name], self._line, self._sources[name].watches) for name in names}
+
+    def derived_query(self, name: str) -> KeptQuery | None:
+        """What a derived table asks; None when the table is stored."""
+        derived = self._derived.by_name.get(name)
+        return None if derived is None else KeptQuery(derived.query, derived.resolved.query, derived.resolved.pivots)
+
     def _unknown(self) -> list[tuple[str, Table]]:
         """Tables that have come since the image was begun."""
         return [(name, table) for name, table in self._tables.items() if table not in self._tracked]
@@ -131,7 +141,7 @@ class HubImage:
     def _table(self, tracked: _Tracked) -> Iterator[Piece]:
         """All rows of a table that there are now, slice by slice; some may be touched, or gone, before their turn."""
         table, newest, stop = tracked.rows, tracked.rows.next_sequence, tracked.rows.high_water
-        yield DerivedBegun(tracked.number) if table.keyed_order else TableBegun(tracked.number, table.schema)
+        yield DerivedBegun(tracked.number) if table.keyed_order else TableBegun(tracked.number, table.schema.compact)
         stride = _stride(tracked)
         for start in range(0, stop, stride):
             if tracked.closed is not None:
@@ -174,7 +184,6 @@ class HubImage:
         return Ending(self._line.current, self._line.now, tuple(pieces), tables, sessions)
 
     def _kept_table(self, name: str, table: Table) -> KeptTable:
-        derived = self._derived.by_name.get(name)
         return KeptTable(
             name,
             self._tracked[table].number,
@@ -182,7 +191,7 @@ class HubImage:
             table.update_version,
             table.next_sequence,
             tuple(index.schema for index in table.indexes.values()),
-            None if derived is None else KeptQuery(derived.query, derived.resolved.query, derived.resolved.pivots),
+            self.derived_query(name),
         )
 
 

@@ -55,6 +55,12 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("tesseract_snapshot_age_seconds", _GAUGE, "Age of the newest snapshot; not there before the first.", _HUB),
     Metric("tesseract_snapshot_bytes", _GAUGE, "Size of the newest snapshot.", _HUB),
     Metric("tesseract_snapshot_seconds", _HISTOGRAM, "Making a snapshot, while commits go on.", _HUB),
+    # Backups
+    Metric("tesseract_backups_open", _GAUGE, "Backups on their way.", _HUB),
+    Metric("tesseract_backups_total", _COUNTER, "Backups that have ended.", ("hub", "outcome")),
+    Metric("tesseract_backup_rows_total", _COUNTER, "Rows that backups read.", _HUB),
+    Metric("tesseract_backup_sent_bytes_total", _COUNTER, "Bytes of backups.", _HUB),
+    Metric("tesseract_backup_kept_bytes", _GAUGE, "Memory of rows as they were that open backups keep.", _HUB),
     # Watches
     Metric("tesseract_watchers", _GAUGE, "Open watches.", ("hub", "state")),
     Metric("tesseract_watcher_lag_versions_max", _GAUGE, "The largest lag of an open watch.", _HUB),

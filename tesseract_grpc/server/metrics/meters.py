@@ -18,6 +18,15 @@ STATUS: ContextVar[str] = ContextVar("status", default="CANCELLED")
 """The name of the status code that the present call is ended with; a call that raises without one was broken off."""
 
 
+class BackupMeters:
+    """What backups of one hub have sent."""
+
+    def __init__(self) -> None:
+        self.ended: Counter[str] = Counter()  # by outcome
+        self.rows = 0
+        self.sent_bytes = 0
+
+
 class HubMeters:
     """What happens in one hub, counted since the start."""
 
@@ -28,6 +37,7 @@ class HubMeters:
         self.log_flush_records = Histogram(COUNTS)  # the changes that share a flush
         self.snapshot_seconds = Histogram(LONG)  # making one, while commits go on
         self.refused_writes: Counter[str] = Counter()  # by reason
+        self.backups = BackupMeters()
 
     def refuse(self, error: Exception) -> None:
         """Counts a write that was refused."""

@@ -46,6 +46,7 @@ async def take_sample(hosts: Hosts, calls: CallMeters, lag: LoopLag) -> Sample:
     for host in tuple(hosts.by_name.values()):
         _hub(sample, host)
         _journal(sample, host)
+        _backups(sample, host)
         await _tables(sample, host)
         await _watchers(sample, host)
     for (method, code), count in calls.ended.items():
@@ -105,6 +106,16 @@ def _journal(sample: Sample, host: Host) -> None:
     if (snapshot := journal.log.newest_snapshot) is not None:
         sample.put("tesseract_snapshot_age_seconds", max(0.0, host.clock() - snapshot.time), name)
         sample.put("tesseract_snapshot_bytes", snapshot.bytes, name)
+
+
+def _backups(sample: Sample, host: Host) -> None:
+    meters, name = host.meters.backups, host.name
+    sample.put("tesseract_backups_open", len(host.backups), name)
+    for outcome, count in meters.ended.items():
+        sample.put("tesseract_backups_total", count, name, outcome)
+    sample.put("tesseract_backup_rows_total", meters.rows, name)
+    sample.put("tesseract_backup_sent_bytes_total", meters.sent_bytes, name)
+    sample.put("tesseract_backup_kept_bytes", sum(transfer.kept_bytes for transfer in host.backups), name)
 
 
 async def _tables(sample: Sample, host: Host) -> None:

@@ -21,6 +21,7 @@ from tesseract_grpc.server.status import cut
 pb = twin.hub_service
 
 FEATURES = (
+    "backup",
     "computed_columns",
     "digest",
     "edit",
@@ -58,12 +59,12 @@ class Hubs:
 
     async def get_hub(self, request: pb.GetHubRequest, call: Call) -> pb.GetHubResponse:
         """Returns one hub."""
-        return pb.GetHubResponse(hub=_encode(self._hosts.find(hub_id(request.name, "name"), "name")))
+        return pb.GetHubResponse(hub=encode_hub(self._hosts.find(hub_id(request.name, "name"), "name")))
 
     async def list_hubs(self, request: pb.ListHubsRequest, call: Call) -> pb.ListHubsResponse:
         """Returns a page of hubs."""
         ids, token = page(self._hosts.by_name, request.page_size, request.page_token)
-        return pb.ListHubsResponse(hubs=[_encode(self._hosts.by_name[each]) for each in ids], next_page_token=token)
+        return pb.ListHubsResponse(hubs=[encode_hub(self._hosts.by_name[each]) for each in ids], next_page_token=token)
 
     async def check_hub(self, request: pb.CheckHubRequest, call: Call) -> pb.CheckHubResponse:
         """Verifies every structure of a hub."""
@@ -93,7 +94,8 @@ def server_info(config: ServerConfig, now: float) -> pb.GetServerInfoResponse:
     return message
 
 
-def _encode(host: Host) -> pb.Hub:
+def encode_hub(host: Host) -> pb.Hub:
+    """A hub as a message. O(its tables)."""
     hub, journal = host.hub, host.journal
     serving = journal.state is JournalState.SERVING
     counters = {name: int(value) for name, value in asdict(hub.counters).items()}

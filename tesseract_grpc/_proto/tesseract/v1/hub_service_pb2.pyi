@@ -800,7 +800,9 @@ class BackupRequest(_message.Message):
     """Wait until this version is visible. Default: do not wait."""
     @_builtins.property
     def tables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The tables: resource names or bare ids. Default: all, and the sessions."""
+        """The tables: resource names or bare ids. A derived table needs those that it reads beside it. Default: all, and the
+        sessions.
+        """
 
     def __init__(
         self,
@@ -823,7 +825,9 @@ Global___BackupRequest: _TypeAlias = BackupRequest  # noqa: Y015
 @_typing.final
 class BackupResponse(_message.Message):
     """A piece of a backup. It begins with `begin`; then, for each stored table in the order of `begin`, its rows in the order in
-    which they came and `table_end`; and `end` is last: without it the backup is not complete.
+    which they came and `table_end`; and `end` is last: without it the backup is not complete. Writers are not held up: what
+    they change meanwhile is kept as it was until it has been sent. A client that does not read, so that too much would have
+    to be kept, is told RESOURCE_EXHAUSTED and SLOW_READER.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -838,7 +842,7 @@ class BackupResponse(_message.Message):
 
     @_builtins.property
     def rows(self) -> _value_pb2.RowBatch:
-        """Rows of the table that is at it, about 1 MiB."""
+        """Rows of the table that is at it, with all of its columns, about 1 MiB."""
 
     @_builtins.property
     def table_end(self) -> Global___BackupTableEnd:
@@ -886,11 +890,15 @@ class BackupBegin(_message.Message):
 
     @_builtins.property
     def tables(self) -> _containers.RepeatedCompositeFieldContainer[_schema_pb2.Table]:
-        """The tables, each behind those that it reads; row_count is the number of rows that follow. Derived tables have none."""
+        """The tables; row_count is the number of rows that follow. A derived table, which has a query, has none; it stands behind
+        all tables that it reads.
+        """
 
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[_session_service_pb2.Session]:
-        """The sessions, each behind those that it reads."""
+        """The sessions, each behind those that it reads. Queries are as they were given; but where one reads a session that has
+        been edited since, or is no more, that session's definition of then stands in the place of its name.
+        """
 
     def __init__(
         self,
@@ -922,7 +930,9 @@ class BackupTableEnd(_message.Message):
     row_count: _builtins.int
     """The number of rows that were sent."""
     digest: _builtins.bytes
-    """The digest of all of them, as Progress has it of a window (docs/GUARANTEES.md)."""
+    """The SHA-256 of the digests of its `rows` messages, one after the other; each is that of the rows of one message, as
+    Progress has it of a window, with the columns in the order of the table (docs/GUARANTEES.md).
+    """
     def __init__(
         self,
         *,
