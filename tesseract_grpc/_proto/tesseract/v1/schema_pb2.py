@@ -28,17 +28,17 @@ from tesseract_grpc._proto.tesseract.v1 import query_pb2 as tesseract_dot_v1_dot
 from tesseract_grpc._proto.tesseract.v1 import value_pb2 as tesseract_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tesseract/v1/schema.proto\x12\x0ctesseract.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tesseract/v1/query.proto\x1a\x18tesseract/v1/value.proto\"\xe9\x01\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04type\x18\x02 \x01(\x0e\x32\x16.tesseract.v1.DataType\x12\x13\n\x0bprimary_key\x18\x03 \x01(\x08\x12\x10\n\x08required\x18\x04 \x01(\x08\x12*\n\rdefault_value\x18\x05 \x01(\x0b\x32\x13.tesseract.v1.Value\x12\x13\n\x0b\x65num_values\x18\x06 \x03(\t\x12\x12\n\nexpression\x18\x07 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\x12\x1a\n\x12\x64\x65\x66\x61ult_expression\x18\t \x01(\t\">\n\x05Index\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.tesseract.v1.IndexKind\"\xad\x03\n\x05Table\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x14.tesseract.v1.Column\x12$\n\x07indexes\x18\x03 \x03(\x0b\x32\x13.tesseract.v1.Index\x12\x11\n\trow_count\x18\x04 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x03\x12\x16\n\x0e\x63reate_version\x18\x06 \x01(\x04\x12\x16\n\x0eupdate_version\x18\x07 \x01(\x04\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\t \x01(\t\x12\"\n\x05query\x18\n \x01(\x0b\x32\x13.tesseract.v1.Query\x12*\n\tretention\x18\x0b \x01(\x0b\x32\x17.tesseract.v1.Retention\x12/\n\x0cmemory_limit\x18\x0c \x01(\x0b\x32\x19.tesseract.v1.MemoryLimit\x12)\n\x06memory\x18\r \x01(\x0b\x32\x19.tesseract.v1.TableMemory\"\xa3\x01\n\tRetention\x12*\n\x07max_age\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nage_column\x18\x02 \x01(\t\x12\x13\n\x0bmax_records\x18\x03 \x01(\x03\x12\x14\n\x0corder_column\x18\x04 \x01(\t\x12+\n\x08interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"L\n\x0bMemoryLimit\x12\x11\n\tmax_bytes\x18\x01 \x01(\x03\x12*\n\x06policy\x18\x02 \x01(\x0e\x32\x1a.tesseract.v1.MemoryPolicy\"\xb8\x01\n\x0bTableMemory\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x03\x12+\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x1a.tesseract.v1.ColumnMemory\x12*\n\x07indexes\x18\x03 \x03(\x0b\x32\x19.tesseract.v1.IndexMemory\x12\x11\n\tkey_bytes\x18\x04 \x01(\x03\x12\x11\n\trow_bytes\x18\x05 \x01(\x03\x12\x15\n\rhistory_bytes\x18\x06 \x01(\x03\"i\n\x0c\x43olumnMemory\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x13\n\x0bvalue_bytes\x18\x02 \x01(\x03\x12\x18\n\x10\x64ictionary_bytes\x18\x03 \x01(\x03\x12\x1a\n\x12\x64ictionary_entries\x18\x04 \x01(\x03\",\n\x0bIndexMemory\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03*S\n\tIndexKind\x12\x1a\n\x16INDEX_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fINDEX_KIND_HASH\x10\x01\x12\x15\n\x11INDEX_KIND_SORTED\x10\x02*`\n\x0cMemoryPolicy\x12\x1d\n\x19MEMORY_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14MEMORY_POLICY_REFUSE\x10\x01\x12\x17\n\x13MEMORY_POLICY_EVICT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tesseract/v1/schema.proto\x12\x0ctesseract.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tesseract/v1/query.proto\x1a\x18tesseract/v1/value.proto\"\xe9\x01\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04type\x18\x02 \x01(\x0e\x32\x16.tesseract.v1.DataType\x12\x13\n\x0bprimary_key\x18\x03 \x01(\x08\x12\x10\n\x08required\x18\x04 \x01(\x08\x12*\n\rdefault_value\x18\x05 \x01(\x0b\x32\x13.tesseract.v1.Value\x12\x13\n\x0b\x65num_values\x18\x06 \x03(\t\x12\x12\n\nexpression\x18\x07 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\x12\x1a\n\x12\x64\x65\x66\x61ult_expression\x18\t \x01(\t\">\n\x05Index\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.tesseract.v1.IndexKind\"\xad\x03\n\x05Table\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x14.tesseract.v1.Column\x12$\n\x07indexes\x18\x03 \x03(\x0b\x32\x13.tesseract.v1.Index\x12\x11\n\trow_count\x18\x04 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x03\x12\x16\n\x0e\x63reate_version\x18\x06 \x01(\x04\x12\x16\n\x0eupdate_version\x18\x07 \x01(\x04\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\t \x01(\t\x12\"\n\x05query\x18\n \x01(\x0b\x32\x13.tesseract.v1.Query\x12*\n\tretention\x18\x0b \x01(\x0b\x32\x17.tesseract.v1.Retention\x12/\n\x0cmemory_limit\x18\x0c \x01(\x0b\x32\x19.tesseract.v1.MemoryLimit\x12)\n\x06memory\x18\r \x01(\x0b\x32\x19.tesseract.v1.TableMemory\"\xa3\x01\n\tRetention\x12*\n\x07max_age\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nage_column\x18\x02 \x01(\t\x12\x13\n\x0bmax_records\x18\x03 \x01(\x03\x12\x14\n\x0corder_column\x18\x04 \x01(\t\x12+\n\x08interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"L\n\x0bMemoryLimit\x12\x11\n\tmax_bytes\x18\x01 \x01(\x03\x12*\n\x06policy\x18\x02 \x01(\x0e\x32\x1a.tesseract.v1.MemoryPolicy\"\'\n\x08\x45viction\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\"\xb8\x01\n\x0bTableMemory\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x03\x12+\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x1a.tesseract.v1.ColumnMemory\x12*\n\x07indexes\x18\x03 \x03(\x0b\x32\x19.tesseract.v1.IndexMemory\x12\x11\n\tkey_bytes\x18\x04 \x01(\x03\x12\x11\n\trow_bytes\x18\x05 \x01(\x03\x12\x15\n\rhistory_bytes\x18\x06 \x01(\x03\"i\n\x0c\x43olumnMemory\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x13\n\x0bvalue_bytes\x18\x02 \x01(\x03\x12\x18\n\x10\x64ictionary_bytes\x18\x03 \x01(\x03\x12\x1a\n\x12\x64ictionary_entries\x18\x04 \x01(\x03\",\n\x0bIndexMemory\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03*S\n\tIndexKind\x12\x1a\n\x16INDEX_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fINDEX_KIND_HASH\x10\x01\x12\x15\n\x11INDEX_KIND_SORTED\x10\x02*`\n\x0cMemoryPolicy\x12\x1d\n\x19MEMORY_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14MEMORY_POLICY_REFUSE\x10\x01\x12\x17\n\x13MEMORY_POLICY_EVICT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tesseract.v1.schema_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INDEXKIND']._serialized_start=1476
-  _globals['_INDEXKIND']._serialized_end=1559
-  _globals['_MEMORYPOLICY']._serialized_start=1561
-  _globals['_MEMORYPOLICY']._serialized_end=1657
+  _globals['_INDEXKIND']._serialized_start=1517
+  _globals['_INDEXKIND']._serialized_end=1600
+  _globals['_MEMORYPOLICY']._serialized_start=1602
+  _globals['_MEMORYPOLICY']._serialized_end=1698
   _globals['_COLUMN']._serialized_start=161
   _globals['_COLUMN']._serialized_end=394
   _globals['_INDEX']._serialized_start=396
@@ -49,10 +49,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETENTION']._serialized_end=1056
   _globals['_MEMORYLIMIT']._serialized_start=1058
   _globals['_MEMORYLIMIT']._serialized_end=1134
-  _globals['_TABLEMEMORY']._serialized_start=1137
-  _globals['_TABLEMEMORY']._serialized_end=1321
-  _globals['_COLUMNMEMORY']._serialized_start=1323
-  _globals['_COLUMNMEMORY']._serialized_end=1428
-  _globals['_INDEXMEMORY']._serialized_start=1430
-  _globals['_INDEXMEMORY']._serialized_end=1474
+  _globals['_EVICTION']._serialized_start=1136
+  _globals['_EVICTION']._serialized_end=1175
+  _globals['_TABLEMEMORY']._serialized_start=1178
+  _globals['_TABLEMEMORY']._serialized_end=1362
+  _globals['_COLUMNMEMORY']._serialized_start=1364
+  _globals['_COLUMNMEMORY']._serialized_end=1469
+  _globals['_INDEXMEMORY']._serialized_start=1471
+  _globals['_INDEXMEMORY']._serialized_end=1515
 # @@protoc_insertion_point(module_scope)

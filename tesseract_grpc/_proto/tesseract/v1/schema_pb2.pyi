@@ -56,9 +56,9 @@ class _MemoryPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemoryPo
     MEMORY_POLICY_UNSPECIFIED: _MemoryPolicy.ValueType  # 0
     """REFUSE."""
     MEMORY_POLICY_REFUSE: _MemoryPolicy.ValueType  # 1
-    """Writes that add to it are refused with RESOURCE_EXHAUSTED and MEMORY_LIMIT, until there is room."""
+    """Writes for which the table would have to grow are refused with RESOURCE_EXHAUSTED and MEMORY_LIMIT, until there is room."""
     MEMORY_POLICY_EVICT: _MemoryPolicy.ValueType  # 2
-    """Rows leave as Retention.max_records has it, oldest first, until it fits; watchers are told EXPIRED."""
+    """Rows leave in the order that Retention.order_column tells, until it fits; watchers are told EXPIRED."""
 
 class MemoryPolicy(_MemoryPolicy, metaclass=_MemoryPolicyEnumTypeWrapper):
     """What happens to a table that takes more memory than it may."""
@@ -66,9 +66,9 @@ class MemoryPolicy(_MemoryPolicy, metaclass=_MemoryPolicyEnumTypeWrapper):
 MEMORY_POLICY_UNSPECIFIED: MemoryPolicy.ValueType  # 0
 """REFUSE."""
 MEMORY_POLICY_REFUSE: MemoryPolicy.ValueType  # 1
-"""Writes that add to it are refused with RESOURCE_EXHAUSTED and MEMORY_LIMIT, until there is room."""
+"""Writes for which the table would have to grow are refused with RESOURCE_EXHAUSTED and MEMORY_LIMIT, until there is room."""
 MEMORY_POLICY_EVICT: MemoryPolicy.ValueType  # 2
-"""Rows leave as Retention.max_records has it, oldest first, until it fits; watchers are told EXPIRED."""
+"""Rows leave in the order that Retention.order_column tells, until it fits; watchers are told EXPIRED."""
 Global___MemoryPolicy: _TypeAlias = MemoryPolicy  # noqa: Y015
 
 @_typing.final
@@ -253,7 +253,7 @@ Global___Table: _TypeAlias = Table  # noqa: Y015
 
 @_typing.final
 class Retention(_message.Message):
-    """Which rows leave a table by themselves, oldest first. They leave in ordinary commits, and watchers are told EXPIRED."""
+    """Which rows leave a table by themselves. They leave in ordinary commits, and watchers are told EXPIRED."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -267,17 +267,20 @@ class Retention(_message.Message):
     max_records: _builtins.int
     """The most rows. 0 means no limit."""
     order_column: _builtins.str
-    """The column whose least values leave first when there are too many rows, nulls before all others. Default: `age_column`
-    when it is set, otherwise the rows leave in the order in which they came.
+    """The column whose least values leave first when there are too many rows: nulls before all others, rows of equal value in
+    the order in which they came. Any type but JSON. Default: `age_column` when it is set, otherwise the rows leave in the
+    order in which they came; an update does not make a row come anew.
     """
     @_builtins.property
     def max_age(self) -> _duration_pb2.Duration:
-        """Rows whose `age_column` lies further behind the hub's clock than this leave. Default: no limit."""
+        """Rows whose `age_column` lies further behind the hub's clock than this leave, at the next tick of the clock; also a row
+        that is too old already when it is written. More than 0. Default: no limit.
+        """
 
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
-        """How often the table is looked at. Default: max_records holds after every commit, in the same commit, and max_age at
-        every tick of the hub's clock.
+        """How often the table is looked at: at the first tick after each multiple of this since 1970. Default: max_records holds
+        after every commit, in the same commit, and max_age at every tick of the hub's clock.
         """
 
     def __init__(
@@ -299,14 +302,16 @@ Global___Retention: _TypeAlias = Retention  # noqa: Y015
 
 @_typing.final
 class MemoryLimit(_message.Message):
-    """How much memory a table may take."""
+    """How much memory a table may take. Near the limit its recent history is given up first, so that the room of removed rows
+    can be used at once: watches that come back from before that begin anew.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_BYTES_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     max_bytes: _builtins.int
-    """The bytes that its columns, keys and indexes may take. 0 means no limit."""
+    """The bytes that its columns, keys and indexes may take; recent history is not counted. 0 means no limit."""
     policy: Global___MemoryPolicy.ValueType
     """What happens above that. Default: REFUSE."""
     def __init__(
@@ -324,8 +329,34 @@ class MemoryLimit(_message.Message):
 Global___MemoryLimit: _TypeAlias = MemoryLimit  # noqa: Y015
 
 @_typing.final
+class Eviction(_message.Message):
+    """What a log holds where a server decided that rows leave a table, because memory is short. No RPC takes it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """The id of the table."""
+    rows: _builtins.int
+    """How many rows leave."""
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Eviction: _TypeAlias = Eviction  # noqa: Y015
+
+@_typing.final
 class TableMemory(_message.Message):
-    """What holds the memory of a table, in bytes."""
+    """What holds the memory of a table, in bytes, as it is allocated."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -336,11 +367,11 @@ class TableMemory(_message.Message):
     ROW_BYTES_FIELD_NUMBER: _builtins.int
     HISTORY_BYTES_FIELD_NUMBER: _builtins.int
     total_bytes: _builtins.int
-    """All of it."""
+    """All of it: the sum of what follows, and `Table.memory_bytes` with the history."""
     key_bytes: _builtins.int
     """The index of its keys."""
     row_bytes: _builtins.int
-    """What belongs to rows and to no column: their order, versions and free places."""
+    """What belongs to rows and to no column: their order, versions, free places, and in which order they leave."""
     history_bytes: _builtins.int
     """The recent history, from which watches are led on."""
     @_builtins.property
@@ -382,7 +413,7 @@ class ColumnMemory(_message.Message):
     column: _builtins.str
     """The column."""
     value_bytes: _builtins.int
-    """Its values, one for each row."""
+    """Its values, with the places of rows that are free, and which of them are null."""
     dictionary_bytes: _builtins.int
     """The distinct texts of a STRING, JSON or ENUM column."""
     dictionary_entries: _builtins.int
