@@ -29,6 +29,7 @@ from tesseract_grpc.engine.data.errors import (
     RowProblem,
 )
 from tesseract_grpc.engine.data.relation import Relation
+from tesseract_grpc.engine.data.retention import MemoryLimit, Retention
 from tesseract_grpc.engine.data.row_write import NotPlain, write_row
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema, check_name, project
 from tesseract_grpc.engine.data.table import Table
@@ -149,10 +150,17 @@ class Hub:
     # Definitions
 
     def create_table(
-        self, name: str, schema: TableSchema, indexes: Sequence[IndexSchema] = (), *, validate_only: bool = False
+        self,
+        name: str,
+        schema: TableSchema,
+        indexes: Sequence[IndexSchema] = (),
+        *,
+        retention: Retention | None = None,
+        memory_limit: MemoryLimit | None = None,
+        validate_only: bool = False,
     ) -> Table:
         """Creates a table. O(columns). Raises AlreadyExists, InvalidRequest, LimitExceeded."""
-        return self._catalogue.create(name, schema, indexes, validate_only=validate_only)
+        return self._catalogue.create(name, schema, indexes, retention, memory_limit, validate_only=validate_only)
 
     def create_derived_table(self, name: str, query: Query, *, validate_only: bool = False) -> Table:
         """Creates a table whose rows are those of a query, kept up to date. O(n) to evaluate the query.
@@ -185,14 +193,34 @@ class Hub:
         """
         return self._catalogue.set_indexes(name, indexes, validate_only=validate_only)
 
-    def table(self, name: str) -> Table:
-    def swap_tables(self, name: str, other: str, keeps: Callable[[Session], bool] = lambda session: False) -> Rebound:
-        """Exchanges the names of two tables in one version; sessions and derived tables stay with the name.
+    def set_retention(
+        self,
+        name: str,
+        retention: Retention | None,
+        memory_limit: MemoryLimit | None = None,
+        *,
+        validate_only: bool = False,
+    ) -> CommitResult:
+        """Says which rows leave a table by themselves, and how much memory it may take. O(n log n).
 
         Sessions that miss a column end, unless `keeps` is true of one: then it is refused. Raises NotFound,
         InvalidRequest, PreconditionFailed; then nothing has changed. O(rows) for everything that reads the tables.
         """
-        return self._catalogue.swap(name, other, keeps)
+        table = self._catalogue.set_retention(name, retention, memory_limit, validate_only=validate_only)
+        if validate_only:
+            return CommitResult(self.version, ())
+        return self._upkeep(table, lambda transaction: transaction.expire_excess())
+
+    def evict(self, name: str, rows: int) -> CommitResult:
+        """So many rows leave a table, those that come first by its retention, and its history is forgotten.
+
+        So their room can be used at once. Takes a version. Raises NotFound. O(rows log rows + readers).
+        """
+        table = self.table(name)
+        self._line.advance()
+        result = self._upkeep(table, lambda transaction: transaction.evict(rows))
+        self.forget_history(name)
+        return result
 
         """A table. Raises NotFound."""
         return self._catalogue.find(name)
@@ -201,6 +229,26 @@ class Hub:
 
     def commit(self, writes: Sequence[Write], *, validate_only: bool = False, at: int = 0) -> CommitResult:
         """Applies all writes, or none. Raises CommitRefused, InvalidRequest, NotFound, LimitExceeded.
+    def forget_history(self, name: str) -> None:
+        """Lets go of what led readers of a table on from earlier versions; who stands there keeps what it is owed.
+
+        The room of removed rows can be used at once. No version, no row and no answer depends on it. Raises NotFound.
+        """
+        self.table(name)
+        self._sources[name].forget(self.version)
+
+    def _upkeep(self, table: Table, work: Callable[[Transaction], None]) -> CommitResult:
+        """Lets rows leave in the present version, which has been taken."""
+        transaction = Transaction(table, self.version, TableSelector(table, self._line.now), self.limits.commit)
+        work(transaction)
+        delta = transaction.finish()
+        if not len(delta):
+            return CommitResult(self.version, ())
+        self.counters.commits += 1
+        self.counters.rows_expired += transaction.expired
+        return self._finish(self.version, (), self._sources[table.name].publish(delta), (table,))
+
+    def table(self, name: str) -> Table:
 
         The version rises by one, unless nothing changed. With `validate_only` nothing is kept. `at` is the present for
         defaults and conditions of this commit, in microseconds; never before the hub's clock, which does not move.
@@ -233,6 +281,9 @@ class Hub:
         self.counters.commits += 1
         changed: list[Result] = []
         for table, delta in deltas:
+        for transaction in transactions.values():
+            transaction.expire_excess()
+            self.counters.rows_expired += transaction.expired
             changed.extend(self._sources[table.name].publish(delta))
         return self._finish(version, tuple(counts), changed, tuple(table for table, _ in deltas))
 
@@ -244,8 +295,7 @@ class Hub:
     @property
     def timely(self) -> bool:
         """Whether a tick costs anything: rows come, leave or change with time."""
-        tables = self._tables.values()
-        return bool(self._wave.timely) or any(t.formulas is not None and t.formulas.timely for t in tables)
+        return bool(self._wave.timely) or any(table.timely for table in self._tables.values())
 
     def tick(self, now_us: int) -> CommitResult:
         """Advances the hub's clock, to which everything that uses the present is evaluated.
@@ -267,7 +317,8 @@ class Hub:
         a tick, O(rows) of what depends on time.
         """
         version = self._line.advance()
-        if now_us <= self._line.now:
+        before = self._line.now
+        if now_us <= before:
             return CommitResult(version, ())
         self._line.now = now_us
         if not self.timely:
@@ -276,9 +327,9 @@ class Hub:
         changed: list[Result] = []
         touched: list[Relation] = []
         for table in tuple(self._tables.values()):
-            if table.formulas is not None and table.formulas.timely:
+            if table.timely:
                 transaction = Transaction(table, version, TableSelector(table, now_us), self.limits.commit)
-                transaction.tick()
+                transaction.tick(before, now_us)
                 delta = transaction.finish()
                 if len(delta):
                     changed.extend(self._sources[table.name].publish(delta))
@@ -287,6 +338,7 @@ class Hub:
         changed.extend(self._wave.tick(version))
         return self._finish(version, (), changed, tuple(touched))
 
+                self.counters.rows_expired += transaction.expired
     @contextmanager
     def at(self, now_us: int) -> Iterator[None]:
         """Inside, questions that are asked once are asked of this moment; the clock is as it was after.

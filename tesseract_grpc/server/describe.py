@@ -11,6 +11,7 @@ from tesseract_grpc.engine.query.query import Query, Window
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.filters import encode_filter
 from tesseract_grpc.server.codec.queries import encode_query
+from tesseract_grpc.server.codec.retention import encode_memory_limit, encode_retention
 from tesseract_grpc.server.codec.schemas import encode_columns, encode_indexes
 from tesseract_grpc.server.codec.values import encode_duration, encode_time
 from tesseract_grpc.server.host import Host, Note
@@ -32,6 +33,8 @@ def encode_table(host: Host, table: Table, note: Note | None = None) -> twin.sch
         update_version=table.update_version,
         description=note.description,
     )
+    encode_retention(table.retention, message)
+    encode_memory_limit(table.memory_limit, message)
     query = host.hub.derived_tables.get(table.name)
     if query is not None:
         message.query.CopyFrom(encode_query(query, QueryNames(host)))

@@ -41,6 +41,8 @@ class Kind(IntEnum):
     """Other limits are in force from here on (`limits.KEPT`)."""
     ALTER_TABLE = 11
     SWAP_TABLES = 12
+    EVICT = 13
+    """Rows leave a table because memory was short when it was written: how many, was measured then."""
 
 
 _REQUESTS: dict[Kind, Any] = {
@@ -55,6 +57,7 @@ _REQUESTS: dict[Kind, Any] = {
     Kind.LIMITS: struct_pb2.Struct,
     Kind.ALTER_TABLE: twin.table_service.AlterTableRequest,
     Kind.SWAP_TABLES: twin.table_service.SwapTablesRequest,
+    Kind.EVICT: twin.schema.Eviction,
 }
 _KINDS = {request: kind for kind, request in _REQUESTS.items()}
 

@@ -104,6 +104,8 @@ def _update(table: Table, slot: int, values: dict[int, Scalar], version: int) ->
     for index in table.indexes.values():
         if index.position in before:
             index.note_one(slot)
+    if table.expiry is not None:
+        table.expiry.note_one(before, slot)
     change = RowChange(version, ChangeKind.UPDATED, slot, mask, before)
     change.words = {}
     return change

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Slots, Stored
+from tesseract_grpc.engine.data.expiry import Expiry
 from tesseract_grpc.engine.data.formulas import Formulas
 from tesseract_grpc.engine.data.index import SecondaryIndex
 from tesseract_grpc.engine.data.key_index import KeyIndex, Words, key_words
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema
+from tesseract_grpc.engine.data.retention import MemoryLimit, Retention
 from tesseract_grpc.engine.data.vector import AnyArray, Batch
 
 _SMALLEST = 64
@@ -39,6 +41,13 @@ class Table(Relation):
         self.next_sequence = 0
         self.formulas: Formulas | None = None  # what works out its computed columns, if it has any
         self._quarantine: deque[tuple[int, Slots]] = deque()
+        self.retention: Retention | None = None
+        self.memory_limit: MemoryLimit | None = None
+        self.expiry: Expiry | None = None  # what finds the rows that leave by themselves
+        self.born: dict[int, int] = {}
+        """Of columns that came by an alteration: its version, before which nobody can say what is in them."""
+        self.dropped: dict[int, int] = {}
+        """Of positions whose column is gone: the version, up to which history may still speak of it."""
         self._free: Slots = np.empty(0, np.int32)
         self._reserve(_SMALLEST)  # so that any slot number can be read, also the marks below zero of the key index
 
@@ -92,6 +101,8 @@ class Table(Relation):
         for index in self.indexes.values():
             index.note(slots)
 
+        if self.expiry is not None:
+            self.expiry.came(slots)
     def unplace(self, slots: Slots) -> None:
         """Undoes `place`: the slots hold no row again and are free."""
         self.keys.remove(self.key_words_at(slots), slots)
@@ -115,19 +126,48 @@ class Table(Relation):
         self.alive[slots] = True
         self.row_count += len(slots)
 
+        for index in self.indexes.values():  # it may have been asked meanwhile, and have dropped them
+            index.note(slots)
+        if self.expiry is not None:
+            self.expiry.came(slots)
     def retire(self, version: int, slots: Slots) -> None:
         """Puts the slots of erased rows aside until history has forgotten `version`."""
         if len(slots):
             self._quarantine.append((version, slots))
 
     def note(self, positions: Iterable[int], slots: AnyArray) -> None:
-        """Tells the indexes over these columns which rows were written."""
-        if self.indexes:
+        """Tells the indexes over these columns, and what orders rows by them, which rows were written."""
+        if self.indexes or self.expiry is not None:
             written = set(positions)
             for index in self.indexes.values():
                 if index.position in written:
                     index.note(slots)
 
+            if self.expiry is not None:
+                self.expiry.note(written, slots)
+
+    # Alteration
+
+    @property
+    def layout(self) -> Layout:
+        """What its columns are."""
+        indexes = {name: (index, index.schema) for name, index in self.indexes.items()}
+        return Layout(self.schema, tuple(self.columns), self.keys, indexes, self.formulas)
+
+    def assume(self, layout: Layout) -> None:
+        """Its columns are these from here on; rows keep their slots. O(columns). The caller sees to all who read it."""
+        schema = self.schema = layout.schema
+        self.columns[:] = layout.columns
+        for column, described in zip(self.columns, schema.columns, strict=True):
+            column.schema = described
+        self.key_columns = [self.columns[position] for position in schema.key]
+        self.keys = layout.keys
+        self.indexes = {}
+        for name, (index, described_so) in layout.indexes.items():
+            index.schema = described_so
+            self.indexes[name] = index
+        self.formulas = layout.formulas
+        self._shared_row = (-1, -1, {})
     # Keys
 
     def key_words_at(self, slots: AnyArray) -> list[NDArray[np.int64]]:
@@ -153,8 +193,25 @@ class Table(Relation):
         self.indexes[schema.column] = index
 
     def memory_bytes(self) -> int:
-        """The memory held by columns and indexes, in bytes."""
-        return super().memory_bytes() + self.keys.memory_bytes()
+    @property
+    def timely(self) -> bool:
+        """Whether rows change or leave with time."""
+        computed = self.formulas is not None and self.formulas.timely
+        return computed or (self.retention is not None and self.retention.at_ticks)
+
+    def set_retention(self, retention: Retention | None, memory_limit: MemoryLimit | None) -> None:
+        """Says which rows leave by themselves from now on; both have been checked. O(n log n) where rows may leave."""
+        self.retention, self.memory_limit = retention, memory_limit
+        evicts = memory_limit is not None and memory_limit.evicts
+        self.expiry = Expiry(self, retention or Retention(), evicts) if retention is not None or evicts else None
+
+        """The memory held by columns, indexes, keys and rows, in bytes; not that of history."""
+        expiry = 0 if self.expiry is None else self.expiry.memory_bytes()
+        return super().memory_bytes() + self.keys.memory_bytes() + self.waiting_bytes() + expiry
+
+    def waiting_bytes(self) -> int:
+        """The memory held by the names of slots that are free, or will be. O(commits that removed rows)."""
+        return self._free.nbytes + sum(slots.nbytes for _, slots in self._quarantine)
 
     def check(self) -> None:
         """Proves the invariants of the table and of all that it holds."""
@@ -169,3 +226,5 @@ class Table(Relation):
         assert len(idle) + len(live) == self.high_water, "a slot is neither free nor held"
         for index in self.indexes.values():
             index.check(self.alive)
+        if self.expiry is not None:
+            self.expiry.check()

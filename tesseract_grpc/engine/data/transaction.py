@@ -28,7 +28,9 @@ from tesseract_grpc.engine.data.delta import (
     stored_at,
 )
 from tesseract_grpc.engine.data.errors import InvalidRequest, LimitExceeded, Reason
+from tesseract_grpc.engine.data.expiry import Expiry
 from tesseract_grpc.engine.data.key_index import Words, key_words
+from tesseract_grpc.engine.data.retention import Retention
 from tesseract_grpc.engine.data.schema import ColumnSchema
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import AnyArray, Batch, BoolArray, Vector
@@ -74,6 +76,7 @@ class Transaction:
         self.version = version
         self._selector = selector
         self._limits = limits
+        self.expired = 0  # rows that left by themselves
         self._journal: list[tuple[Delta, Callable[[], None]]] = []
 
     def apply(self, write: Write) -> WriteCounts:
@@ -274,14 +277,17 @@ class Transaction:
                 )
         return found
 
-    def tick(self) -> None:
-        """The hub's clock has advanced: computed columns that depend on the present are worked out anew. O(n)."""
+    def tick(self, before_us: int, now_us: int) -> None:
+        """The hub's clock has advanced: computed columns that depend on the present are worked out anew, and rows leave
+        whose time is over. O(n) with such columns, else O(rows that leave + log n)."""
         table, formulas = self.table, self.table.formulas
         if formulas is not None and formulas.timely:
             slots = table.live_slots()
             self.store(
                 slots, self._judged(lambda: formulas.tick(lambda p: stored_at(table.columns[p], slots), len(slots)))
             )
+        if table.expiry is not None:
+            table.expiry.at_tick(before_us, now_us, self.expire)
 
     def _default(self, position: int, column: ColumnSchema, count: int) -> Stored:
         stored = self.table.columns[position]
@@ -431,6 +437,23 @@ class Transaction:
         table.erase(slots)
         reasons = np.full(len(slots), reason, np.uint8)
         self._journal.append((Delta(self.version, removed=slots, reasons=reasons), lambda: table.unerase(slots)))
+
+    def expire(self, slots: Slots) -> None:
+        """Removes rows that leave by themselves; they ascend and exist."""
+        self.erase(slots, RemoveReason.EXPIRED)
+        self.expired += len(slots)
+
+    def expire_excess(self) -> None:
+        """All writes have been applied: the rows leave that are too many. O(rows that leave + log n)."""
+        if self.table.expiry is not None:
+            self.table.expiry.after_writes(self.expire)
+
+    def evict(self, count: int) -> None:
+        """So many rows leave, those that come first by the retention of the table."""
+        table, expiry = self.table, self.table.expiry
+        if expiry is None or not expiry.ordered:
+            expiry = Expiry(table, table.retention or Retention(), evicts=True)
+        self.expire(expiry.first(count))
 
     def placed(self, slots: Slots) -> None:
         """Records rows that the owner of the table has placed itself."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.errors import AlreadyExists, InvalidRequest, LimitExceeded, OutOfRange, Reason
+from tesseract_grpc.engine.data.retention import MemoryLimit, Retention, check_memory_limit, check_retention
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema, check_name, missing_table
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
@@ -66,7 +67,16 @@ class Catalogue:
         """A relation that commits write, and those who will follow it."""
         return Source(table, self._counters, self._wave)
 
-    def create(self, name: str, schema: TableSchema, indexes: Sequence[IndexSchema], *, validate_only: bool) -> Table:
+    def create(
+        self,
+        name: str,
+        schema: TableSchema,
+        indexes: Sequence[IndexSchema],
+        retention: Retention | None = None,
+        memory_limit: MemoryLimit | None = None,
+        *,
+        validate_only: bool,
+    ) -> Table:
         """Creates a table. O(columns). Raises AlreadyExists, InvalidRequest, LimitExceeded."""
         self._check_new(name, len(schema.columns))
         schema = resolve_schema(schema)
@@ -76,6 +86,7 @@ class Catalogue:
             table.formulas = StoredColumns(schema, table.columns, self._line)
         for index in resolved:
             table.set_index(index)
+        table.set_retention(check_retention(retention, schema), check_memory_limit(memory_limit))
         if validate_only:
             return table
         self._line.advance()
@@ -200,6 +211,26 @@ class Catalogue:
         return rebinding.apply(install)
 
                 table.set_index(index)
+        return table
+
+    def set_retention(
+        self, name: str, retention: Retention | None, memory_limit: MemoryLimit | None, *, validate_only: bool
+    ) -> Table:
+        """Says which rows leave a table by themselves, and how much memory it may take. O(n log n).
+
+        Takes a version. Raises NotFound, InvalidRequest.
+        """
+        table = self.find(name)
+        if name in self.derived.by_name:
+            raise InvalidRequest(
+                Reason.NOT_WRITABLE,
+                f"table '{name}' is derived; its rows follow from its query, and leave when those that it reads do",
+                field="retention",
+            )
+        retention, memory_limit = check_retention(retention, table.schema), check_memory_limit(memory_limit)
+        if not validate_only:
+            self._line.advance()
+            table.set_retention(retention, memory_limit)
         return table
 
 

@@ -11,6 +11,7 @@ class Counters:
 
     commits: int = 0
     rows_written: int = 0
+    rows_expired: int = 0  # rows that left tables by themselves
     rows_examined: int = 0  # by queries and by hydrating sessions
     rows_routed: int = 0  # rows offered to results by commits
     sessions_routed: int = 0  # results that commits offered rows to

@@ -192,6 +192,8 @@ class HubImage:
             table.next_sequence,
             tuple(index.schema for index in table.indexes.values()),
             self.derived_query(name),
+            table.retention,
+            table.memory_limit,
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tesseract_grpc.engine.data.retention import MemoryLimit, Retention
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.live.resolve_pivot import PivotValues
@@ -76,6 +77,8 @@ class KeptTable:
     next_sequence: int
     indexes: tuple[IndexSchema, ...]
     query: KeptQuery | None = None
+    retention: Retention | None = None
+    memory_limit: MemoryLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)

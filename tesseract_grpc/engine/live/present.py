@@ -21,5 +21,5 @@ def depends_on_time(source: Source) -> bool:
     node = source.owner
     if node is None:
         table = source.table
-        return isinstance(table, Table) and table.formulas is not None and table.formulas.timely
+        return isinstance(table, Table) and table.timely
     return node.timely or any(part.timely or depends_on_time(part.source) for part in node.inputs)

@@ -110,6 +110,7 @@ class Restoration:
             table.create_version, table.update_version = kept.create_version, kept.update_version
             for index in kept.indexes:
                 table.set_index(index)
+            table.set_retention(kept.retention, kept.memory_limit)
             self._tables[kept.name], self._sources[kept.name] = table, source
         self._reorder([kept.name for kept in ending.tables])
         for session in ending.sessions:

@@ -8,6 +8,7 @@ asks no clock, draws no random number, and does not look at who is connected or 
 from __future__ import annotations
 
 from tesseract_grpc.server.changes.limits import set_limits
+from tesseract_grpc.server.changes.retention import evict
 from tesseract_grpc.server.changes.sessions import create_session, delete_session, update_session
 from tesseract_grpc.server.changes.tables import create_table, delete_table, rename_table, update_table
 from tesseract_grpc.server.changes.writes import write
@@ -24,5 +25,6 @@ BEHAVIOURS: Behaviours = {
     Kind.UPDATE_SESSION: update_session,
     Kind.DELETE_SESSION: delete_session,
     Kind.LIMITS: set_limits,
+    Kind.EVICT: evict,
 }
 """What each kind of record does."""

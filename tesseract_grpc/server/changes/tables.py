@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from tesseract_grpc.engine.data.retention import check_memory_limit, check_retention
 from tesseract_grpc.engine.data.schema import check_name
 from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.server.changes.retention import PATHS, asked_retention, set_retention
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.queries import decode_query
+from tesseract_grpc.server.codec.retention import (
+    decode_memory_limit,
+    decode_retention,
+    encode_memory_limit,
+    encode_retention,
+)
 from tesseract_grpc.server.codec.schemas import check_description, decode_indexes, decode_schema, encode_indexes
 from tesseract_grpc.server.describe import encode_table
 from tesseract_grpc.server.errors import fields_under, invalid
@@ -44,8 +52,16 @@ def _define(host: Host, request: pb.CreateTableRequest) -> Table:
     """A table of its own columns."""
     schema = decode_schema(request.table.columns, "table", host.config.max_columns)
     indexes = decode_indexes(request.table.indexes, "table")
+    retention, limit = decode_retention(request.table, "table"), decode_memory_limit(request.table, "table")
     with naming(of_table(host.name, request.table_id), "table_id"), fields_under("table"):
-        return host.hub.create_table(request.table_id, schema, indexes, validate_only=request.validate_only)
+        return host.hub.create_table(
+            request.table_id,
+            schema,
+            indexes,
+            retention=retention,
+            memory_limit=limit,
+            validate_only=request.validate_only,
+        )
 
 
 def _derive(host: Host, request: pb.CreateTableRequest) -> Table:
@@ -54,6 +70,9 @@ def _derive(host: Host, request: pb.CreateTableRequest) -> Table:
         raise invalid("the columns of a derived table follow from its query; leave them out", "table.columns")
     if request.table.indexes:
         raise invalid("a derived table is created without indexes; add them with UpdateTable", "table.indexes")
+    for path in PATHS:
+        if request.table.HasField("retention" if path == "retention" else "memory_limit"):
+            raise invalid(f"a derived table has no {path}: its rows follow from its query", f"table.{path}")
     query = decode_query(request.table.query, QueryNames(host), host.query_limits, "table.query")
     host.refuse_anonymous(query, "table.query")
     with naming(of_table(host.name, request.table_id), "table_id"), fields_under("table"):
@@ -63,7 +82,7 @@ def _derive(host: Host, request: pb.CreateTableRequest) -> Table:
 def update_table(
     host: Host, request: pb.UpdateTableRequest, moment: Moment, aside: object = None
 ) -> pb.UpdateTableResponse:
-    """Changes a table's description or indexes."""
+    """Changes a table's description, indexes, retention or memory limit."""
     id, paths = table_name(request.table.name, "table.name").id, list(request.update_mask.paths)
     if not paths:
         raise invalid(f"update_mask is empty; name what to change: {', '.join(_PATHS)}", "update_mask")
@@ -74,6 +93,8 @@ def update_table(
         table = host.table(id)
     check_description(request.table.description, "table.description")
     indexes = decode_indexes(request.table.indexes, "table")
+    asked = asked_retention(table, request.table, paths)
+    set_retention(host, id, asked, validate_only=True)
     if request.validate_only:
         message = encode_table(host, table)
         if "indexes" in paths:
@@ -83,11 +104,15 @@ def update_table(
             message.indexes.extend(encode_indexes(index.resolved(table.schema) for index in indexes))
         if "description" in paths:
             message.description = request.table.description
+        if asked is not None:
+            encode_retention(check_retention(asked[0], table.schema), message)
+            encode_memory_limit(check_memory_limit(asked[1]), message)
         return pb.UpdateTableResponse(table=message)
     if "indexes" in paths:
         with fields_under("table"):
             host.hub.set_indexes(id, indexes)
         host.defined()
+    set_retention(host, id, asked, validate_only=False)
     if "description" in paths:
         host.table_notes.setdefault(id, Note("", moment.seconds)).description = request.table.description
     return pb.UpdateTableResponse(table=encode_table(host, table), version=host.hub.version)

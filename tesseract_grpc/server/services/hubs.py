@@ -35,6 +35,7 @@ FEATURES = (
     "request_id",
     "request_progress",
     "resume",
+    "retention",
     "rollup",
     "trees",
     "validate_only",

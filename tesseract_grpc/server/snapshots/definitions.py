@@ -19,6 +19,12 @@ from tesseract_grpc.engine.query.source import RowSource
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.filters import FilterLimits, decode_filter, encode_filter
 from tesseract_grpc.server.codec.queries import QueryLimits, decode_query, encode_query
+from tesseract_grpc.server.codec.retention import (
+    decode_memory_limit,
+    decode_retention,
+    encode_memory_limit,
+    encode_retention,
+)
 from tesseract_grpc.server.codec.schemas import decode_indexes, encode_indexes
 from tesseract_grpc.server.codec.values import decode_literal, encode_scalar, encode_time
 from tesseract_grpc.server.names import of_session, of_table, session_in, table_in
@@ -81,6 +87,8 @@ class Definitions:
             create_version=table.create_version,
             update_version=table.update_version,
         )
+        encode_retention(table.retention, message)
+        encode_memory_limit(table.memory_limit, message)
         if note is not None:
             message.description = note.description
             encode_time(note.create_time, message.create_time)
@@ -99,6 +107,8 @@ class Definitions:
             int(more["next"]),
             tuple(decode_indexes(message.indexes, "indexes")),
             self._decode_query(query) if query else None,
+            decode_retention(message, "table"),
+            decode_memory_limit(message, "table"),
         )
         return kept, _note(message)
 
