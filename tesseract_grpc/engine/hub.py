@@ -42,7 +42,7 @@ from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.explain import PlanStep
 from tesseract_grpc.engine.live.hub_image import HubImage
 from tesseract_grpc.engine.live.present import depends_on_time, timely
-from tesseract_grpc.engine.live.rebinding import Rebound
+from tesseract_grpc.engine.live.rebinding import Ended, Rebound
 from tesseract_grpc.engine.live.restoration import Restoration
 from tesseract_grpc.engine.live.result import Hydration, Result
 from tesseract_grpc.engine.live.session import QueryResult, Session
@@ -112,7 +112,7 @@ class Hub:
             self.limits.result_history,
             self.limits.max_sessions,
         )
-        self._wave = Wave()
+        self._wave = Wave(self._line.stopwatch)
         self._catalogue = Catalogue(
             self._sources,
             self._sessions,
@@ -435,11 +435,11 @@ class Hub:
         self.counters.rows_examined += found.scan.examined
         self.counters.index_queries += found.scan.index is not None
         columns = tuple(table.schema.columns[p] for p in plan.positions)
-        version = self.version
+        version, aged = self.version, found.scan.timely or depends_on_time(resolved.source)
         if isinstance(found, BigSelection):
             selection = found
-            return lambda: QueryResult(columns, selection.run(), selection.total, version)
-        return QueryResult(columns, table.batch(found.slots, plan.positions), found.total, version)
+            return lambda: QueryResult(columns, selection.run(), selection.total, version, timely=aged)
+        return QueryResult(columns, table.batch(found.slots, plan.positions), found.total, version, timely=aged)
 
     def get_rows(self, name: str, keys: Batch, columns: Sequence[str] = ()) -> tuple[Batch, NDArray[np.int64]]:
         """The rows that exist of those with these keys, in the order of the keys, and their row versions."""

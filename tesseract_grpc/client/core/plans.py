@@ -8,6 +8,17 @@ from tesseract_grpc._proto.tesseract.v1 import session_service_pb2
 
 
 @dataclass(frozen=True, slots=True)
+class FilterPart:
+    """A part of a filter; all of them must hold."""
+
+    condition: str
+    how: str
+    """index, column, list, texts, branches or expression."""
+    why: str
+    """Why it is tested at its place."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlanStep:
     """One step of a plan. Times are in microseconds."""
 
@@ -32,6 +43,8 @@ class PlanStep:
     rows_offered: int
     inputs: tuple[PlanStep, ...]
     """The steps that it reads."""
+    filter_order: tuple[FilterPart, ...] = ()
+    """Of a filter: its parts, in the order in which they are tested."""
 
     @classmethod
     def of(cls, step: session_service_pb2.PlanStep) -> PlanStep:
@@ -50,6 +63,7 @@ class PlanStep:
             step.commits,
             step.rows_offered,
             tuple(cls.of(below) for below in step.inputs),
+            tuple(FilterPart(part.condition, part.how, part.why) for part in step.filter_order),
         )
 
 

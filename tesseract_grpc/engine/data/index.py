@@ -34,6 +34,7 @@ class SecondaryIndex:
         self.schema = schema
         self.position = position
         self.lookups = 0
+        self.uses = 0  # how often it was the one that brought the candidates
         self._column = column
         self._words: Words = np.empty(0, np.uint64)
         self._slots: Slots = np.empty(0, np.int32)

@@ -47,6 +47,7 @@ class KeyIndex:
         self._bits = _SMALLEST.bit_length() - 1
         self._used = 0  # places that are not EMPTY, deleted ones included
         self.count = 0
+        self.uses = 0  # how often rows were found by key for a query or a read
 
     def _hash(self, words: Words) -> NDArray[np.int64]:
         hashed = words[0].astype(np.uint64) * np.uint64(_MULTIPLIER)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tesseract_grpc.engine.data.changelog import Changelog, HistoryLimits
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Slots
+from tesseract_grpc.engine.data.filter_uses import FilterUses
 from tesseract_grpc.engine.data.index import SecondaryIndex
 from tesseract_grpc.engine.data.schema import TableSchema
 from tesseract_grpc.engine.data.vector import AnyArray, Batch, Vector
@@ -46,6 +47,7 @@ class Relation:
         self.high_water = 0
         self.row_count = 0
         self.in_order = True  # whether rising slots are the order of insertion
+        self.uses: FilterUses | None = None  # how its rows are asked for, where somebody wants to know
         self._shared_row: tuple[int, int, dict[tuple[int, ...], Batch]] = (-1, -1, {})
 
     def find(self, keys: Batch) -> Slots:

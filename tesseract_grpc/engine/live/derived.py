@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tesseract_grpc.engine.data.derived_table import DerivedTable
 from tesseract_grpc.engine.data.errors import InvalidRequest, PreconditionFailed, Reason
+from tesseract_grpc.engine.data.filter_uses import FilterUses
 from tesseract_grpc.engine.live.node import Node
 from tesseract_grpc.engine.live.present import depends_on_time
 from tesseract_grpc.engine.live.resolve import Planner, Resolved
@@ -68,6 +69,7 @@ class DerivedTables:
         derived.node.attach()
         derived.source.holds += 1
         derived.table.create_version = version
+        derived.table.uses = FilterUses(derived.source.wave.stopwatch)
         self.by_name[name] = derived
         return examined
 

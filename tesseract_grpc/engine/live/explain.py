@@ -15,6 +15,7 @@ from tesseract_grpc.engine.live.node import Node
 from tesseract_grpc.engine.live.result import Result
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.operators.filter import FilterOperator
+from tesseract_grpc.engine.operators.filter_order import FilterPart, filter_order
 from tesseract_grpc.engine.operators.routing_keys import EqualKey, RoutingKey
 from tesseract_grpc.engine.query.filter import Filter
 from tesseract_grpc.engine.query.filter_text import HIDDEN, WHOLE, Wording, filter_text
@@ -36,6 +37,15 @@ def _known(word: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class TestedPart:
+    """A part of a filter, at its place in the order in which parts are tested."""
+
+    condition: str
+    how: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanStep:
     """One step: what it does, what it cost, who shares it, and what it reads."""
 
@@ -54,6 +64,12 @@ class PlanStep:
     inputs: tuple[PlanStep, ...] = ()
     where: Filter | None = field(default=None, repr=False)  # of a filter: what it keeps
     routed_by: str = ""  # the column of the routing key
+    parts: tuple[FilterPart, ...] = field(default=(), repr=False)  # of a filter: in the order in which they are tested
+
+    @property
+    def filter_order(self) -> tuple[TestedPart, ...]:
+        """Of a filter: its parts, in the order in which they are tested. O(its text)."""
+        return tuple(TestedPart(part.text(), part.how, part.why) for part in self.parts)
 
     def form(self, names: Container[str]) -> PlanStep:
         """The same plan without a value in it, and without names that are not among `names`. O(its text)."""
@@ -72,6 +88,7 @@ class PlanStep:
             routing_key=self.routed_by and wording.name(self.routed_by),
             inputs=tuple(below.form(names) for below in self.inputs),
             where=None,
+            parts=(),
         )
 
     def text(self) -> str:
@@ -84,6 +101,9 @@ class PlanStep:
             facts.append(f"{self.rows_examined:,} examined")
         if self.index:
             facts.append(f"index {self.index}")
+        if len(self.parts) > 1:
+            tested = ", ".join(f"{part.condition} [{part.how}]" for part in self.filter_order)
+            facts.append(f"tested in this order: {tested}")
         if self.routing_key:
             facts.append(f"routed by {self.routing_key}")
         if self.hydrate_us or self.apply_us:
@@ -136,6 +156,7 @@ def _filtered(
         index=filter.index or "",
         routing_key=_key_text(filter.key, source.table),
         where=where,
+        parts=filter_order(where, source.table, filter.index or ""),
         routed_by="" if filter.key is None else source.table.columns[filter.key.column].schema.name,
         shared_with=tuple(names[:NAMED]),
         shared_count=len(names),

@@ -34,13 +34,17 @@ Views = dict[Window, View]
 class QueryResult:
     """The rows of a query at one version."""
 
-    __slots__ = ("columns", "rows", "total_count", "version")
+    __slots__ = ("columns", "rows", "timely", "total_count", "version")
 
-    def __init__(self, columns: tuple[ColumnSchema, ...], rows: Batch, total_count: int, version: int) -> None:
+    def __init__(
+        self, columns: tuple[ColumnSchema, ...], rows: Batch, total_count: int, version: int, *, timely: bool = False
+    ) -> None:
         self.columns = columns
         self.rows = rows
         self.total_count = total_count
         self.version = version
+        self.timely = timely
+        """Whether the same question would be answered otherwise at another time, though no row was written."""
 
 
 class Session:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 from tesseract_grpc.engine.data.delta import Delta, RowChange
+from tesseract_grpc.engine.data.filter_uses import FilterUses
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.changes import Changes
@@ -49,6 +50,8 @@ class Source:
         self._passages: dict[tuple[int, bool], Changes] = {}  # of readers of the relation, by version and old values
         self.feeds = 0  # how many inputs of nodes read it
         self.holds = 0  # how often it is kept for another reason, for example by name
+        if owner is None and table.uses is None:
+            table.uses = FilterUses(wave.stopwatch)
 
     @property
     def rank(self) -> int:

@@ -9,10 +9,11 @@ with several inputs that it reads. Each of them runs once a commit, and has then
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tesseract_grpc.engine.data.errors import OutOfRange
+from tesseract_grpc.engine.data.filter_uses import no_time
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.live.tape import Tapes
 
@@ -32,7 +33,9 @@ class Timely(Protocol):
 class Wave:
     """The nodes that the present commit has still to reach, and what became of it. One a hub."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopwatch: Callable[[], int] = no_time) -> None:
+        """`stopwatch` tells nanoseconds, for counting what work takes; nothing else depends on it."""
+        self.stopwatch = stopwatch
         self.failed: list[tuple[Node, OutOfRange]] = []
         """Nodes that could not follow the present commit, and why."""
         self.watched: list[Relation] = []

@@ -90,7 +90,7 @@ class FilterOperator:
 
     def hydrate(self) -> Slots:
         """The slots of the rows that match, ascending. O(n), or O(candidates) with an index that helps."""
-        found = scan(self.table, self.predicate, self.keys)
+        found = scan(self.table, self.predicate, self.keys, self.where)
         self.examined, self.index = found.examined, found.index
         return found.slots
 

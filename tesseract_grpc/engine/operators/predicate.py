@@ -4,8 +4,9 @@ Normal forms have no negation of trees, and `and` and `or` of what is left are t
 so when unknown is read as false. So a predicate carries one truth mask and nothing for unknown.
 
 Many rows are worked through in blocks that fit the processor's cache. Within a block the conditions of a conjunction
-run cheapest first; when a few rows are left, the other conditions look at those alone, and at nothing when none is.
-One row is tested by nested closures, because array calls cost about a microsecond each.
+run cheapest first, expressions last (`filter_order.py` tells why); when a few rows are left, the other conditions look
+at those alone, and at nothing when none is. One row is tested by nested closures, because array calls cost about a
+microsecond each.
 
 A predicate that asks for the present is *timely*: whoever owns it sets `now_us` before it is used, and knows that what
 it says of a row changes with time.
@@ -22,7 +23,16 @@ from tesseract_grpc.engine.data.schema import TableSchema
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray, IntArray
 from tesseract_grpc.engine.operators.evaluate_present import Present
 from tesseract_grpc.engine.operators.predicate_expression import compile_condition
-from tesseract_grpc.engine.operators.predicate_leaf import Get, MaskFunction, Read, Term, TestFunction, compile_leaf
+from tesseract_grpc.engine.operators.predicate_leaf import (
+    Get,
+    MaskFunction,
+    Rank,
+    Read,
+    Term,
+    TestFunction,
+    compile_leaf,
+    in_order,
+)
 from tesseract_grpc.engine.query.filter import AllOf, AnyOf, Compare, Expression, Filter, In, Like, NullTest, Regex
 
 __all__ = ["Get", "Predicate", "Read", "compile_predicate"]
@@ -117,12 +127,19 @@ def _compile(node: Filter, schema: TableSchema, columns: Sequence[Column], inter
     if not isinstance(node, (AllOf, AnyOf)):
         raise TypeError(f"a {type(node).__name__} is no part of a normal form; check the filter first")
     terms = [_compile(each, schema, columns, intern, present) for each in node.filters]
-    terms.sort(key=lambda term: term.cost)
+    terms = [terms[place] for place in in_order(terms)]
     cost = sum(term.cost for term in terms)
     read = frozenset[int]().union(*(term.columns for term in terms))
+    rank = max(Rank.BRANCHES, *(term.rank for term in terms))
+    masks, tests = [term.mask for term in terms], [term.test for term in terms]
     if isinstance(node, AllOf):
-        return Term(cost, read, _all_mask([term.mask for term in terms]), _all_test([term.test for term in terms]))
-    return Term(cost, read, _any_mask([term.mask for term in terms]), _any_test([term.test for term in terms]))
+        return Term(cost, read, _all_mask(masks), _all_test(tests), rank)
+    return Term(cost, read, _any_mask(masks), _any_test(tests), rank)
+
+
+def compile_term(part: Filter, schema: TableSchema, columns: Sequence[Column]) -> Term:
+    """A part of a checked filter as it is tested, for telling what it costs."""
+    return _compile(part, schema, columns, False, Present())
 
 
 def _all_mask(masks: list[MaskFunction]) -> MaskFunction:

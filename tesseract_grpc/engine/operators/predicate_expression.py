@@ -10,7 +10,7 @@ from tesseract_grpc.engine.data.vector import BoolArray
 from tesseract_grpc.engine.operators.evaluate import compile_expression
 from tesseract_grpc.engine.operators.evaluate_one import compile_one
 from tesseract_grpc.engine.operators.evaluate_present import Present
-from tesseract_grpc.engine.operators.predicate_leaf import Get, Read, Term
+from tesseract_grpc.engine.operators.predicate_leaf import Get, Rank, Read, Term
 from tesseract_grpc.engine.query.expression.typed import Typed, uses_now, walk
 
 _LEAF = 4.0
@@ -35,4 +35,4 @@ def compile_condition(condition: Typed, schema: TableSchema, columns: Sequence[C
         return one(get) is True
 
     cost = _LEAF * sum(1 for _ in walk(condition))
-    return Term(cost, frozenset(read_columns), mask, test)
+    return Term(cost, frozenset(read_columns), mask, test, Rank.EXPRESSION)

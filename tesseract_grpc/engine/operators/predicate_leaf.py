@@ -8,8 +8,9 @@ codes. Whole numbers are compared as int64 and never become doubles.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,14 +41,31 @@ SPREAD = 8
 """Listed whole numbers and codes are looked up in flags while their span is below so many a row, else by bisection."""
 
 
+class Rank(IntEnum):
+    """What a condition is. Each kind is tested after those above it."""
+
+    LEAF = 0
+    """A condition on one column."""
+    BRANCHES = 1
+    """One of several must hold."""
+    EXPRESSION = 2
+    """An expression, or branches that have one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A condition ready to run. `cost` orders terms: the cheaper and the more selective first."""
+    """A condition ready to run. `rank` and then `cost` order terms: the cheaper and the more selective first."""
 
     cost: float
     columns: frozenset[int]
     mask: MaskFunction
     test: TestFunction
+    rank: Rank = Rank.LEAF
+
+
+def in_order(terms: Sequence[Term]) -> list[int]:
+    """The places of terms in the order in which they are tested; equal ones stay as they are."""
+    return sorted(range(len(terms)), key=lambda place: (terms[place].rank, terms[place].cost))
 
 
 def compile_leaf(node: Compare | In | Like | Regex | NullTest, at: int, column: Column, *, intern: bool) -> Term:

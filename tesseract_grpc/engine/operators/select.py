@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from tesseract_grpc.engine.data.delta import Slots, stored_at
+from tesseract_grpc.engine.data.extended_table import root
 from tesseract_grpc.engine.data.frozen import read_rows
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.vector import Batch, BoolArray
@@ -62,8 +63,11 @@ def select(
     """
     predicate = compile_predicate(plan.filter, table.schema, table.columns, intern=False, now_us=now_us)
     keys = routing_keys(plan.filter, table.schema, table.columns, intern=False)
-    found = scan(table, predicate, keys)
+    found = scan(table, predicate, keys, plan.filter)
+    found.timely = predicate.timely
     slots, total = found.slots, len(found.slots)
+    if window.limit is None and window.expansion is None and (uses := root(table).uses) is not None:
+        uses.note_whole(total)
     if plan.tree is not None:
         tree = TreeOrder(table, plan.sort, plan.tree)
         check_window(window, tree)
@@ -98,7 +102,7 @@ class TableSelector:
         """The slots of all rows for which the filter is true, ascending."""
         table = self._table
         predicate = compile_predicate(filter, table.schema, table.columns, intern=False, now_us=self._now_us)
-        return scan(table, predicate, routing_keys(filter, table.schema, table.columns, intern=False)).slots
+        return scan(table, predicate, routing_keys(filter, table.schema, table.columns, intern=False), filter).slots
 
     def matching(self, filter: Filter, slots: Slots) -> BoolArray:
         """For which of the rows at `slots` the filter is true."""

@@ -78,6 +78,7 @@ def _between(table: Relation, position: int, low: int, high: int) -> Slots:
     """The rows whose timestamp lies between two moments, both included."""
     index = table.settled_index(table.columns[position].schema.name)
     if index is not None and index.sorted:
+        index.uses += 1
         slots = np.sort(index.between(low, high))
         return table.present(slots)
     column, end = table.columns[position], table.high_water

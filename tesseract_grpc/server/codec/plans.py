@@ -24,5 +24,9 @@ def encode_plan(step: PlanStep, depth: int = 1) -> twin.session_service.PlanStep
         apply_us=step.apply_us,
         commits=step.commits,
         rows_offered=step.rows_offered,
+        filter_order=[
+            twin.session_service.FilterPart(condition=part.condition, how=part.how, why=part.why)
+            for part in step.filter_order
+        ],
         inputs=[encode_plan(below, depth + 1) for below in step.inputs] if depth < MAX_DEPTH else (),
     )

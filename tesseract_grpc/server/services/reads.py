@@ -20,9 +20,11 @@ from tesseract_grpc.server.codec.queries import decode_query
 from tesseract_grpc.server.codec.schemas import encode_columns
 from tesseract_grpc.server.codec.windows import decode_page, decode_window
 from tesseract_grpc.server.errors import limit_exceeded
-from tesseract_grpc.server.host import Hosts
-from tesseract_grpc.server.lookup import QueryNames, find_table
+from tesseract_grpc.server.host import Host, Hosts
+from tesseract_grpc.server.lookup import find_table
 from tesseract_grpc.server.names import hub_id
+from tesseract_grpc.server.query_cache import Asked, at_version, question
+from tesseract_grpc.server.query_reading import Reading, RecordedNames
 
 pb = twin.table_service
 
@@ -33,34 +35,61 @@ class Reads:
     def __init__(self, hosts: Hosts) -> None:
         self._hosts = hosts
 
-    async def query(self, request: pb.QueryRequest, call: Call) -> pb.QueryResponse:
+    async def query(self, request: pb.QueryRequest, call: Call) -> bytes:
         """Returns a page of a query."""
         window = decode_page(request.window)
-        result = await self._run(request, window, call)
-        return pb.QueryResponse(
-            columns=encode_columns(result.columns),
-            rows=encode_batch(result.rows),
-            total_count=result.total_count,
-            version=result.version,
+        host = await self._ready(request, call)
+        asked = question(request)
+        known = host.queries.find(asked)
+        if known is not None:
+            return at_version(known[0], host.hub.version)
+        result, reading = await self._run(host, request, window)
+        response = pb.QueryResponse(
+            columns=encode_columns(result.columns), rows=encode_batch(result.rows), total_count=result.total_count
         )
+        message = response.SerializeToString()
+        host.queries.keep(asked, (message,), reading)
+        return at_version(message, result.version)
 
-    async def query_stream(self, request: pb.QueryStreamRequest, call: Call) -> AsyncIterator[pb.QueryStreamResponse]:
+    async def query_stream(self, request: pb.QueryStreamRequest, call: Call) -> AsyncIterator[bytes]:
         """Streams all rows of a query."""
-        result = await self._run(request, decode_window(request.window), call)
-        first = pb.QueryStreamResponse(
-            columns=encode_columns(result.columns), total_count=result.total_count, version=result.version
-        )
-        async for response in in_pieces(first, result, self._hosts.config.piece_bytes):
-            yield response
+        window = decode_window(request.window)
+        host = await self._ready(request, call)
+        asked = question(request)
+        known = host.queries.find(asked)
+        if known is not None:
+            version = host.hub.version
+            for message in known:
+                yield at_version(message, version)
+            return
+        result, reading = await self._run(host, request, window)
+        first = pb.QueryStreamResponse(columns=encode_columns(result.columns), total_count=result.total_count)
+        with host.queries.collector(asked, reading) as collected:
+            async for response in in_pieces(first, result, self._hosts.config.piece_bytes):
+                response.ClearField("version")
+                message = response.SerializeToString()
+                collected.add(message)
+                yield at_version(message, result.version)
+            collected.done()
 
-    async def _run(self, request: pb.QueryRequest | pb.QueryStreamRequest, window: Window, call: Call) -> QueryResult:
+    async def _ready(self, request: Asked, call: Call) -> Host:
+        """The hub that is asked, once it has reached the version that the client wants."""
         host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
         await host.versions.wait(request.min_version, call.remaining())
-        query = decode_query(request.query, QueryNames(host), host.query_limits)
+        return host
+
+    async def _run(self, host: Host, request: Asked, window: Window) -> tuple[QueryResult, Reading | None]:
+        """The rows of a query, and what they follow from; None when that cannot be asked for again."""
+        names = RecordedNames(host)
+        query = decode_query(request.query, names, host.query_limits)
         with host.hub.at(host.now_us()):
             found = host.hub.begin_query(query, window)
+            reading = Reading(host, names)
         # A large result is put in order in a worker thread, so that commits and other calls go on meanwhile.
-        return found if isinstance(found, QueryResult) else await asyncio.to_thread(found)
+        result = found if isinstance(found, QueryResult) else await asyncio.to_thread(found)
+        if not result.timely:
+            return result, reading.ageless()
+        return result, reading if host.hub.timely else None
 
     async def get_rows(self, request: pb.GetRowsRequest, call: Call) -> pb.GetRowsResponse:
         """Returns rows by their keys."""
