@@ -23,7 +23,7 @@ from tesseract_grpc.server.names import of_table, table_name
 from tesseract_grpc.server.records import Moment
 
 pb = twin.table_service
-_PATHS = ("description", "indexes")
+_PATHS = ("description", "indexes", *PATHS)
 
 
 def create_table(
