@@ -20,7 +20,7 @@ from tesseract_grpc._proto.tesseract.v1 import table_service_pb2
 
 from ..core.arguments import whole_number
 from ..core.connection import Backoff
-from ..core.errors import Closed, TesseractError, Unavailable, error_of_call
+from ..core.errors import Closed, ServerFailure, TesseractError, Unavailable, error_of_call
 from ..core.feed import StreamBroken
 from ..core.pipeline import Ack, Pipeline
 from ..core.schema import Schema
@@ -143,6 +143,9 @@ class WriteStream:
                     self._failed(error)
         except TesseractError as error:
             self._error = error
+        except Exception as error:  # whoever writes has to hear of it
+            logger.exception("a write stream ends")
+            self._error = ServerFailure(f"the write stream cannot go on: {type(error).__name__}: {error}")
         finally:
             self._ended = True
             self._watchdog.stop()
@@ -196,12 +199,11 @@ class WriteStream:
             result.batches += 1
             result.version, result.durability = ack.result.version, ack.result.durability
             result.total += ack.result.total
-        elif ack.error is not None:
-            if len(result.refused) < MOST_REFUSED:
-                result.refused[ack.sequence] = ack.error
-            if self._stop_at_refusal:
-                raise ack.error
+        elif ack.error is not None and len(result.refused) < MOST_REFUSED:
+            result.refused[ack.sequence] = ack.error
         self._tell(ack)
+        if ack.error is not None and self._stop_at_refusal:
+            raise ack.error
         self._gate.notify()
 
     def _tell(self, ack: Ack) -> None:
@@ -226,9 +228,10 @@ class WriteStream:
         if known is not None and not known.passes:
             raise known from error
         now = time.monotonic()
-        self._lost_since = self._lost_since or now
+        # Patience is for what waits for an answer; where nothing does, a break is none of anybody's.
+        self._lost_since = (self._lost_since or now) if len(self._pipeline) else None
         pause = self._backoff.next(known.retry_after if known is not None else None)
         logger.warning("a write stream broke (%s); %d batches go again in %.2f s", error, self.unanswered, pause)
-        if now + pause - self._lost_since > self._rpc.connection.timeout:
+        if self._lost_since is not None and now + pause - self._lost_since > self._rpc.connection.timeout:
             raise known or Unavailable(str(error) or "the stream was cancelled", code=grpc.StatusCode.UNAVAILABLE)
         self._gate.wait_for(lambda: self._finishing, pause)

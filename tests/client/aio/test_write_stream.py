@@ -20,6 +20,7 @@ from tesseract_grpc.client import (
     Unavailable,
     WriteBatch,
 )
+from tesseract_grpc.client.aio.write_stream import AsyncWriteStream
 from tests.client.aio.support import Aside, eventually, pause
 from tests.client.aio.test_faults import GONE, warnings_of
 from tests.client.serving import Drain, Fail, FakeServer, Silence, Step, Take, Until
@@ -142,6 +143,39 @@ async def test_a_stream_that_stays_away_is_an_error(fake: FakeServer) -> None:
         with pytest.raises(Unavailable):
             await table.ingest([{"k": 1}])
         assert time.monotonic() - began < 3
+
+
+async def test_a_break_while_nothing_was_to_be_sent_does_not_count(fake: FakeServer) -> None:
+    """Patience begins with the first batch that waits for an answer, however long ago the stream broke."""
+    async with AsyncEventHorizon.connect(fake.address, timeout=0.5) as hub:
+        table = await table_of(fake, hub)
+        go_on = threading.Event()
+        fake.script("WriteStream", Take(1), made(1), Until(go_on), GONE)
+        fake.script("WriteStream", Fail(grpc.StatusCode.UNAVAILABLE, "not yet", retry_after=0.05))
+        fake.script("WriteStream", Take(1), made(2), Drain())
+        async with hub.write_stream() as stream:
+            await stream.write(batch_of(table, 1))
+            await stream.flush()
+            go_on.set()
+            await pause(0.8)
+            await stream.write(batch_of(table, 2))
+            assert (await stream.flush()).batches == 2
+
+
+async def test_who_listens_hears_of_the_refusal_that_ends_a_stream(
+    fake: FakeServer, fake_hub: AsyncEventHorizon
+) -> None:
+    table = await table_of(fake, fake_hub)
+    fake.script("WriteStream", Take(2), made(1), refused(2), Silence())
+    acks: list[Ack] = []
+    stream = AsyncWriteStream(fake_hub._rpc, 4, stop_at_refusal=True)
+    stream.on("ack", acks.append)
+    await stream.write(batch_of(table, 1))
+    await stream.write(batch_of(table, 2))
+    with pytest.raises(AlreadyExists):
+        await stream.flush()
+    assert [(ack.sequence, ack.error is None) for ack in acks] == [(1, True), (2, False)]
+    await stream.close()
 
 
 async def test_an_answer_that_does_not_come_is_asked_for_again(fake: FakeServer) -> None:
