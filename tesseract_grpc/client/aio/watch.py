@@ -28,6 +28,7 @@ from ..core.errors import (
     OutOfRange,
     PermissionDenied,
     PreconditionFailed,
+    ServerFailure,
     TesseractError,
     Unauthenticated,
     Unavailable,
@@ -154,6 +155,10 @@ class AsyncWatch:
             except TesseractError as error:
                 await self._end_with(error)
                 raise
+            except Exception as error:  # another attempt would most likely meet it again
+                failure = ServerFailure(f"the watch of {self._what} cannot go on: {type(error).__name__}: {error}")
+                await self._end_with(failure)
+                raise failure from error
             else:
                 if event is not None and (self._progress or not isinstance(event, Progress)):
                     return event

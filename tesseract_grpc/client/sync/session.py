@@ -294,7 +294,8 @@ class Session:
         self._rpc.call(self._rpc.sessions.DeleteSession, request)
 
     def _revive(self, error: TesseractError) -> bool:
-        """Makes an anonymous session again that the server has let go while nobody could watch it."""
+        """Makes an anonymous session again that the server has let go while nobody could watch it. True also where that
+        is to be tried once more."""
         if not self._session.anonymous or error.reason != "UNKNOWN_SESSION":
             return False
         definition = session_service_pb2.Session(query=self._session.query, description=self._session.description)
@@ -307,6 +308,6 @@ class Session:
         )
         try:
             self._session = (self._rpc.call(self._rpc.sessions.CreateSession, request)).session
-        except TesseractError:
-            return False
+        except TesseractError as failure:
+            return failure.passes
         return True

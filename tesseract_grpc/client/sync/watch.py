@@ -29,6 +29,7 @@ from ..core.errors import (
     OutOfRange,
     PermissionDenied,
     PreconditionFailed,
+    ServerFailure,
     TesseractError,
     Unauthenticated,
     Unavailable,
@@ -155,6 +156,10 @@ class Watch:
             except TesseractError as error:
                 self._end_with(error)
                 raise
+            except Exception as error:  # another attempt would most likely meet it again
+                failure = ServerFailure(f"the watch of {self._what} cannot go on: {type(error).__name__}: {error}")
+                self._end_with(failure)
+                raise failure from error
             else:
                 if event is not None and (self._progress or not isinstance(event, Progress)):
                     return event

@@ -260,6 +260,46 @@ async def test_an_anonymous_session_that_was_let_go_is_made_again(
     assert fake.requests["CreateSession"][0].session.query.table == "hubs/default/tables/t"
 
 
+async def test_an_anonymous_session_is_made_again_when_the_server_can(
+    fake: FakeServer, fake_hub: AsyncEventHorizon
+) -> None:
+    gone = Fail(grpc.StatusCode.NOT_FOUND, "idle for too long", reason="UNKNOWN_SESSION")
+    full = Fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "max_sessions", reason="LIMIT_EXCEEDED")
+    away = Fail(grpc.StatusCode.UNAVAILABLE, "not yet", retry_after=60.0)  # longer than the call may take
+    again = session_service_pb2.Session(name="hubs/default/sessions/other", columns=COLUMNS, anonymous=True)
+    fake.script("WatchSession", *snapshot(1, [A]), GONE)
+    for refusal in (away, session_service_pb2.CreateSessionResponse(session=again)):
+        fake.script("WatchSession", gone)
+        fake.script("CreateSession", refusal)
+    fake.script("WatchSession", *snapshot(4, [B]), GONE)
+    session = await session_of(fake, fake_hub, anonymous=True)
+    async with session.mirror() as mirror:
+        await mirror.wait_for(4)
+        assert mirror.rows() == [B]
+        fake.script("WatchSession", gone)
+        fake.script("CreateSession", full)
+        await eventually(lambda: mirror.state == "ended")  # that does not pass by itself
+        assert isinstance(mirror.error, NotFound)
+
+
+async def test_what_nobody_thought_of_ends_a_mirror_and_its_stream(
+    fake: FakeServer, fake_hub: AsyncEventHorizon, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Here a document that is deeper than Python reads. Another attempt would meet it again."""
+    deep = {"k": 1, "j": "[" * 100_000}
+    types = {"k": "int64", "j": "json"}
+    fake.script("WatchSession", *snapshot(1, [deep], types=types), Silence())
+    session = await session_of(fake, fake_hub)
+    mirror = session.mirror()
+    with pytest.raises(ServerFailure, match="RecursionError"):
+        await mirror.ready()
+    assert state_of(mirror) == "ended"
+    assert isinstance(mirror.error, ServerFailure)
+    assert mirror._watch._closed
+    assert fake.calls("WatchSession") == 1
+    assert "RecursionError" in warnings_of(caplog)
+
+
 async def test_a_mirror_says_why_it_does_not_become_ready(fake: FakeServer, fake_hub: AsyncEventHorizon) -> None:
     for _ in range(50):
         fake.script("WatchSession", Fail(grpc.StatusCode.INTERNAL, "a bug of the server"))
