@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from sys import getsizeof
 
-from tesseract_grpc.engine.data.delta import Delta, HasColumns, RowChange, fold
+from tesseract_grpc.engine.data.delta import Delta, HasColumns, RowChange, fold, size_of
 from tesseract_grpc.engine.data.row_fold import fold_rows
 
 _FEW_ROWS = 4
@@ -34,6 +35,9 @@ class Changelog:
         self.since = version
         self.rows = 0
         self._entries: deque[Delta | RowChange] = deque()
+        self._sizes: deque[int] = deque()
+        """The bytes of the first entries, as far as they have been asked for."""
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -73,9 +77,12 @@ class Changelog:
         entries = self._entries
         if entries and entries[-1].version <= since:
             entries.clear()
-            self.rows = 0
+            self._sizes.clear()
+            self.rows = self._bytes = 0
         while entries and entries[0].version <= since:
             self.rows -= len(entries.popleft())
+            if self._sizes:
+                self._bytes -= self._sizes.popleft()
         self.since = max(self.since, since)
 
     def net(self, after: int, version: int, relation: HasColumns) -> Delta:
@@ -124,12 +131,21 @@ class Changelog:
             count += 1
         return count
 
+    def memory_bytes(self) -> int:
+        """The memory held, in bytes. O(entries since it was asked for last)."""
+        entries, sizes = self._entries, self._sizes
+        fresh = [size_of(entry) for entry, _ in zip(reversed(entries), range(len(entries) - len(sizes)), strict=False)]
+        sizes.extend(reversed(fresh))
+        self._bytes += sum(fresh)
+        return self._bytes + getsizeof(entries)
+
     def check(self) -> None:
         """Proves the invariants: versions rise, the row count is right."""
         versions = [entry.version for entry in self._entries]
         assert versions == sorted(versions), "changelog versions fall"
         assert not versions or versions[0] > self.since, "the changelog begins before `since`"
         assert self.rows == sum(map(len, self._entries)), "the changelog's row count is wrong"
+        assert len(self._sizes) <= len(self._entries) and self._bytes == sum(self._sizes), "its size is wrong"
 
 
 def _as_deltas(rows: list[RowChange], relation: HasColumns, *, newest: bool) -> list[Delta]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from sys import getsizeof
 from typing import Protocol
 
 import numpy as np
@@ -167,6 +168,28 @@ class RowChange:
             return Delta(self.version, removed=slots, reasons=np.array([self.reason], np.uint8))
         before = {position: _image(relation.columns[position], value) for position, value in self.before.items()}
         return Delta(self.version, updated=slots, changed=np.array([self.changed], np.uint64), before=before)
+
+
+_ARRAY = getsizeof(NO_SLOTS)
+"""The bytes of an array beside what it holds."""
+
+
+def size_of(change: Delta | RowChange) -> int:
+    """The memory that a change holds, in bytes. O(columns)."""
+    size = getsizeof(change)
+    if isinstance(change, RowChange):
+        if change.before:
+            size += getsizeof(change.before) + sum(map(getsizeof, change.before.values()))
+        return size
+    arrays: list[AnyArray | None] = [change.inserted, change.removed, change.reasons, change.updated, change.changed]
+    for images in (change.before, change.removed_before):
+        size += getsizeof(images)
+        for image in images.values():
+            arrays.extend(image)
+    if change.placement is not None:
+        placement = change.placement
+        arrays.extend((placement.came, placement.came_places, placement.moved, placement.moved_places))
+    return size + sum(_ARRAY + array.nbytes for array in arrays if array is not None and len(array))
 
 
 def row_change(delta: Delta) -> RowChange | None:

@@ -46,6 +46,10 @@ class DerivedTable(Table):
         super()._reserve(least)
         self._numbers.reserve(len(self.alive))
 
+    def row_bytes(self) -> int:
+        """The memory of what belongs to rows and to no column that is shown, in bytes."""
+        return super().row_bytes() + self._numbers.memory_bytes()
+
     def place_rows(self, numbers: Numbers, values: Mapping[int, Stored], version: int) -> Slots:
         """Stores new rows under numbers that are distinct and absent; returns their slots."""
         slots = self.allocate(len(numbers))

@@ -7,6 +7,7 @@ from typing import cast
 from google.protobuf.duration_pb2 import Duration
 
 from tesseract_grpc.engine.data.retention import LONGEST_US, MemoryLimit, MemoryPolicy, Retention
+from tesseract_grpc.engine.data.table_memory import TableMemory
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.errors import invalid
 
@@ -77,3 +78,25 @@ def encode_memory_limit(limit: MemoryLimit | None, table: pb.Table) -> None:
     if limit is not None:
         table.memory_limit.max_bytes = limit.max_bytes
         table.memory_limit.policy = cast("pb.MemoryPolicy.ValueType", int(limit.policy))
+
+
+def encode_memory(memory: TableMemory, table: pb.Table) -> None:
+    """Writes what holds the memory of a table into it."""
+    table.memory.CopyFrom(
+        pb.TableMemory(
+            total_bytes=memory.total,
+            columns=[
+                pb.ColumnMemory(
+                    column=column.column,
+                    value_bytes=column.values,
+                    dictionary_bytes=column.dictionary,
+                    dictionary_entries=column.entries,
+                )
+                for column in memory.columns
+            ],
+            indexes=[pb.IndexMemory(column=column, bytes=size) for column, size in memory.indexes],
+            key_bytes=memory.keys,
+            row_bytes=memory.rows,
+            history_bytes=memory.history,
+        )
+    )
