@@ -48,6 +48,8 @@ class Table(Relation):
         """Of columns that came by an alteration: its version, before which nobody can say what is in them."""
         self.dropped: dict[int, int] = {}
         """Of positions whose column is gone: the version, up to which history may still speak of it."""
+        self._quarantine: deque[tuple[int, Slots]] = deque()
+        self._waiting_bytes = 0
         self._free: Slots = np.empty(0, np.int32)
         self._reserve(_SMALLEST)  # so that any slot number can be read, also the marks below zero of the key index
 
@@ -79,6 +81,7 @@ class Table(Relation):
         freed: list[Slots] = []
         while self._quarantine and self._quarantine[0][0] <= self.changelog.since:
             freed.append(self._quarantine.popleft()[1])
+            self._waiting_bytes -= freed[-1].nbytes
         if freed:
             self._free = np.concatenate((*freed, self._free))
 
@@ -134,6 +137,7 @@ class Table(Relation):
         """Puts the slots of erased rows aside until history has forgotten `version`."""
         if len(slots):
             self._quarantine.append((version, slots))
+            self._waiting_bytes += slots.nbytes
 
     def note(self, positions: Iterable[int], slots: AnyArray) -> None:
         """Tells the indexes over these columns, and what orders rows by them, which rows were written."""
@@ -192,7 +196,6 @@ class Table(Relation):
         index.build(self.live_slots())
         self.indexes[schema.column] = index
 
-    def memory_bytes(self) -> int:
     @property
     def timely(self) -> bool:
         """Whether rows change or leave with time."""
@@ -205,13 +208,16 @@ class Table(Relation):
         evicts = memory_limit is not None and memory_limit.evicts
         self.expiry = Expiry(self, retention or Retention(), evicts) if retention is not None or evicts else None
 
+    def memory_bytes(self) -> int:
         """The memory held by columns, indexes, keys and rows, in bytes; not that of history."""
-        expiry = 0 if self.expiry is None else self.expiry.memory_bytes()
-        return super().memory_bytes() + self.keys.memory_bytes() + self.waiting_bytes() + expiry
+        columns = sum(column.memory_bytes() for column in self.columns)
+        indexes = sum(index.memory_bytes() for index in self.indexes.values())
+        return columns + indexes + self.keys.memory_bytes() + self.row_bytes()
 
-    def waiting_bytes(self) -> int:
-        """The memory held by the names of slots that are free, or will be. O(commits that removed rows)."""
-        return self._free.nbytes + sum(slots.nbytes for _, slots in self._quarantine)
+    def row_bytes(self) -> int:
+        """The memory of what belongs to rows and to no column, in bytes. O(1) amortised."""
+        order = self.sequence.nbytes + self.row_version.nbytes + self.alive.nbytes
+        return order + self._free.nbytes + self._waiting_bytes + (self.expiry.memory_bytes() if self.expiry else 0)
 
     def check(self) -> None:
         """Proves the invariants of the table and of all that it holds."""

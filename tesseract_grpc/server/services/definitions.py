@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tesseract_grpc.engine.data.table_memory import table_memory
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.changes import tables
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.retention import encode_memory
 from tesseract_grpc.server.describe import encode_table
 from tesseract_grpc.server.host import Hosts
 from tesseract_grpc.server.lookup import find_table
@@ -35,7 +37,9 @@ class Definitions:
     async def get_table(self, request: pb.GetTableRequest, call: Call) -> pb.GetTableResponse:
         """Returns one table."""
         host, table = find_table(self._hosts, request.name, "name")
-        return pb.GetTableResponse(table=encode_table(host, table))
+        message = encode_table(host, table)
+        encode_memory(table_memory(table), message)
+        return pb.GetTableResponse(table=message)
 
     async def list_tables(self, request: pb.ListTablesRequest, call: Call) -> pb.ListTablesResponse:
         """Returns a page of tables."""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from tesseract_grpc import __version__
 from tesseract_grpc.engine.data.commit_log import CommitLog
+from tesseract_grpc.engine.data.table_memory import memory_of
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.values import encode_duration, encode_time
@@ -107,7 +108,7 @@ def encode_hub(host: Host) -> pb.Hub:
         table_count=len(hub.tables),
         session_count=len(hub.sessions),
         watcher_count=host.audience.count,
-        memory_bytes=sum(table.memory_bytes() for table in hub.tables.values()),
+        memory_bytes=memory_of(hub.tables.values()),
         durability=journal.durability,
         request_id_memory=host.memory.capacity,
         counters=counters,
