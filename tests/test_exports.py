@@ -21,6 +21,11 @@ CLIENT = """
     PreconditionFailed Progress Resumed Retry Row RowError Rows ServerFailure ServerInfo Session Snapshot
     TableInfo Tesseract TesseractError Tls Unauthenticated Unavailable Watch WatchOptions WatchState WriteBatch
     WriteCounts WriteResult WriteStream
+    AlterResult Alterations EndedSession
+"""
+COMPAT = """
+    Definitions EventHorizon NotCarriedOver Session SessionDefinition Table TableDefinition TesseractV1Compatibility
+    definitions_of session_of table_of
 """
 TESTING = """
     Answer AsyncRecordingWatcher Book ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response
@@ -32,6 +37,7 @@ TESTING = """
 PUBLIC: dict[str, frozenset[str]] = {
     "tesseract_grpc": frozenset({"__version__"}),
     "tesseract_grpc.client": frozenset(CLIENT.split()),
+    "tesseract_grpc.client.compat": frozenset(COMPAT.split()),
     "tesseract_grpc.testing": frozenset(TESTING.split()),
     "tesseract_grpc.engine": frozenset(),
 }

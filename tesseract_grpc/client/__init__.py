@@ -15,6 +15,7 @@ from .aio.session import AsyncSession
 from .aio.tesseract import AsyncTesseract
 from .aio.watch import AsyncWatch
 from .aio.write_stream import AsyncWriteStream
+from .core.alterations import Alterations, AlterResult, EndedSession
 from .core.connection import Retry, Tls
 from .core.errors import (
     AlreadyExists,
@@ -69,6 +70,8 @@ from .sync.write_stream import WriteStream
 __all__ = [
     "Ack",
     "AlreadyExists",
+    "AlterResult",
+    "Alterations",
     "AsyncEventHorizon",
     "AsyncMirror",
     "AsyncMirrorGroup",
@@ -84,6 +87,7 @@ __all__ = [
     "DeadlineExceeded",
     "Delta",
     "Edited",
+    "EndedSession",
     "Event",
     "EventHorizon",
     "FeatureNotAvailable",

@@ -14,6 +14,7 @@ from tesseract_grpc._proto.tesseract.v1 import (
     table_service_pb2,
 )
 
+from ..core.alterations import AlterResult
 from ..core.arguments import duration_of
 from ..core.connection import MAX_MESSAGE_BYTES, Connection, Retry, Tls
 from ..core.feed import Bookmark
@@ -33,6 +34,7 @@ from ..core.writes import TableLike, WriteBatch, WriteResult
 from ..migrate.errors import packages_missing
 from ..migrate.options import MigrationOptions
 from ..migrate.report import MigrationResult
+from .alter import swap
 from .mirror import AsyncMirrorGroup
 from .query import run_query
 from .rpc import AsyncRpc
@@ -164,6 +166,11 @@ class AsyncEventHorizon:
             name=table_name(self._hub, _name_of(id)), new_table_id=new_id, request_id=new_request_id()
         )
         return AsyncTesseract(self._rpc, (await self._rpc.call(self._rpc.tables.RenameTable, request)).table)
+
+    async def swap_tesseracts(self, one: TableLike, other: TableLike, *, keep_sessions: bool = False) -> AlterResult:
+        """Exchanges the names of two tables in one version. Sessions, joins and derived tables stay with the name that
+        they ask for. With `keep_sessions` it is refused when a session would end."""
+        return await swap(self._rpc, self._hub, _name_of(one), _name_of(other), keep_sessions=keep_sessions)
 
     async def write(
         self, batch: WriteBatch, *, request_id: str | None = None, validate_only: bool = False

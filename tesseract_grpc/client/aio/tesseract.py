@@ -27,6 +27,7 @@ from ..core.tabulate import RowsLike, block_of_keys
 from ..core.watch_options import WatchOptions, ends_on, watch_fields
 from ..core.windows import Nodes, window_of
 from ..core.writes import Condition, IngestResult, WriteBatch, WriteResult
+from .alter import AsyncAlterable
 from .handlers import Handler
 from .ingest import DEFAULT_BATCH_ROWS, DEFAULT_IN_FLIGHT, IngestKind, ingest
 from .query import run_query
@@ -36,7 +37,7 @@ from .watch import AsyncWatch
 from .write import write
 
 
-class AsyncTesseract:
+class AsyncTesseract(AsyncAlterable):
     """A table of a hub. Made by `create_tesseract` and `get_tesseract`; keeps the table's columns, not its rows."""
 
     source_kind: Literal["table"] = "table"

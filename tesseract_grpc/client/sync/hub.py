@@ -15,6 +15,7 @@ from tesseract_grpc._proto.tesseract.v1 import (
     table_service_pb2,
 )
 
+from ..core.alterations import AlterResult
 from ..core.arguments import duration_of
 from ..core.connection import MAX_MESSAGE_BYTES, Connection, Retry, Tls
 from ..core.feed import Bookmark
@@ -34,6 +35,7 @@ from ..core.writes import TableLike, WriteBatch, WriteResult
 from ..migrate.errors import packages_missing
 from ..migrate.options import MigrationOptions
 from ..migrate.report import MigrationResult
+from .alter import swap
 from .mirror import MirrorGroup
 from .query import run_query
 from .rpc import Rpc
@@ -161,6 +163,11 @@ class EventHorizon:
             name=table_name(self._hub, _name_of(id)), new_table_id=new_id, request_id=new_request_id()
         )
         return Tesseract(self._rpc, (self._rpc.call(self._rpc.tables.RenameTable, request)).table)
+
+    def swap_tesseracts(self, one: TableLike, other: TableLike, *, keep_sessions: bool = False) -> AlterResult:
+        """Exchanges the names of two tables in one version. Sessions, joins and derived tables stay with the name that
+        they ask for. With `keep_sessions` it is refused when a session would end."""
+        return swap(self._rpc, self._hub, _name_of(one), _name_of(other), keep_sessions=keep_sessions)
 
     def write(self, batch: WriteBatch, *, request_id: str | None = None, validate_only: bool = False) -> WriteResult:
         """Commits a batch of operations on one table or several: all or nothing. `request_id` names the commit, so that

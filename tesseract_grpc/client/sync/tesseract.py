@@ -28,6 +28,7 @@ from ..core.tabulate import RowsLike, block_of_keys
 from ..core.watch_options import WatchOptions, ends_on, watch_fields
 from ..core.windows import Nodes, window_of
 from ..core.writes import Condition, IngestResult, WriteBatch, WriteResult
+from .alter import Alterable
 from .handlers import Handler
 from .ingest import DEFAULT_BATCH_ROWS, DEFAULT_IN_FLIGHT, IngestKind, ingest
 from .query import run_query
@@ -37,7 +38,7 @@ from .watch import Watch
 from .write import write
 
 
-class Tesseract:
+class Tesseract(Alterable):
     """A table of a hub. Made by `create_tesseract` and `get_tesseract`; keeps the table's columns, not its rows."""
 
     source_kind: Literal["table"] = "table"
