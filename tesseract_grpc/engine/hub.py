@@ -186,6 +186,21 @@ class Hub:
         """Renames a table; its sessions follow. O(sessions). Raises NotFound, AlreadyExists, InvalidRequest."""
         return self._catalogue.rename(old, new)
 
+    def swap_tables(self, name: str, other: str, keeps: Callable[[Session], bool] = lambda session: False) -> Rebound:
+        """Exchanges the names of two tables in one version; sessions and derived tables stay with the name.
+
+        Sessions that miss a column end, unless `keeps` is true of one: then it is refused. Raises NotFound,
+        InvalidRequest, PreconditionFailed; then nothing has changed. O(rows) for everything that reads the tables.
+        """
+        return self._catalogue.swap(name, other, keeps)
+
+    def ending_in_swap(self, name: str, other: str) -> list[Ended]:
+        """The sessions that would end if two tables exchanged their names, by what they ask for. O(sessions).
+
+        Raises NotFound, InvalidRequest.
+        """
+        return self._catalogue.ending_in_swap(name, other)
+
     def set_indexes(self, name: str, indexes: Sequence[IndexSchema], *, validate_only: bool = False) -> Table:
         """Makes these the secondary indexes of a table: builds new ones, drops those not named. O(n log n) each.
 
@@ -203,8 +218,7 @@ class Hub:
     ) -> CommitResult:
         """Says which rows leave a table by themselves, and how much memory it may take. O(n log n).
 
-        Sessions that miss a column end, unless `keeps` is true of one: then it is refused. Raises NotFound,
-        InvalidRequest, PreconditionFailed; then nothing has changed. O(rows) for everything that reads the tables.
+        Takes a version, in which the rows leave that are too many now. Raises NotFound, InvalidRequest.
         """
         table = self._catalogue.set_retention(name, retention, memory_limit, validate_only=validate_only)
         if validate_only:
@@ -222,13 +236,6 @@ class Hub:
         self.forget_history(name)
         return result
 
-        """A table. Raises NotFound."""
-        return self._catalogue.find(name)
-
-    # Writing
-
-    def commit(self, writes: Sequence[Write], *, validate_only: bool = False, at: int = 0) -> CommitResult:
-        """Applies all writes, or none. Raises CommitRefused, InvalidRequest, NotFound, LimitExceeded.
     def forget_history(self, name: str) -> None:
         """Lets go of what led readers of a table on from earlier versions; who stands there keeps what it is owed.
 
@@ -249,6 +256,13 @@ class Hub:
         return self._finish(self.version, (), self._sources[table.name].publish(delta), (table,))
 
     def table(self, name: str) -> Table:
+        """A table. Raises NotFound."""
+        return self._catalogue.find(name)
+
+    # Writing
+
+    def commit(self, writes: Sequence[Write], *, validate_only: bool = False, at: int = 0) -> CommitResult:
+        """Applies all writes, or none. Raises CommitRefused, InvalidRequest, NotFound, LimitExceeded.
 
         The version rises by one, unless nothing changed. With `validate_only` nothing is kept. `at` is the present for
         defaults and conditions of this commit, in microseconds; never before the hub's clock, which does not move.
@@ -274,6 +288,9 @@ class Hub:
             for transaction in transactions.values():
                 transaction.roll_back()
             return CommitResult(self.version, tuple(counts))
+        for transaction in transactions.values():
+            transaction.expire_excess()
+            self.counters.rows_expired += transaction.expired
         deltas = [(t.table, delta) for t in transactions.values() if len(delta := t.finish())]
         if not deltas:
             return CommitResult(self.version, tuple(counts))
@@ -281,9 +298,6 @@ class Hub:
         self.counters.commits += 1
         changed: list[Result] = []
         for table, delta in deltas:
-        for transaction in transactions.values():
-            transaction.expire_excess()
-            self.counters.rows_expired += transaction.expired
             changed.extend(self._sources[table.name].publish(delta))
         return self._finish(version, tuple(counts), changed, tuple(table for table, _ in deltas))
 
@@ -331,6 +345,7 @@ class Hub:
                 transaction = Transaction(table, version, TableSelector(table, now_us), self.limits.commit)
                 transaction.tick(before, now_us)
                 delta = transaction.finish()
+                self.counters.rows_expired += transaction.expired
                 if len(delta):
                     changed.extend(self._sources[table.name].publish(delta))
                     touched.append(table)
@@ -338,7 +353,6 @@ class Hub:
         changed.extend(self._wave.tick(version))
         return self._finish(version, (), changed, tuple(touched))
 
-                self.counters.rows_expired += transaction.expired
     @contextmanager
     def at(self, now_us: int) -> Iterator[None]:
         """Inside, questions that are asked once are asked of this moment; the clock is as it was after.

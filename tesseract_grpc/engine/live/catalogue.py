@@ -16,8 +16,8 @@ from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.derived import DerivedTables, derive
+from tesseract_grpc.engine.live.rebinding import Ended, Rebinding, Rebound
 from tesseract_grpc.engine.live.session import Session
-from tesseract_grpc.engine.live.rebinding import Rebinding, Rebound
 from tesseract_grpc.engine.live.sessions import Sessions
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.wave import Wave
@@ -177,6 +177,41 @@ class Catalogue:
         self.derived.rename(old, new)
         return table
 
+    def swap(self, name: str, other: str, keeps: Callable[[Session], bool]) -> Rebound:
+        """Exchanges the names of two tables in one version: whoever asks for a name goes on with the other table.
+
+        `keeps` says of a session whether it is refused rather than that it ends. O(rows) for all that reads them.
+        Raises NotFound, InvalidRequest, PreconditionFailed.
+        """
+        one, two = self.find(name), self.find(other)
+        swapped = {name: self.sources[other], other: self.sources[name]}
+        rebinding = self._swapping(name, other)
+        rebinding.prepare(keeps)
+
+        def install() -> None:
+            self.tables[name], self.tables[other] = two, one
+            self.sources.update(swapped)
+            one.name, two.name = other, name
+
+        return rebinding.apply(install)
+
+    def _swapping(self, name: str, other: str) -> Rebinding:
+        if name == other:
+            raise InvalidRequest(Reason.MALFORMED_REQUEST, "a table is exchanged with another one", field="other")
+        self.derived.refuse_write(name, "name")
+        self.derived.refuse_write(other, "other")
+        replaced = {name: self.sources[other], other: self.sources[name]}
+        return Rebinding(self._sessions, self.derived, self._line, self.tables, self.sources, replaced)
+
+    def ending_in_swap(self, name: str, other: str) -> list[Ended]:
+        """The sessions that would end if two tables exchanged their names, by what they ask for. O(sessions).
+
+        Raises NotFound, InvalidRequest.
+        """
+        self.find(name)
+        self.find(other)
+        return self._swapping(name, other).ending()
+
     def set_indexes(self, name: str, indexes: Sequence[IndexSchema], *, validate_only: bool) -> Table:
         """Makes these the secondary indexes of a table: builds new ones, drops those not named. O(n log n) each."""
         table = self.find(name)
@@ -188,28 +223,6 @@ class Catalogue:
             del table.indexes[column]
         for column, index in wanted.items():
             if column not in table.indexes:
-    def swap(self, name: str, other: str, keeps: Callable[[Session], bool]) -> Rebound:
-        """Exchanges the names of two tables in one version: whoever asks for a name goes on with the other table.
-
-        `keeps` says of a session whether it is refused rather than that it ends. O(rows) for all that reads them.
-        Raises NotFound, InvalidRequest, PreconditionFailed.
-        """
-        one, two = self.find(name), self.find(other)
-        if name == other:
-            raise InvalidRequest(Reason.MALFORMED_REQUEST, "a table is exchanged with another one", field="other")
-        self.derived.refuse_write(name, "name")
-        self.derived.refuse_write(other, "other")
-        replaced = {name: self.sources[other], other: self.sources[name]}
-        rebinding = Rebinding(self._sessions, self.derived, self._line, self.tables, self.sources, replaced)
-        rebinding.prepare(keeps)
-
-        def install() -> None:
-            self.tables[name], self.tables[other] = two, one
-            self.sources.update(replaced)
-            one.name, two.name = other, name
-
-        return rebinding.apply(install)
-
                 table.set_index(index)
         return table
 

@@ -91,6 +91,12 @@ class Session:
 
     def edit(self, query: Query, resolved: Resolved, result: Result, advance: Callable[[], int]) -> None:
         """Shows another query from here on; `advance` takes the version of the edit. O(n + windows log windows)."""
+        views = self.depart()
+        advance()
+        self.arrive(views, query, resolved, result)
+
+    def depart(self) -> Views:
+        """Another result is about to take the place of this: works out what readers are owed, and what they have."""
         for watch in self.watches:
             watch.before_edit()
         return {watch.window: self._view(watch.window) for watch in self.watches}
@@ -101,20 +107,15 @@ class Session:
         """Shows another query from the present version on, which is the next after that of `depart`; its readers are
         told the difference. `replaced` says that it is not the query that is another one, but what it reads."""
         old, tapes, version = self.result, self._tapes, result.line.current
-        views = self.depart()
-        advance()
-        self.arrive(views, query, resolved, result)
-
-    def depart(self) -> Views:
-        """Another result is about to take the place of this: works out what readers are owed, and what they have."""
         self._define(query, resolved, result)
         schema = SessionSchema(self.generation, self.columns, replaced=replaced)
         everything = held(result.table, result.order.slots)
+        gone = RemoveReason.DELETED if replaced else RemoveReason.FILTERED
         changes = {
-            window: difference(view, self._view(window), everything, version, schema) for window, view in before.items()
+            window: difference(view, self._view(window), everything, version, schema, gone)
+            for window, view in before.items()
         }
         for change in changes.values():
-        gone = RemoveReason.DELETED if replaced else RemoveReason.FILTERED
             if change is not None:
                 change.now_us = self.clock
         for watch in self.watches:
