@@ -24,8 +24,9 @@ import numpy as np
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored
+from tesseract_grpc.engine.data.documents import is_json
 from tesseract_grpc.engine.data.errors import InvalidRequest, Reason
-from tesseract_grpc.engine.data.schema import DataType, is_json
+from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.timestamps import parse_timestamp
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray, Vector
 

@@ -5,13 +5,13 @@ Schemas are frozen values that validate themselves: a `TableSchema` that exists 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
 
+from tesseract_grpc.engine.data.documents import is_json
 from tesseract_grpc.engine.data.errors import InvalidRequest, NotFound, Reason
 
 NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,127}\Z")
@@ -69,6 +69,7 @@ class ColumnSchema:
     inferred: bool = False  # the type is to be that of the expression; tables resolve it when they are created
     derived: bool = False  # made by an operator: what names its rows may be null and of any type
     hidden: bool = False  # made for an operator: clients do not see it, and its name is of no matter
+    gone: bool = False  # was dropped: its place is kept, because positions never change, and nothing is in it
 
     @property
     def nullable(self) -> bool:
@@ -113,7 +114,11 @@ def check_name(name: str, what: str, where: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TableSchema:
-    """The columns of a table, in order. Raises InvalidRequest when they make no table.
+    """The columns of a table by position. Raises InvalidRequest when they make no table.
+
+    A column keeps its position for good, whatever is done to the table. So in a table that was altered the order in which
+    columns stand for users is another one (`order`: the positions of those that are there), and some positions are of
+    columns that are gone. `shown` and `visible` say what users see.
 
     >>> key = ColumnSchema("id", DataType.INT64, primary_key=True)
     >>> schema = TableSchema((key, ColumnSchema("name", DataType.STRING)))
@@ -122,7 +127,10 @@ class TableSchema:
     """
 
     columns: tuple[ColumnSchema, ...]
+    order: tuple[int, ...] = ()
     key: tuple[int, ...] = field(init=False)
+    shown: tuple[int, ...] = field(init=False, repr=False, compare=False, hash=False)
+    """The positions of the columns that users see, in their order."""
     _positions: dict[str, int] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -131,12 +139,16 @@ class TableSchema:
         positions: dict[str, int] = {}
         for index, column in enumerate(self.columns):
             where = f"columns[{index}]"
+            if column.gone:
+                continue
             if column.name in positions:
                 raise _bad(f"column '{column.name}' is defined twice", f"{where}.name", Reason.DUPLICATE_COLUMN)
             _check_column(column, where)
             positions[column.name] = index
         object.__setattr__(self, "_positions", positions)
-        object.__setattr__(self, "key", tuple(i for i, c in enumerate(self.columns) if c.primary_key))
+        order = self.order or tuple(positions.values())
+        object.__setattr__(self, "key", tuple(i for i in order if self.columns[i].primary_key))
+        object.__setattr__(self, "shown", tuple(i for i in order if not self.columns[i].hidden))
         if not self.key:
             raise _bad("a table needs a primary key: mark one or more columns with primary_key", "columns")
 
@@ -144,6 +156,21 @@ class TableSchema:
     def positions(self) -> Mapping[str, int]:
         """The index of each column by name."""
         return self._positions
+
+    @property
+    def visible(self) -> tuple[ColumnSchema, ...]:
+        """The columns that users see, in their order."""
+        return tuple(self.columns[i] for i in self.shown)
+
+    @property
+    def compact(self) -> TableSchema:
+        """The same columns, as a table has them that was made so and never altered. O(columns)."""
+        return TableSchema(self.visible) if self.order else self
+
+    def extended(self, more: Iterable[ColumnSchema]) -> TableSchema:
+        """These columns with more behind them. O(columns). Raises InvalidRequest."""
+        columns = (*self.columns, *more)
+        return TableSchema(columns, (*self.order, *range(len(self.columns), len(columns))) if self.order else ())
 
     @property
     def key_columns(self) -> tuple[ColumnSchema, ...]:
@@ -157,7 +184,7 @@ class TableSchema:
         except KeyError:
             raise InvalidRequest(
                 Reason.UNKNOWN_COLUMN,
-                f"there is no column '{name[:140]}'; the columns are {', '.join(list(self._positions)[:40])}",
+                f"there is no column '{name[:140]}'; the columns are {', '.join(c.name for c in self.visible[:40])}",
                 field=field,
             ) from None
 
@@ -240,25 +267,11 @@ def check_scalar(column: ColumnSchema, value: Scalar, where: str) -> None:
         raise _bad(f"column '{column.name}': the text is not a JSON document", where, Reason.BAD_JSON)
 
 
-def is_json(text: str) -> bool:
-    """Whether the text is one JSON document."""
-    try:
-        json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _refuse_constant(name: str) -> None:
-    # json.loads accepts NaN and Infinity, which no other reader does.
-    raise ValueError(name)
-
-
 def project(schema: TableSchema, names: Iterable[str]) -> tuple[int, ...]:
     """The positions of the named columns, or of all when none are named; a name given twice is refused."""
     wanted = tuple(names)
     if not wanted:
-        return tuple(index for index, column in enumerate(schema.columns) if not column.hidden)
+        return schema.shown
     positions = tuple(schema.position(name, field="query.columns") for name in wanted)
     if len(set(positions)) != len(positions):
         raise InvalidRequest(Reason.DUPLICATE_COLUMN, "a column is selected twice", field="query.columns")

@@ -14,6 +14,7 @@ import re
 from json.encoder import encode_basestring
 from typing import Any
 
+from tesseract_grpc.engine.data.documents import levels_exceed
 from tesseract_grpc.engine.query.expression.scalar_text import MAX_TEXT, number_text
 from tesseract_grpc.engine.query.expression.typed import Constant, Type
 
@@ -30,7 +31,6 @@ MAX_COMPARED = 20_000
 """The most parts of two documents that one comparison looks at."""
 
 _SHORT = 4_096
-_MARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -40,7 +40,7 @@ def read_document(text: str) -> Document:
 
 
 def _read(text: str) -> Document:
-    if _levels_exceed(text):
+    if levels_exceed(text, MAX_LEVELS):
         return None
     try:
         value = json.loads(text)
@@ -53,21 +53,6 @@ def _read(text: str) -> Document:
 _read_short = functools.lru_cache(maxsize=512)(_read)
 # Expressions read a document in each place where they name it, and rows with the same one are looked at together.
 _read_long = functools.lru_cache(maxsize=2)(_read)
-
-
-def _levels_exceed(text: str) -> bool:
-    """Whether a text has too many levels. Mostly it has not even so many brackets."""
-    if text.count("[") + text.count("{") <= MAX_LEVELS:
-        return False
-    level = 0
-    for mark in _MARKS.finditer(text):
-        if mark[0] in "[{":
-            level += 1
-            if level > MAX_LEVELS:
-                return True
-        elif mark[0] in "]}":
-            level -= 1
-    return False
 
 
 def _whole_characters(value: Document) -> Document:
