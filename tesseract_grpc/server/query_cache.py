@@ -81,12 +81,24 @@ class QueryCache:
         self.capacity = capacity
         self.bytes = 0
         self.counts = CacheCounts()
+        self._total = CacheCounts()  # of before it was cleared
         self._host = host
         self._answers: OrderedDict[bytes, _Answer] = OrderedDict()
         self._collected = 0  # bytes of answers that are still being sent
 
     def __len__(self) -> int:
         return len(self._answers)
+
+    @property
+    def total(self) -> CacheCounts:
+        """The counts since the start."""
+        before, now = self._total, self.counts
+        return CacheCounts(
+            before.hits + now.hits,
+            before.misses + now.misses,
+            before.evictions + now.evictions,
+            before.invalidations + now.invalidations,
+        )
 
     @property
     def largest(self) -> int:
@@ -132,7 +144,7 @@ class QueryCache:
         cleared = len(self._answers)
         self._answers.clear()
         self.bytes = 0
-        self.counts = CacheCounts()
+        self._total, self.counts = self.total, CacheCounts()
         return cleared
 
     def _drop(self, asked: bytes) -> None:

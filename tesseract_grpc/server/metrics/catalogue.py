@@ -41,6 +41,12 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("tesseract_sessions", _GAUGE, "Sessions.", _HUB),
     Metric("tesseract_plans_hydrated_total", _COUNTER, "Sessions whose query was new and was evaluated.", _HUB),
     Metric("tesseract_plans_shared_total", _COUNTER, "Sessions whose query was maintained already.", _HUB),
+    Metric("tesseract_query_cache_hits_total", _COUNTER, "Queries that were answered as before.", _HUB),
+    Metric("tesseract_query_cache_misses_total", _COUNTER, "Queries that were evaluated.", _HUB),
+    Metric("tesseract_query_cache_invalidations_total", _COUNTER, "Answers that were true no more.", _HUB),
+    Metric("tesseract_query_cache_evictions_total", _COUNTER, "Answers that left to make room.", _HUB),
+    Metric("tesseract_query_cache_entries", _GAUGE, "Answers that are kept.", _HUB),
+    Metric("tesseract_query_cache_bytes", _GAUGE, "Size of the answers that are kept.", _HUB),
     # The way of a change
     Metric("tesseract_hub_writable", _GAUGE, "1 when the hub takes writes, 0 when it is read-only.", _HUB),
     Metric("tesseract_records_total", _COUNTER, "Changes that were applied, refused ones among them.", _HUB),

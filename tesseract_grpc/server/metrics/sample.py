@@ -76,6 +76,13 @@ def _hub(sample: Sample, host: Host) -> None:
     sample.put("tesseract_sessions", len(hub.sessions), name)
     sample.put("tesseract_plans_hydrated_total", counters.plans_hydrated, name)
     sample.put("tesseract_plans_shared_total", counters.plans_shared, name)
+    queries, counts = host.queries, host.queries.total
+    sample.put("tesseract_query_cache_hits_total", counts.hits, name)
+    sample.put("tesseract_query_cache_misses_total", counts.misses, name)
+    sample.put("tesseract_query_cache_invalidations_total", counts.invalidations, name)
+    sample.put("tesseract_query_cache_evictions_total", counts.evictions, name)
+    sample.put("tesseract_query_cache_entries", len(queries), name)
+    sample.put("tesseract_query_cache_bytes", queries.bytes, name)
     sample.put("tesseract_watcher_sent_bytes_total", tally.sent_bytes, name)
     sample.put("tesseract_watcher_conflations_total", tally.conflations, name)
     sample.put("tesseract_watcher_resumes_total", tally.resumes, name)

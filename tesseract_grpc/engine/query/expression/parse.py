@@ -38,12 +38,34 @@ class ParseCounts:
     hits: int
     misses: int
     kept: int
+    evicted: int
+    """How many were forgotten to make room."""
+
+
+class _Past:
+    """What the cache does not say of itself: how many trees it took, and the counts of before it was emptied."""
+
+    taken = 0
+    forgotten = 0
+    hits = 0
+    misses = 0
 
 
 def parse_counts() -> ParseCounts:
     """The counts since the process began. O(1)."""
     info = _kept.cache_info()
-    return ParseCounts(info.hits, info.misses, info.currsize)
+    evicted = _Past.taken - _Past.forgotten - info.currsize
+    return ParseCounts(_Past.hits + info.hits, _Past.misses + info.misses, info.currsize, evicted)
+
+
+def forget_parsed() -> int:
+    """Forgets all trees that are kept; returns how many there were. The counts go on."""
+    info = _kept.cache_info()
+    _Past.hits += info.hits
+    _Past.misses += info.misses
+    _Past.forgotten += info.currsize
+    _kept.cache_clear()
+    return info.currsize
 
 
 def parse(text: str, field: str = "", limits: ExpressionLimits = LIMITS) -> syntax.Node:
@@ -85,7 +107,9 @@ def _parse(text: str) -> syntax.Node:
 
 @functools.lru_cache(_KEPT)
 def _kept(text: str) -> syntax.Node:
-    return _parsed(text)
+    tree = _parsed(text)
+    _Past.taken += 1
+    return tree
 
 
 def _parsed(text: str) -> syntax.Node:
