@@ -35,7 +35,7 @@ class DataDirectory:
         self.renewed = False
         """Whether a new epoch was begun, because the end of the one before may be lost."""
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            _make(path)
             self._lock = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise LogFailed(f"the data directory '{path}' cannot be used: {error.strerror}") from error
@@ -119,17 +119,29 @@ class DataDirectory:
 
     def sync(self) -> None:
         """Makes names of files that were made, renamed or removed durable."""
-        handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync(self.path)
 
     def close(self) -> None:
         """Gives the directory back; again does nothing."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
+
+
+def _make(path: Path) -> None:
+    """Makes a directory, and those above it that are not there, for their owner alone. A file is on the disk when the
+    names of all directories above it are."""
+    for each in reversed([each for each in (path, *path.parents) if not each.exists()]):
+        each.mkdir(mode=0o700, exist_ok=True)
+        _sync(each.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _private(path: str, flags: int) -> int:

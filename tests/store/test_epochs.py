@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -91,6 +92,21 @@ def test_a_log_whose_process_died(tmp_path: Path, durability: Durability, power_
         epoch = again.epoch
     with closing(SqliteLog(tmp_path, durability)) as closed:
         assert closed.epoch == epoch, "it was closed: nothing can be lost"
+
+
+def test_a_new_directory_is_its_owners_alone_and_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noting(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    path = tmp_path / "data" / "hub-default"
+    DataDirectory(path).close()
+    assert {str(each) for each in (tmp_path, path.parent, path)} <= set(synced)
+    assert [each.stat().st_mode & 0o077 for each in (path, path.parent)] == [0, 0]
 
 
 def test_a_log_is_on_the_disk_before_it_counts_as_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
