@@ -22,7 +22,7 @@ from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.server.errors import Refusal, ServerReason
 from tesseract_grpc.server.lifetimes import Lifetimes
 from tesseract_grpc.server.resume_tokens import ResumeTokens
-from tesseract_grpc.server.streams import waves
+from tesseract_grpc.server.streams import audience, waves
 from tesseract_grpc.server.streams.audience import Audience
 from tesseract_grpc.server.streams.envelope import SESSION
 from tesseract_grpc.server.streams.pieces import Pieces
@@ -250,6 +250,35 @@ async def test_nothing_is_sent_when_the_net_change_is_nothing(scene: Scene) -> N
     assert not waiting.done()
     scene.put((0, -5))
     assert (await waiting).from_version == 2
+    await responses.aclose()
+
+
+async def test_a_stream_with_a_bug_keeps_nobody_else_from_speaking(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, good = scene.stream(), scene.stream()
+    responses = good.responses()
+    await opened(responses)
+    well = {"beat": Stream.beat, "patrol": Stream.patrol}
+
+    def step(name: str) -> Any:
+        def done(stream: Stream, *given: Any) -> None:
+            if stream is broken:
+                raise RuntimeError("a bug")
+            well[name](stream, *given)
+
+        return done
+
+    for name in well:
+        monkeypatch.setattr(Stream, name, step(name))
+    rounds = [
+        asyncio.create_task(keep([scene.audience], 0.02)) for keep in (audience.keep_beating, audience.keep_patrolling)
+    ]
+    assert (await take(responses)).WhichOneof("event") == "progress"
+    assert (await take(responses)).WhichOneof("event") == "progress"
+    assert not any(task.done() for task in rounds)
+    for task in rounds:
+        task.cancel()
     await responses.aclose()
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 from tesseract_grpc.server.errors import Refusal
+from tesseract_grpc.server.logs import logger, trace_of
 from tesseract_grpc.server.streams.stream import Stream
 from tesseract_grpc.server.streams.tally import Tally
 from tesseract_grpc.server.streams.waves import Waves
@@ -94,14 +95,21 @@ class Audience:
 
     def beat(self) -> None:
         """Lets every stream that was silent since the last beat say Progress."""
-        for stream in self._by_id.values():
-            stream.beat()
+        self._each(Stream.beat)
 
     def patrol(self) -> None:
         """Ends the streams whose readers have not read for too long. O(streams)."""
         now = time.monotonic()
-        for stream in self._by_id.values():
-            stream.patrol(now)
+        self._each(lambda stream: stream.patrol(now))
+
+    def _each(self, step: Callable[[Stream], None]) -> None:
+        """Does something to every stream. A bug that one of them meets must not keep it from the others, nor end the
+        task for which this is done."""
+        for stream in tuple(self._by_id.values()):
+            try:
+                step(stream)
+            except Exception as error:
+                logger().error("stream.bug", watch=stream.watch_id, error=type(error).__name__, trace=trace_of(error))
 
 
 async def keep_beating(audiences: Iterable[Audience], interval: float) -> None:
