@@ -13,6 +13,8 @@ from types import ModuleType
 import pytest
 
 CLIENT = """
+    BackupFailed BackupInfo BackupOptions BackupProgress BackupResult InferredColumn InferredTable RestoreOptions
+    RestoreResult check_backup
     Ack AlreadyExists AsyncEventHorizon AsyncMirror AsyncMirrorGroup AsyncSession AsyncTesseract AsyncWatch
     AsyncWriteStream Cancelled Change Closed Condition Cut DeadlineExceeded Delta Edited Event EventHorizon
     ExpressionCheck ExpressionProblem FeatureNotAvailable Gap HubInfo IngestResult Interrupted InvalidRequest
@@ -21,7 +23,8 @@ CLIENT = """
     PreconditionFailed Progress Resumed Retry Row RowError Rows ServerFailure ServerInfo Session Snapshot
     TableInfo Tesseract TesseractError Tls Unauthenticated Unavailable Watch WatchOptions WatchState WriteBatch
     WriteCounts WriteResult WriteStream
-    AlterResult Alterations EndedSession
+    AlterResult Alterations EndedSession AppliedMigration AsyncSchemaMigrator PlannedMigration PlannedStep
+    SchemaMigrationFailed SchemaMigrationStatus SchemaMigrator
 """
 COMPAT = """
     Definitions EventHorizon NotCarriedOver Session SessionDefinition Table TableDefinition TesseractV1Compatibility
@@ -41,7 +44,7 @@ PUBLIC: dict[str, frozenset[str]] = {
     "tesseract_grpc.testing": frozenset(TESTING.split()),
     "tesseract_grpc.engine": frozenset(),
 }
-FACES = ("EventHorizon", "Mirror", "MirrorGroup", "Session", "Tesseract", "Watch", "WriteStream")
+FACES = ("EventHorizon", "Mirror", "MirrorGroup", "SchemaMigrator", "Session", "Tesseract", "Watch", "WriteStream")
 
 
 def reachable(module: ModuleType) -> set[str]:

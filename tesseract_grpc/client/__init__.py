@@ -11,11 +11,16 @@ output.
 
 from .aio.hub import AsyncEventHorizon
 from .aio.mirror import AsyncMirror, AsyncMirrorGroup
+from .aio.schema_migrator import AsyncSchemaMigrator
 from .aio.session import AsyncSession
 from .aio.tesseract import AsyncTesseract
 from .aio.watch import AsyncWatch
 from .aio.write_stream import AsyncWriteStream
 from .core.alterations import Alterations, AlterResult, EndedSession
+from .backup.errors import BackupFailed
+from .backup.files import check_backup
+from .backup.options import BackupOptions, RestoreOptions
+from .backup.report import BackupInfo, BackupProgress, BackupResult, InferredColumn, InferredTable, RestoreResult
 from .core.connection import Retry, Tls
 from .core.errors import (
     AlreadyExists,
@@ -57,11 +62,14 @@ from .core.rows import Row, Rows
 from .core.watch_options import WatchOptions
 from .core.watch_state import WatchState
 from .core.writes import Condition, IngestResult, WriteBatch, WriteCounts, WriteResult
+from .evolve.errors import SchemaMigrationFailed
+from .evolve.report import AppliedMigration, PlannedMigration, PlannedStep, SchemaMigrationStatus
 from .migrate.errors import MigrationFailed
 from .migrate.options import MigrationOptions
 from .migrate.report import MigrationProgress, MigrationResult
 from .sync.hub import EventHorizon
 from .sync.mirror import Mirror, MirrorGroup
+from .sync.schema_migrator import SchemaMigrator
 from .sync.session import Session
 from .sync.tesseract import Tesseract
 from .sync.watch import Watch
@@ -75,6 +83,8 @@ __all__ = [
     "AsyncEventHorizon",
     "AsyncMirror",
     "AsyncMirrorGroup",
+    "AppliedMigration",
+    "AsyncSchemaMigrator",
     "AsyncSession",
     "AsyncTesseract",
     "AsyncWatch",
@@ -110,6 +120,8 @@ __all__ = [
     "Notice",
     "OutOfRange",
     "PermissionDenied",
+    "PlannedMigration",
+    "PlannedStep",
     "Plan",
     "PlanStep",
     "PreconditionFailed",
@@ -119,6 +131,9 @@ __all__ = [
     "Row",
     "RowError",
     "Rows",
+    "SchemaMigrationFailed",
+    "SchemaMigrationStatus",
+    "SchemaMigrator",
     "ServerFailure",
     "ServerInfo",
     "Session",
@@ -138,4 +153,14 @@ __all__ = [
     "WriteCounts",
     "WriteResult",
     "WriteStream",
+    "BackupFailed",
+    "BackupInfo",
+    "BackupOptions",
+    "BackupProgress",
+    "BackupResult",
+    "InferredColumn",
+    "InferredTable",
+    "RestoreOptions",
+    "RestoreResult",
+    "check_backup",
 ]

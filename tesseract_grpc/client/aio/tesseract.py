@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from tesseract_grpc._proto.tesseract.v1 import schema_pb2, table_service_pb2
 
+from ..backup.options import BackupOptions
+from ..backup.report import BackupResult
 from ..core.batch import encode
 from ..core.errors import invalid
 from ..core.expressions import ExpressionCheck, expression_check
@@ -28,6 +31,7 @@ from ..core.watch_options import WatchOptions, ends_on, watch_fields
 from ..core.windows import Nodes, window_of
 from ..core.writes import Condition, IngestResult, WriteBatch, WriteResult
 from .alter import AsyncAlterable
+from .backup import backup
 from .handlers import Handler
 from .ingest import DEFAULT_BATCH_ROWS, DEFAULT_IN_FLIGHT, IngestKind, ingest
 from .query import run_query
@@ -197,6 +201,10 @@ class AsyncTesseract(AsyncAlterable):
     async def count(self, filter: FilterLike | None = None, *, min_version: int = 0) -> int:
         """How many rows satisfy a filter."""
         return (await self.query(filter, list(self.key), limit=0, min_version=min_version)).total_count
+
+    async def backup(self, path: str | Path, **options: Unpack[BackupOptions]) -> BackupResult:
+        """Writes the table into a file, as `hub.backup` does."""
+        return await backup(self._rpc, path, [self.name], options)
 
     # --- events
 

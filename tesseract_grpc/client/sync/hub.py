@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Self, Unpack
 
 from tesseract_grpc._proto.tesseract.v1 import (
@@ -15,6 +16,8 @@ from tesseract_grpc._proto.tesseract.v1 import (
     table_service_pb2,
 )
 
+from ..backup.options import BackupOptions, RestoreOptions
+from ..backup.report import BackupResult, RestoreResult
 from ..core.alterations import AlterResult
 from ..core.arguments import duration_of
 from ..core.connection import MAX_MESSAGE_BYTES, Connection, Retry, Tls
@@ -36,8 +39,10 @@ from ..migrate.errors import packages_missing
 from ..migrate.options import MigrationOptions
 from ..migrate.report import MigrationResult
 from .alter import swap
+from .backup import backup
 from .mirror import MirrorGroup
 from .query import run_query
+from .restore import discard_restores, restore
 from .rpc import Rpc
 from .session import Session
 from .tesseract import Tesseract
@@ -197,6 +202,28 @@ class EventHorizon:
         except ImportError as error:
             raise packages_missing(error) from None
         return migrate(self, url, table, to, options)
+
+    def backup(
+        self, path: str | Path, tables: Sequence[TableLike] | None = None, **options: Unpack[BackupOptions]
+    ) -> BackupResult:
+        """Writes all tables and sessions of the hub, or these tables, into a file: all at one version, while writes go
+        on. The end of its name says the format: `.tesseract` holds a hub, and `.parquet`, `.json`, `.jsonl` and `.csv`
+        (also `.gz`) one table. docs/BACKUP.md describes formats and options.
+
+        Raises BackupFailed; there is then no file. Memory for some thousand rows; time O(rows)."""
+        return backup(self._rpc, path, tables, options)
+
+    def restore(self, path: str | Path, **options: Unpack[RestoreOptions]) -> RestoreResult:
+        """Makes tables and sessions of a backup, or a table of a file of rows, whose columns are inferred. Nobody sees
+        a table before all of its rows are there. docs/BACKUP.md describes the options.
+
+        Raises BackupFailed, and says where a file is damaged; the hub is then as it was. Memory for some thousand rows,
+        of a JSON file for all; time O(rows)."""
+        return restore(self, path, options)
+
+    def discard_restores(self) -> list[str]:
+        """Removes the tables that restores have left which were killed; returns their names. None may be running."""
+        return discard_restores(self)
 
     # --- sessions
 
