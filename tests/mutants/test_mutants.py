@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from tests.mutants import runner
 from tests.mutants.budget import spend
 from tests.mutants.plant import Plant
 from tests.mutants.plants import PLANTS
@@ -34,3 +37,18 @@ def test_the_list_is_long_enough() -> None:
 @pytest.mark.slow
 def test_without_a_bug_nothing_is_caught() -> None:
     assert spend(4, 60) is None
+
+
+def test_a_history_that_breaks_without_the_bug_too_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_spend", lambda folder, *given, seconds: "history 3: KeyError at draw:7: 'x'")
+    with pytest.raises(RuntimeError, match="without it, too: history 3"):
+        judge(QUICK[0])
+    monkeypatch.setattr(
+        runner, "_spend", lambda folder, *given, seconds: None if given[0] == "again" else "history 3: broken"
+    )
+    assert judge(QUICK[0]).caught
+
+
+def test_tests_that_cannot_be_run_catch_nothing() -> None:
+    with pytest.raises(RuntimeError, match="did not run"):
+        judge(replace(QUICK[0], tests=("tests/test_books.py::test_that_is_not_there",)))
