@@ -46,7 +46,11 @@ from tesseract_grpc.server.metrics.loop_lag import LoopLag
 from tesseract_grpc.server.metrics.meters import CallMeters
 from tesseract_grpc.server.metrics.sample import take_sample
 from tesseract_grpc.server.services.backups import Backups
+from tesseract_grpc.server.services.caches import Caches
+from tesseract_grpc.server.services.debugging import Debugging
 from tesseract_grpc.server.services.definitions import Definitions
+from tesseract_grpc.server.services.hub_watches import HubWatches
+from tesseract_grpc.server.services.diagnoses import Diagnoses
 from tesseract_grpc.server.services.hubs import Hubs
 from tesseract_grpc.server.services.plans import Plans
 from tesseract_grpc.server.services.reads import Reads
@@ -54,6 +58,7 @@ from tesseract_grpc.server.services.session_edits import SessionEdits
 from tesseract_grpc.server.services.session_reads import SessionReads
 from tesseract_grpc.server.services.sessions import Sessions
 from tesseract_grpc.server.services.several_sessions import SeveralSessions
+from tesseract_grpc.server.services.swaps import Swaps
 from tesseract_grpc.server.services.table_watches import TableWatches
 from tesseract_grpc.server.services.writes import Writes
 from tesseract_grpc.server.streams.audience import keep_beating, keep_patrolling
@@ -146,7 +151,8 @@ class Server:
             interceptors.append(TokenInterceptor(self._tokens))
         server = grpc.aio.server(interceptors=interceptors, options=_channel_options(self.config))
         limit = self.config.max_message_bytes
-        server.add_generic_rpc_handlers(build_handlers(self._services(), self._gate, limit, self._calls))
+        calls = self._hosts.calls
+        server.add_generic_rpc_handlers(build_handlers(self._services(), self._gate, limit, self._calls, calls))
         self._health = Health(server)
         names = [service.full_name for service in twin.SERVICES]
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -158,7 +164,7 @@ class Server:
             await self._end_watching()
             raise
         for host in self._hosts.by_name.values():
-            host.journal.on_state = self._tell_health
+            host.journal.on_state = partial(self._turned, host)
         await self._health.writable(self._takes_writes())
         await server.start()
         self._grpc = server
@@ -193,6 +199,7 @@ class Server:
         for host in self._hosts.by_name.values():
             host.versions.end(shutting_down())
             host.audience.end_all(shutting_down())
+            host.debug.end(shutting_down())
         await self._emptied(patience)
         cut_off = self._gate.inside
         for timer in self._timers:
@@ -202,6 +209,12 @@ class Server:
         await self._end_watching()
         self._log.info("server.stopped", cut_off=cut_off)
         self._stopped.set()
+
+    def _turned(self, host: Host) -> None:
+        """A hub takes writes again, or none any more, or is closed."""
+        if not self._stopping:
+            host.events.hub_turned(writable=host.journal.state is JournalState.SERVING)
+        self._tell_health()
 
     def _tell_health(self) -> None:
         """A hub takes writes again, or none any more."""
@@ -242,7 +255,13 @@ class Server:
     def _services(self) -> dict[str, tuple[object, ...]]:
         hosts = self._hosts
         return {
-            "tesseract.v1.TableService": (Definitions(hosts), Writes(hosts), Reads(hosts), TableWatches(hosts)),
+            "tesseract.v1.TableService": (
+                Definitions(hosts),
+                Writes(hosts),
+                Reads(hosts),
+                TableWatches(hosts),
+                Swaps(hosts),
+            ),
             "tesseract.v1.SessionService": (
                 Sessions(hosts),
                 SessionEdits(hosts),
@@ -250,8 +269,8 @@ class Server:
                 SeveralSessions(hosts),
                 Plans(hosts),
             ),
-            "tesseract.v1.HubService": (Hubs(hosts), Backups(hosts),),
-            "tesseract.v1.DiagnosisService": (),
+            "tesseract.v1.HubService": (Hubs(hosts), HubWatches(hosts), Backups(hosts)),
+            "tesseract.v1.DiagnosisService": (Caches(hosts), Diagnoses(hosts), Debugging(hosts)),
         }
 
     def _show_metrics(self, lag: LoopLag) -> Endpoint | None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from tesseract_grpc.server.auth import PRINCIPAL, require
+from tesseract_grpc.server.debug.subject import Subject
 from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.tokens import Role
 
@@ -13,12 +14,16 @@ from tesseract_grpc.server.tokens import Role
 class Call:
     """One call in progress."""
 
-    __slots__ = ("_context", "_task", "cut", "method")
+    __slots__ = ("_context", "_task", "begun", "cut", "method", "subject")
 
     def __init__(self, method: str, context: Any) -> None:
         self.method = method
         self.cut: Refusal | None = None
         """Why the call is ended while it waits for its client."""
+        self.subject: Subject | None = None
+        """What it is about, where somebody debugs."""
+        self.begun = 0.0
+        """When it began, by the clock that measures, where somebody debugs."""
         self._context = context
         self._task = asyncio.current_task()
 

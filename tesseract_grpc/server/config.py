@@ -146,6 +146,15 @@ class ServerConfig(BaseModel):
     )
     max_rows_per_write: Count = Field(default=100_000, description="Most rows in one write request.")
     max_rows_per_table: Count = Field(default=50_000_000, description="Most rows in a table.")
+    hub_memory_limit: int = Field(
+        default=0,
+        ge=0,
+        description="Most memory of the tables of a hub, in bytes. 0 is no limit.",
+    )
+    hub_memory_policy: Literal["refuse", "evict"] = Field(
+        default="refuse",
+        description="At hub_memory_limit: refuse writes that need more, or evict rows of tables with a retention.",
+    )
     max_tables: Count = Field(default=1_000, description="Most tables in a hub.")
     max_sessions: Count = Field(default=100_000, description="Most sessions in a hub.")
     max_watchers: Count = Field(default=20_000, description="Most open watches on the server.")
@@ -180,6 +189,12 @@ class ServerConfig(BaseModel):
         default=None, description="URL of the OTLP receiver that traces are sent to. Turns traces on."
     )
 
+    debug: bool = Field(
+        default=False, description="Turn the debug mode of all hubs on from the start. It can be changed at run time."
+    )
+    debug_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severity of what debug mode records, from the start."
+    )
     log_format: Literal["console", "json"] = Field(
         default="console", description="Form of the log: console for people, json for machines."
     )

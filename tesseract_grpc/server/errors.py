@@ -30,8 +30,10 @@ class ServerReason(StrEnum):
     SERVER_SHUTTING_DOWN = "SERVER_SHUTTING_DOWN"
     HUB_READ_ONLY = "HUB_READ_ONLY"
     WRITES_OVERLOADED = "WRITES_OVERLOADED"
+    MEMORY_LIMIT = "MEMORY_LIMIT"
     SLOW_READER = "SLOW_READER"
     UNKNOWN_WATCH = "UNKNOWN_WATCH"
+    SESSION_EXPIRED = "SESSION_EXPIRED"
     INTERNAL = "INTERNAL"
 
 
@@ -46,6 +48,7 @@ STATUS_OF: Mapping[Reason | ServerReason, StatusCode] = {
     Reason.TABLE_IN_USE: StatusCode.FAILED_PRECONDITION,
     Reason.SESSION_DELETED: StatusCode.FAILED_PRECONDITION,
     Reason.TABLE_CHANGED: StatusCode.FAILED_PRECONDITION,
+    Reason.TABLE_ALTERED: StatusCode.FAILED_PRECONDITION,
     Reason.WRONG_TYPE: StatusCode.INVALID_ARGUMENT,
     Reason.MISSING_KEY: StatusCode.INVALID_ARGUMENT,
     Reason.NULL_KEY: StatusCode.INVALID_ARGUMENT,
@@ -80,9 +83,11 @@ STATUS_OF: Mapping[Reason | ServerReason, StatusCode] = {
     ServerReason.BAD_RESUME_TOKEN: StatusCode.INVALID_ARGUMENT,
     ServerReason.SERVER_SHUTTING_DOWN: StatusCode.UNAVAILABLE,
     ServerReason.HUB_READ_ONLY: StatusCode.UNAVAILABLE,
+    ServerReason.MEMORY_LIMIT: StatusCode.RESOURCE_EXHAUSTED,
     ServerReason.WRITES_OVERLOADED: StatusCode.RESOURCE_EXHAUSTED,
     ServerReason.SLOW_READER: StatusCode.RESOURCE_EXHAUSTED,
     ServerReason.UNKNOWN_WATCH: StatusCode.NOT_FOUND,
+    ServerReason.SESSION_EXPIRED: StatusCode.FAILED_PRECONDITION,
     ServerReason.INTERNAL: StatusCode.INTERNAL,
 }
 """The status code of every reason. A reason has one code, so a client may switch on either."""
@@ -93,10 +98,13 @@ RESOURCE_OF: Mapping[Reason | ServerReason, str] = {
     Reason.TABLE_DELETED: "tesseract.v1.Table",
     Reason.TABLE_CHANGED: "tesseract.v1.Table",
     Reason.TABLE_IN_USE: "tesseract.v1.Table",
+    ServerReason.MEMORY_LIMIT: "tesseract.v1.Table",
     Reason.UNKNOWN_SESSION: "tesseract.v1.Session",
     Reason.SESSION_EXISTS: "tesseract.v1.Session",
     Reason.SESSION_DELETED: "tesseract.v1.Session",
+    Reason.TABLE_ALTERED: "tesseract.v1.Session",
     Reason.UNKNOWN_HUB: "tesseract.v1.Hub",
+    ServerReason.SESSION_EXPIRED: "tesseract.v1.Session",
 }
 """The type of the resource that a reason is about; such a status carries ResourceInfo."""
 

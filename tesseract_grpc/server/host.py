@@ -21,19 +21,25 @@ from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.hub import CommitResult, Hub
+from tesseract_grpc.engine.live.rebinding import Rebound
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.query.closed import closed
 from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.server.codec.filters import FilterLimits
 from tesseract_grpc.server.codec.queries import QueryLimits
 from tesseract_grpc.server.config import ServerConfig
-from tesseract_grpc.server.errors import Refusal, invalid, limit_exceeded
+from tesseract_grpc.server.debug.calls import CallRecords
+from tesseract_grpc.server.debug.mode import DebugMode
+from tesseract_grpc.server.debug.settings import settings_of
+from tesseract_grpc.server.errors import Refusal, ServerReason, invalid, limit_exceeded
+from tesseract_grpc.server.hub_events import HubEvents
 from tesseract_grpc.server.journal import Behaviours, Journal, JournalState
 from tesseract_grpc.server.lifetimes import Lifetimes
 from tesseract_grpc.server.limits import KEPT, engine_limits, kept_limits
 from tesseract_grpc.server.log_opening import open_log
 from tesseract_grpc.server.logs import Quiet, logger
 from tesseract_grpc.server.memory import RequestMemory
+from tesseract_grpc.server.memory_guard import MemoryGuard
 from tesseract_grpc.server.metrics.meters import HubMeters
 from tesseract_grpc.server.names import of_hub, of_session, of_table
 from tesseract_grpc.server.query_cache import QueryCache
@@ -81,14 +87,18 @@ class Host:
         self.query_limits = QueryLimits(self.filter_limits, config.max_query_depth, config.max_query_parts)
         self.memory = RequestMemory(config.request_id_memory)
         self.local_memory = RequestMemory(config.request_id_memory)  # of what is not in the log
+        self.memory_guard = MemoryGuard(self)
         self.versions = VersionGate(self.hub.version, config.max_version_wait)
         self.queries = QueryCache(self, config.query_cache_bytes)
         self.audience = Audience()
         self.digests = Digests()
-        self.tokens = ResumeTokens(name, epoch, secrets.token_bytes(32) if commit_log is None else commit_log.secret)
+        secret = secrets.token_bytes(32) if commit_log is None else commit_log.secret
+        self.tokens = ResumeTokens(name, epoch, secret, self._made)
         self.meters = HubMeters()
         self.backups: set[Transfer] = set()
         self.tracing: Tracing = OFF
+        self.debug = DebugMode(self.hub, clock, settings_of(config))
+        self.events = HubEvents(self)
         self.lifetimes = Lifetimes(self._expire)
         self.table_notes: dict[str, Note] = {}
         self.session_notes: dict[str, Note] = {}
@@ -96,6 +106,10 @@ class Host:
         self._limits_known = False
         if commit_log is None:
             self.hub.tick(self.now_us())
+
+    def _made(self, table: str) -> int:
+        """The version that made a table."""
+        return self.hub.table(table).create_version
 
     @property
     def log(self) -> Any:
@@ -188,6 +202,7 @@ class Host:
         """Derived tables that could not follow are no more, and their watches end by themselves."""
         for name in self.table_notes.keys() - self.hub.tables.keys():
             del self.table_notes[name]
+            self.events.table_deleted(name)
 
     def edited(self, session: Session) -> None:
         """Tells everybody that a session is another one from here on."""
@@ -222,22 +237,36 @@ class Host:
         self._ended(sessions, refusal)
         self.defined()
 
-    def close_session(self, name: str) -> None:
+    def rebound(self, rebound: Rebound, what: str) -> None:
+        """Tells everybody that names of tables mean others, or that tables were altered. `what` says it for people."""
+        self.audience.move(rebound.relations)
+        self.audience.wake(rebound.sessions)
+        self.audience.wake(rebound.relations.values())
+        for end in rebound.ended:
+            name, metadata = end.session.name, {"column": end.column} if end.column else {}
+            missed = f"misses the column '{end.column}'" if end.column else f"cannot go on ({end.message})"
+            message = f"session '{name}' {missed}: {what}"
+            resource = of_session(self.name, name)
+            self._ended((end.session,), Refusal(Reason.TABLE_ALTERED, message, metadata=metadata, resource=resource))
+        self.defined()
+
+    def close_session(self, name: str, reason: Reason | ServerReason = Reason.SESSION_DELETED) -> None:
         """Deletes a session; its watches end."""
         session = self.hub.close_session(name)
-        resource = of_session(self.name, name)
-        self._ended((session,), Refusal(Reason.SESSION_DELETED, f"session '{name}' was deleted", resource=resource))
+        what = "was deleted" if reason is Reason.SESSION_DELETED else "was not used for its idle_timeout"
+        self._ended((session,), Refusal(reason, f"session '{name}' {what}", resource=of_session(self.name, name)))
 
     def _ended(self, sessions: Iterable[Session], refusal: Refusal) -> None:
         for session in sessions:
             self.lifetimes.forget(session.name)
             self.session_notes.pop(session.name, None)
             self.audience.end(session, refusal)
+            self.events.session_closed(session, refusal)
 
     def _expire(self, name: str) -> None:
         if name in self.hub.sessions:
             logger().info("session.expired", hub=self.name, session=name)
-            self.close_session(name)
+            self.close_session(name, ServerReason.SESSION_EXPIRED)
 
 
 async def keep_ticking(hosts: Iterable[Host], interval: float) -> None:
@@ -263,6 +292,7 @@ class Hosts:
         self.config = config
         self.clock = clock
         self.by_name: dict[str, Host] = {}
+        self.calls = CallRecords()
         try:
             for name in config.hubs:
                 self.by_name[name] = Host(name, config, clock, behaviours, open_log(config, name))
@@ -271,6 +301,7 @@ class Hosts:
                 if host.journal.log is not None:
                     host.journal.log.close()
             raise
+        self.calls.of({name: host.debug for name, host in self.by_name.items()})
 
     def find(self, name: str, field: str) -> Host:
         """A hub by id. Raises Refusal."""
@@ -299,4 +330,5 @@ class Hosts:
         """Stops every timer, and closes the logs."""
         for host in self.by_name.values():
             host.lifetimes.close()
+            host.debug.close()
             await host.journal.close()

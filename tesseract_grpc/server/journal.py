@@ -190,7 +190,7 @@ class Journal:
         if self.state is not JournalState.SERVING:
             raise self._read_only()
         if self._memory:
-            return self._measured(lambda: self._at_once(record, aside, local))
+            return self._measured(record, local is None, lambda: self._at_once(record, aside, local))
         payload = record.encode()
         config = self.host.config
         if len(self._queue) >= config.max_pending_writes or self._queued_bytes > config.max_pending_bytes:
@@ -276,9 +276,7 @@ class Journal:
                     self._queued_bytes = 0
                     self._room.set()
                     if self._memory:
-                        self.failure += (
-                            "; it lacks what was acknowledged since: restart the server to go on from it"
-                        )
+                        self.failure += "; it lacks what was acknowledged since: restart the server to go on from it"
                         return
                     await self._heal()
                 else:
@@ -316,6 +314,8 @@ class Journal:
             raise
         tracing.end(span)
         now = time.perf_counter()
+        if (recorder := self.host.debug.recorder) is not None:
+            recorder.flushed(len(group), sum(len(proposal.payload) for proposal in group), now - begun)
         meters.log_flush_seconds.observe(now - begun)
         meters.log_flush_records.observe(len(group))
         for proposal in group:
@@ -353,10 +353,13 @@ class Journal:
             tracing.end(proposal.span, version=self.host.hub.version)
             if not answer.done():
                 answer.set_result(found)
+            if (recorder := self.host.debug.recorder) is not None and proposal.local is None:
+                now = time.perf_counter()
+                recorder.applied(proposal.record.request, found, now - begun, begun - proposal.offered)
         self._applied(len(proposal.payload))
         self.host.meters.commit_apply_seconds.observe(time.perf_counter() - begun)
 
-    def _measured(self, work: Callable[[], Any]) -> Any:
+    def _measured(self, record: Record, kept: bool, work: Callable[[], Any]) -> Any:
         """Does at once what proposals do on their way."""
         tracing = self.host.tracing
         span = tracing.start(COMMIT, hub=self.host.name)
@@ -367,7 +370,10 @@ class Journal:
             tracing.end(span, error)
             raise
         tracing.end(span, version=self.host.hub.version)
-        self.host.meters.commit_apply_seconds.observe(time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        self.host.meters.commit_apply_seconds.observe(seconds)
+        if (recorder := self.host.debug.recorder) is not None and kept:
+            recorder.applied(record.request, found, seconds, None)
         return found
 
     def _locally(self, local: Callable[[], Any]) -> Any:
@@ -391,6 +397,8 @@ class Journal:
     def _fail(self, error: Exception) -> None:
         self.failure = str(error) or type(error).__name__
         self.counters.failures += 1
+        if (recorder := self.host.debug.recorder) is not None:
+            recorder.not_written("log", error)
         self._turn(JournalState.READ_ONLY)
         logger().error("hub.read_only", hub=self.host.name, error=self.failure, kind=type(error).__name__)
 

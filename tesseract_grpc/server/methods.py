@@ -24,6 +24,7 @@ from google.protobuf.message import DecodeError, Message
 from tesseract_grpc.engine.data.errors import EngineError, Reason
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.debug.calls import CallRecords
 from tesseract_grpc.server.errors import Refusal, ServerReason, limit_exceeded, of_engine
 from tesseract_grpc.server.gate import Gate, shutting_down
 from tesseract_grpc.server.logs import logger, trace_of
@@ -37,7 +38,11 @@ _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def build_handlers(
-    services: Mapping[str, Sequence[object]], gate: Gate, max_message_bytes: int, meters: CallMeters
+    services: Mapping[str, Sequence[object]],
+    gate: Gate,
+    max_message_bytes: int,
+    meters: CallMeters,
+    records: CallRecords | None = None,
 ) -> list[grpc.GenericRpcHandler]:
     """The handlers of all services; `services` gives the objects that serve each of them."""
     found: list[grpc.GenericRpcHandler] = []
@@ -45,7 +50,8 @@ def build_handlers(
         objects = services[service.full_name]
         methods = {}
         for method in service.methods:
-            guard = _Guard(method, _behaviour(method.name, objects), gate, max_message_bytes)
+            behaviour = _behaviour(method.name, objects)
+            guard = _Guard(method, behaviour, gate, max_message_bytes, records or CallRecords())
             methods[method.name] = _handler(method, guard, meters)
         found.append(grpc.method_handlers_generic_handler(service.full_name, methods))
     return found
@@ -64,8 +70,7 @@ def _behaviour(method: str, objects: Iterable[object]) -> Callable[..., Any]:
 
 NOT_YET = frozenset(
     (
-        "AlterTable SwapTables WatchHub DiagnoseTable TestPerformance GetCacheStatistics ClearCaches GetDebugSettings"
-        " UpdateDebugSettings ListDebugRecords WatchDebugRecords ClearDebugRecords"
+        "AlterTable TestPerformance"
     ).split()
 )
 
@@ -85,59 +90,89 @@ def _handler(method: MethodDescriptor, guard: _Guard, meters: CallMeters) -> grp
 class _Guard:
     """Stands around one handler."""
 
-    def __init__(self, method: MethodDescriptor, behaviour: Callable[..., Any], gate: Gate, limit: int) -> None:
+    def __init__(
+        self, method: MethodDescriptor, behaviour: Callable[..., Any], gate: Gate, limit: int, records: CallRecords
+    ) -> None:
         assert method.containing_service is not None
         self.name = f"/{method.containing_service.full_name}/{method.name}"
         self.request_class: Any = twin.message_class(method.input_type.full_name)
         self.behaviour = behaviour
         self.gate = gate
         self.limit = limit
+        self.records = records
 
     async def unary_unary(self, raw: bytes, context: Any) -> bytes:
         """One request, one response."""
+        call = Call(self.name, context)
         try:
             with self.gate.enter():
-                return _serialize(await self.behaviour(self.parse(raw), Call(self.name, context)))
-        except Exception as error:
-            await self.end(context, error)
+                request = self.parse(raw)
+                if self.records.on:
+                    self.records.begun(call, request)
+                response = _serialize(await self.behaviour(request, call))
+        except asyncio.CancelledError:
+            self._told(call, "CANCELLED")
             raise
+        except Exception as error:
+            await self.end(context, error, call)
+            raise
+        self._told(call)
+        return response
 
     async def unary_stream(self, raw: bytes, context: Any) -> None:
         """One request, many responses."""
         call = Call(self.name, context)
         try:
             with self.gate.enter():
-                async with aclosing(self.behaviour(self.parse(raw), call)) as responses:
+                request = self.parse(raw)
+                if self.records.on:
+                    self.records.begun(call, request)
+                async with aclosing(self.behaviour(request, call)) as responses:
                     async for response in responses:
                         await context.write(_serialize(response))
         except asyncio.CancelledError:
             if call.cut is None:
+                self._told(call, "CANCELLED")
                 raise
             cast(asyncio.Task[None], asyncio.current_task()).uncancel()
             response = b""  # the handler has let go of everything
-            await self._end_slowly(context, call.cut)
+            await self._end_slowly(context, call.cut, call)
         except Exception as error:
-            await self.end(context, error)
+            await self.end(context, error, call)
             raise
+        self._told(call)
 
     async def stream_stream(self, raws: AsyncIterator[bytes], context: Any) -> None:
         """Many requests, many responses."""
+        call = Call(self.name, context)
 
         async def requests() -> AsyncGenerator[Message, None]:
             while (raw := await self._next(raws)) is not None:
-                yield self.parse(raw)
+                request = self.parse(raw)
+                if self.records.on and call.subject is None:
+                    self.records.begun(call, request)
+                yield request
 
         try:
             with self.gate.enter():
                 async with (
                     aclosing(requests()) as parsed,
-                    aclosing(self.behaviour(parsed, Call(self.name, context))) as responses,
+                    aclosing(self.behaviour(parsed, call)) as responses,
                 ):
                     async for response in responses:
                         await context.write(_serialize(response))
-        except Exception as error:
-            await self.end(context, error)
+        except asyncio.CancelledError:
+            self._told(call, "CANCELLED")
             raise
+        except Exception as error:
+            await self.end(context, error, call)
+            raise
+        self._told(call)
+
+    def _told(self, call: Call, code: str = "OK") -> None:
+        """Records how a call has ended, where somebody debugs."""
+        if call.subject is not None:
+            self.records.ended(call, code)
 
     async def _next(self, raws: AsyncIterator[bytes]) -> bytes | None:
         """The next request of a stream; None at its end. Raises Refusal when the server closes meanwhile, for a client
@@ -162,18 +197,20 @@ class _Guard:
             ) from None
         return request
 
-    async def _end_slowly(self, context: Any, error: Exception) -> None:
+    async def _end_slowly(self, context: Any, error: Exception, call: Call) -> None:
         """Ends the call of a client that does not read: gRPC keeps the status until it does, but not for ever. A client
         that has not read by then hears of nothing."""
         try:
             async with asyncio.timeout(PARKED):
-                await self.end(context, error)
+                await self.end(context, error, call)
         except TimeoutError:
             raise asyncio.CancelledError from None
 
-    async def end(self, context: Any, error: Exception) -> None:
+    async def end(self, context: Any, error: Exception, call: Call) -> None:
         """Ends the call with the status that says what went wrong."""
         refusal = to_refusal(error, self.name)
+        if call.subject is not None:
+            self.records.refused(call, call.subject, refusal, error)
         status = status_of(refusal)
         STATUS.set(refusal.code.name)
         await context.abort(refusal.code, status.message, trailing(status))

@@ -13,12 +13,14 @@ from tesseract_grpc.server.tokens import Role
 _TABLES = "/tesseract.v1.TableService/"
 _SESSIONS = "/tesseract.v1.SessionService/"
 _HUBS = "/tesseract.v1.HubService/"
+_DIAGNOSIS = "/tesseract.v1.DiagnosisService/"
 
 ROLE_OF: Mapping[str, Role | None] = {
     _TABLES + "CreateTable": Role.ADMIN,
     _TABLES + "GetTable": Role.READ,
     _TABLES + "ListTables": Role.READ,
     _TABLES + "UpdateTable": Role.ADMIN,
+    _TABLES + "SwapTables": Role.ADMIN,
     _TABLES + "RenameTable": Role.ADMIN,
     _TABLES + "DeleteTable": Role.ADMIN,
     _TABLES + "Write": Role.WRITE,
@@ -43,6 +45,16 @@ ROLE_OF: Mapping[str, Role | None] = {
     _HUBS + "ListHubs": Role.READ,
     _HUBS + "CheckHub": Role.ADMIN,
     _HUBS + "RequestProgress": Role.READ,
+    _HUBS + "WatchHub": Role.READ,
+    _DIAGNOSIS + "DiagnoseTable": Role.READ,
+    _DIAGNOSIS + "TestPerformance": Role.ADMIN,
+    _DIAGNOSIS + "GetCacheStatistics": Role.READ,
+    _DIAGNOSIS + "ClearCaches": Role.ADMIN,
+    _DIAGNOSIS + "GetDebugSettings": Role.ADMIN,
+    _DIAGNOSIS + "UpdateDebugSettings": Role.ADMIN,
+    _DIAGNOSIS + "ListDebugRecords": Role.ADMIN,
+    _DIAGNOSIS + "WatchDebugRecords": Role.ADMIN,
+    _DIAGNOSIS + "ClearDebugRecords": Role.ADMIN,
     _HUBS + "Backup": Role.ADMIN,
     # Load balancers ask for health without a token.
     "/grpc.health.v1.Health/Check": None,

@@ -42,6 +42,8 @@ class Hydration:
     version: int
     release: Callable[[], None] = lambda: None
     """Gives it up, or does nothing when a session has taken it. May be called at any time, and again."""
+    seconds: float = 0.0
+    """How long it took so far, where whoever runs it measures that."""
 
 
 class Result:

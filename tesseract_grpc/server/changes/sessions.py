@@ -10,6 +10,7 @@ Other sessions that the query reads from are taken as they are at the edit.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,7 +52,11 @@ def create_session(
             field="session_id",
             resource=of_session(host.name, name),
         )
-    return open_session(host, request, name, moment, aside)
+    known = name in host.hub.sessions
+    response = open_session(host, request, name, moment, aside)
+    if not known:
+        host.events.session_opened(host.session(name), request.request_id)
+    return response
 
 
 def open_session(
@@ -66,13 +71,22 @@ def open_session(
     resource = of_session(host.name, name)
     hydration = aside if isinstance(aside, Hydration) else None
     span = host.tracing.span(HYDRATE, hub=host.name, session=name)
+    begun = time.perf_counter()
     with naming(resource, "session_id"), fields_under("session"), span:
         session = host.hub.open_session(query, name, permanent=permanent, hydration=hydration)
+    _measured(host, session, begun, hydration)
     host.session_notes.setdefault(name, Note(definition.description, moment.seconds))
     if host.hub.depends_on_time(name):
         host.move_clock(moment)
     host.log.debug("session.created", hub=host.name, session=name)
     return pb.CreateSessionResponse(session=encode_session(host, session), version=host.hub.version)
+
+
+def _measured(host: Host, session: Session, begun: float, hydration: Hydration | None) -> None:
+    """Tells those who debug how long it took to evaluate a session. Nothing that is kept follows from that."""
+    if host.debug.recorder is not None and not host.replaying:
+        aside = 0.0 if hydration is None else hydration.seconds
+        host.debug.hydrated(session, aside + time.perf_counter() - begun)
 
 
 def check_session(host: Host, request: pb.CreateSessionRequest, name: str, moment: Moment) -> pb.CreateSessionResponse:
@@ -117,14 +131,18 @@ def update_session(
             return _checked_edit(host, request, session, query, paths)
     if edited:
         hydration = aside if isinstance(aside, Hydration) else None
+        begun = time.perf_counter()
         with fields_under("session"):
             host.hub.edit_session(id, query, hydration=hydration)
+        _measured(host, session, begun, hydration)
         if host.hub.depends_on_time(id):
             host.move_clock(moment)
         host.edited(session)
         host.log.debug("session.edited", hub=host.name, session=id, generation=session.generation)
     if "description" in paths:
         host.session_notes.setdefault(id, Note("", moment.seconds)).description = request.session.description
+    if edited or "description" in paths:
+        host.events.session_edited(session, request.request_id)
     return pb.UpdateSessionResponse(session=encode_session(host, session), version=host.hub.version)
 
 

@@ -44,7 +44,8 @@ def create_table(
     if host.hub.depends_on_time(table_id):
         host.move_clock(moment)
     host.defined()
-    host.log.info("table.created", hub=host.name, table=table_id, columns=len(table.schema.columns))
+    host.events.table_created(table_id, request.request_id)
+    host.log.info("table.created", hub=host.name, table=table_id, columns=len(table.schema.visible))
     return pb.CreateTableResponse(table=encode_table(host, table), version=host.hub.version)
 
 
@@ -115,6 +116,7 @@ def update_table(
     set_retention(host, id, asked, validate_only=False)
     if "description" in paths:
         host.table_notes.setdefault(id, Note("", moment.seconds)).description = request.table.description
+    host.events.table_altered(id, request.request_id)
     return pb.UpdateTableResponse(table=encode_table(host, table), version=host.hub.version)
 
 
@@ -130,6 +132,7 @@ def rename_table(
         host.hub.rename_table(old, new)
     host.table_notes[new] = host.table_notes.pop(old, Note("", moment.seconds))
     host.defined()
+    host.events.table_renamed(old, new, request.request_id)
     host.log.info("table.renamed", hub=host.name, table=old, new=new)
     return pb.RenameTableResponse(table=encode_table(host, host.hub.table(new)), version=host.hub.version)
 
@@ -143,5 +146,6 @@ def delete_table(
         return pb.DeleteTableResponse()
     with naming(of_table(host.name, id), "name"):
         host.drop_table(id)
+    host.events.table_deleted(id, request.request_id)
     host.log.info("table.deleted", hub=host.name, table=id)
     return pb.DeleteTableResponse(version=host.hub.version)

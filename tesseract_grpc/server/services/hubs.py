@@ -24,6 +24,8 @@ pb = twin.hub_service
 FEATURES = (
     "backup",
     "computed_columns",
+    "debug",
+    "diagnosis",
     "digest",
     "edit",
     "every_commit",
@@ -40,6 +42,7 @@ FEATURES = (
     "rollup",
     "trees",
     "validate_only",
+    "watch_hub",
     "watch_session",
     "watch_sessions",
     "watch_table",

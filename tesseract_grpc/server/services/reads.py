@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import TypeVar, cast
 
@@ -19,6 +20,7 @@ from tesseract_grpc.server.codec.pieces import row_pieces
 from tesseract_grpc.server.codec.queries import decode_query
 from tesseract_grpc.server.codec.schemas import encode_columns
 from tesseract_grpc.server.codec.windows import decode_page, decode_window
+from tesseract_grpc.server.debug.subject import Subject
 from tesseract_grpc.server.errors import limit_exceeded
 from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.lookup import find_table
@@ -42,6 +44,7 @@ class Reads:
         asked = question(request)
         known = host.queries.find(asked)
         if known is not None:
+            host.debug.remembered(call.subject)
             return at_version(known[0], host.hub.version)
         result, reading = await self._run(host, request, window)
         response = pb.QueryResponse(
@@ -58,6 +61,7 @@ class Reads:
         asked = question(request)
         known = host.queries.find(asked)
         if known is not None:
+            host.debug.remembered(call.subject)
             version = host.hub.version
             for message in known:
                 yield at_version(message, version)
@@ -80,6 +84,7 @@ class Reads:
 
     async def _run(self, host: Host, request: Asked, window: Window) -> tuple[QueryResult, Reading | None]:
         """The rows of a query, and what they follow from; None when that cannot be asked for again."""
+        begun = time.perf_counter()
         names = RecordedNames(host)
         query = decode_query(request.query, names, host.query_limits)
         with host.hub.at(host.now_us()):
@@ -87,6 +92,9 @@ class Reads:
             reading = Reading(host, names)
         # A large result is put in order in a worker thread, so that commits and other calls go on meanwhile.
         result = found if isinstance(found, QueryResult) else await asyncio.to_thread(found)
+        if host.debug.recorder is not None:
+            subject = Subject(host.name, query.table)
+            host.debug.queried(query, subject, time.perf_counter() - begun, result)
         if not result.timely:
             return result, reading.ageless()
         return result, reading if host.hub.timely else None

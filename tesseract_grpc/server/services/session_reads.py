@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from tesseract_grpc.engine.live.session import Session
+from tesseract_grpc.engine.live.session import QueryResult, Session
+from tesseract_grpc.engine.query.query import Window
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.encode import encode_batch
 from tesseract_grpc.server.codec.schemas import encode_columns
 from tesseract_grpc.server.codec.windows import decode_page, decode_window
+from tesseract_grpc.server.debug.subject import Subject
 from tesseract_grpc.server.host import Host, Hosts
 from tesseract_grpc.server.lookup import find_session
 from tesseract_grpc.server.resuming import start_session, wait_for_token
@@ -30,8 +33,7 @@ class SessionReads:
         """Returns a page of a session."""
         window = decode_page(request.window)
         host, session = await self._find(request.name, request.min_version, call)
-        host.lifetimes.touch(session.name)
-        result = session.read(window)
+        result = self._read(host, session, window)
         return pb.QuerySessionResponse(
             columns=encode_columns(result.columns),
             rows=encode_batch(result.rows),
@@ -45,13 +47,22 @@ class SessionReads:
         """Streams all rows of a session."""
         window = decode_window(request.window)
         host, session = await self._find(request.name, request.min_version, call)
-        host.lifetimes.touch(session.name)
-        result = session.read(window)
+        result = self._read(host, session, window)
         first = pb.QuerySessionStreamResponse(
             columns=encode_columns(result.columns), total_count=result.total_count, version=result.version
         )
         async for response in in_pieces(first, result, self._hosts.config.piece_bytes):
             yield response
+
+    def _read(self, host: Host, session: Session, window: Window) -> QueryResult:
+        """The rows of a window now. A session that is read lives on."""
+        host.lifetimes.touch(session.name)
+        begun = time.perf_counter()
+        result = session.read(window)
+        if host.debug.recorder is not None:
+            subject = Subject(host.name, session.query.table, session.name)
+            host.debug.queried(session.name, subject, time.perf_counter() - begun, result)
+        return result
 
     async def watch_session(self, request: pb.WatchSessionRequest, call: Call) -> AsyncIterator[bytes]:
         """Streams a snapshot and then every change."""

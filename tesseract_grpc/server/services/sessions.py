@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 
 from tesseract_grpc.engine.data.schema import check_name
 from tesseract_grpc.engine.live.result import Hydration
@@ -64,6 +65,7 @@ class Sessions:
         def create() -> pb.CreateSessionResponse:
             response = changes.open_session(host, request, name, host.journal.moment(), hydration)
             host.lifetimes.begin(name, idle_timeout)
+            host.events.session_opened(host.session(name), request.request_id)
             response.session.CopyFrom(encode_session(host, host.session(name)))
             return response
 
@@ -136,12 +138,14 @@ class Sessions:
 
 async def hydrate_aside(host: Host, query: Query, permanent: Filter | None) -> Hydration | None:
     """Sorts the rows of a large session in a worker thread; None where there is little to sort. To be released."""
+    begun = time.perf_counter()
     with fields_under("session"):
         hydration = host.hub.begin_session(query, permanent=permanent)
     if hydration is not None:
         try:
             with host.tracing.span(SORT, hub=host.name):
                 await asyncio.to_thread(hydration.sorting.run)
+            hydration.seconds = time.perf_counter() - begun
         except BaseException:
             hydration.release()
             raise

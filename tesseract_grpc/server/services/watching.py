@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Callable, Hashable
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
+from contextlib import aclosing, contextmanager
 
 from google.protobuf.duration_pb2 import Duration
 
+from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.watch import Watch
 from tesseract_grpc.engine.query.query import Window
@@ -15,6 +17,7 @@ from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.values import decode_duration
 from tesseract_grpc.server.config import ServerConfig
+from tesseract_grpc.server.debug.subject import Subject
 from tesseract_grpc.server.errors import Refusal, invalid
 from tesseract_grpc.server.host import Host
 from tesseract_grpc.server.resuming import Start
@@ -59,6 +62,7 @@ def frame(host: Host) -> Frame:
         piece_bytes=config.piece_bytes,
         clock=host.clock,
         tally=host.audience.tally,
+        debug=host.debug,
     )
 
 
@@ -92,7 +96,33 @@ async def serve(
 ) -> AsyncGenerator[bytes, None]:
     """The responses of a stream that tells `story`, which watches `subjects`."""
     stream = Stream(story, framed, asked, peer=call.peer, window=window, cut_off=call.cut_off, naming=naming)
-    with host.audience.admit(stream, *subjects):
+    with host.audience.admit(stream, *subjects), record_watch(host, stream, subjects):
         async with aclosing(stream.responses()) as responses:
             async for response in responses:
                 yield response
+
+
+@contextmanager
+def record_watch(host: Host, stream: Stream, subjects: tuple[Hashable, ...]) -> Iterator[None]:
+    """Tells those who debug that a watch begins and ends."""
+    begun = time.perf_counter()
+    if (recorder := host.debug.recorder) is not None:
+        recorder.watch_opened(stream.watch_id, stream.peer, _subject(host, subjects), len(subjects))
+    try:
+        yield
+    finally:
+        if (recorder := host.debug.recorder) is not None:
+            seconds = time.perf_counter() - begun
+            recorder.watch_closed(
+                stream.watch_id, _subject(host, subjects), seconds, stream.sent_bytes, stream.conflations
+            )
+
+
+def _subject(host: Host, subjects: tuple[Hashable, ...]) -> Subject:
+    """What a watch is of; of several the first."""
+    match subjects:
+        case (Session() as session, *_):
+            return Subject(host.name, session.query.table, session.name)
+        case (Relation() as table, *_):
+            return Subject(host.name, table.name)
+    return Subject(host.name)

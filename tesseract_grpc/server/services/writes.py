@@ -14,6 +14,7 @@ from typing import Any
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.changes.writes import check_write, decode_write
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.debug.subject import Subject
 from tesseract_grpc.server.errors import Refusal, ServerReason
 from tesseract_grpc.server.host import Hosts
 from tesseract_grpc.server.methods import to_refusal
@@ -29,11 +30,12 @@ IN_FLIGHT = 64
 class Outcome:
     """What has become of one request of a stream: the response, a future of it, or the exception."""
 
-    __slots__ = ("found", "parent", "sequence")
+    __slots__ = ("found", "parent", "request_id", "sequence")
 
     def __init__(self, request: pb.WriteStreamRequest, found: Any) -> None:
         self.sequence = request.sequence
         self.parent = request.write.parent
+        self.request_id = request.write.request_id
         self.found = found
 
 
@@ -106,7 +108,10 @@ class Writes:
             response.committed.CopyFrom(await found if isinstance(found, asyncio.Future) else found)
         except Exception as error:
             self._count(outcome.parent, error)
-            _put_refusal(error, call.method, response.refused)
+            refusal = _put_refusal(error, call.method, response.refused)
+            if call.subject is not None:
+                subject = Subject(call.subject.hub, request_id=outcome.request_id)
+                self._hosts.calls.refused(call, subject, refusal, error)
         return response
 
     def _count(self, parent: str, error: Exception) -> None:
@@ -119,13 +124,16 @@ class Writes:
         host = self._hosts.find(hub_id(request.parent, "parent"), "parent")
         if request.validate_only:
             return check_write(host, request)
-        decoded = None
+        decoded, admitted = None, None
         if not (request.request_id and host.memory.knows(request.request_id)):
             decoded = decode_write(host, request)  # what cannot be read need not be logged
-        return host.journal.offer(request, aside=decoded)
+            admitted = host.memory_guard.admit(decoded.writes, request)
+        if admitted is None:
+            return host.journal.offer(request, aside=decoded)
+        return admitted.until(lambda: host.journal.offer(request, aside=decoded))
 
 
-def _put_refusal(error: Exception, method: str, message: pb.WriteRefusal) -> None:
+def _put_refusal(error: Exception, method: str, message: pb.WriteRefusal) -> Refusal:
     """What the status of Write would have said."""
     refusal = to_refusal(error, method)
     message.code = refusal.code.value[0]
@@ -133,3 +141,4 @@ def _put_refusal(error: Exception, method: str, message: pb.WriteRefusal) -> Non
     message.reason = str(refusal.reason)
     if refusal.rows is not None:
         message.row_errors.CopyFrom(row_errors(refusal.rows))
+    return refusal

@@ -103,6 +103,8 @@ class Snapshots:
                     last = await self._write()
             except LogFailed as error:
                 self.failure = str(error)
+                if (recorder := self._host.debug.recorder) is not None:
+                    recorder.not_written("snapshot", error)
                 logger().error("snapshot.failed", hub=self._host.name, error=self.failure)
                 raise
             self.failure = ""
@@ -110,6 +112,9 @@ class Snapshots:
             self.written += 1
             self.seconds = time.perf_counter() - begun
             self._host.meters.snapshot_seconds.observe(self.seconds)
+            if (recorder := self._host.debug.recorder) is not None:
+                size = 0 if self.newest is None else self.newest.bytes
+                recorder.snapshot(last.position, last.ending.version, size, self.seconds)
             logger().info(
                 "snapshot.written",
                 hub=self._host.name,

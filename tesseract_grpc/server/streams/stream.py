@@ -28,6 +28,7 @@ from typing import Protocol
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.query.query import Window
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.debug.record import Level
 from tesseract_grpc.server.errors import Refusal, ServerReason
 from tesseract_grpc.server.streams.state import State, Step, after
 from tesseract_grpc.server.streams.teller import Anew, Frame, Telling
@@ -157,7 +158,7 @@ class Stream:
         if not self.lag_bytes:
             return self._telling
         if self.state is State.LIVE and self._story.pending:
-            self.state = after(self.state, Step.FELL_BEHIND)
+            self._turn_to(Step.FELL_BEHIND)
         return False
 
     def beat(self) -> None:
@@ -195,6 +196,16 @@ class Stream:
             self._cut(f"the client has not taken a response for {terms.slow_reader_timeout:g} s")
         elif terms.on_lag is OnLag.CANCEL and self.state is State.CONFLATING and self._lags(waited):
             self._cut(self._lag_message())
+
+    def overflow(self, message: str) -> None:
+        """Ends the stream at once: what waits for its reader is more than there is room for."""
+        self._cut(message)
+
+    def _turn_to(self, step: Step) -> None:
+        self.state = after(self.state, step)
+        debug = self._frame.debug
+        if debug is not None and (recorder := debug.recorder) is not None and recorder.wants(Level.DEBUG):
+            recorder.watch_turned(self.watch_id, self.state.value, self.lag_versions)
 
     def _cut(self, message: str) -> None:
         if self._cut_off is not None:
@@ -252,7 +263,7 @@ class Stream:
         self._frame.tally.sent_bytes += self.lag_bytes
         self.lag_bytes = 0
         if self.state is State.CONFLATING:
-            self.state = after(self.state, Step.TOOK)
+            self._turn_to(Step.TOOK)
             if time.monotonic() - self._given_at >= self._terms.lag_after:
                 self._slow = True
 
@@ -262,7 +273,7 @@ class Stream:
             self.conflations += 1
             self._frame.tally.conflations += 1
         if telling.anew:
-            self.state = after(self.state, Step.CAUGHT_UP)
+            self._turn_to(Step.CAUGHT_UP)
         if telling.change and self._terms.min_interval:
             self._not_before = time.monotonic() + self._terms.min_interval
 
@@ -295,7 +306,7 @@ class Stream:
         else:
             telling = story.owed(lags)
         if telling is not None and telling.anew:
-            self.state = after(self.state, Step.BEGAN_ANEW)
+            self._turn_to(Step.BEGAN_ANEW)
         return telling
 
     def _lags(self, waited: float) -> bool:
@@ -310,6 +321,9 @@ class Stream:
 
     def _too_slow(self, message: str) -> Refusal:
         self._frame.tally.slow_readers += 1
+        debug = self._frame.debug
+        if debug is not None and debug.recorder is not None:
+            debug.recorder.watch_slow(self.watch_id, self.peer)
         return Refusal(ServerReason.SLOW_READER, message, hint="read faster, watch less, or let changes be merged")
 
     def _may_change(self) -> bool:

@@ -20,12 +20,13 @@ from google.protobuf.message import Message
 
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema
-from tesseract_grpc.engine.live.changes import Changes, Snapshot
+from tesseract_grpc.engine.live.changes import Changes, SessionSchema, Snapshot
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.codec.changes import change_bodies, snapshot_bodies
 from tesseract_grpc.server.codec.schemas import encode_columns
 from tesseract_grpc.server.codec.values import encode_time
-from tesseract_grpc.server.streams.envelope import Envelope
+from tesseract_grpc.server.debug.mode import DebugMode
+from tesseract_grpc.server.streams.envelope import TABLE, Envelope
 from tesseract_grpc.server.streams.pieces import Pieces
 from tesseract_grpc.server.streams.tally import Tally
 
@@ -88,6 +89,7 @@ class Frame:
     piece_bytes: int = 1_048_576
     clock: Callable[[], float] = time.time
     tally: Tally = field(default_factory=Tally)
+    debug: DebugMode | None = None
 
 
 @dataclass(slots=True)
@@ -112,6 +114,21 @@ _EDITED = Anew(
     twin.change.RESET_REASON_DEFINITION_CHANGED,
     "the session was edited: its rows are named by other columns, or an edit came before this reader knew of the last",
 )
+
+
+_REPLACED = Anew(
+    twin.change.RESET_REASON_TABLE_CHANGED,
+    "the table was altered, or is another one: its rows are named by other columns, or this reader did not know of the"
+    " last time",
+)
+
+
+def edited(changes: Changes) -> Anew | None:
+    """Why a change cannot be told to who has what was before; None when it can."""
+    edit = changes.session_changed
+    if edit is None or not edit.reset:
+        return None
+    return _REPLACED if edit.replaced else _EDITED
 
 
 class Teller:
@@ -209,8 +226,8 @@ class Teller:
         skipped = self.skipped(changes, slow)
         if not changes and not skipped:
             return None
-        if changes.session_changed is not None and changes.session_changed.reset:
-            return self.anew(_EDITED)
+        if (why := edited(changes)) is not None:
+            return self.anew(why)
         return Telling(self.tell(changes, skipped=skipped), changes.commits, change=True)
 
     def anew(self, why: Anew) -> Telling:
@@ -279,7 +296,8 @@ class Teller:
     def tell(
         self, changes: Changes, *, skipped: int = 0, cut: bool = False, token: bytes | None = None
     ) -> Iterator[bytes]:
-        """A change in pieces, after Lagged where commits were skipped, and SessionChanged where there was an edit.
+        """A change in pieces, after Lagged where commits were skipped, and SessionChanged where there was an edit, or
+        TableChanged where a table was altered.
 
         In a `cut` only a `token` that is given says that all is told.
         """
@@ -290,12 +308,19 @@ class Teller:
         if edit is not None:
             self.generation = edit.generation
             self._renew_tokens()
-            event = twin.change.SessionChanged(generation=edit.generation, columns=encode_columns(edit.columns))
-            lead.append(self._seal("session_changed", event, versions, self.generation, continued=True))
+            lead.append(self._say_changed(edit, versions))
         if not isinstance(changes.encoded, Pieces):
             changes.encoded = Pieces(change_bodies(changes, self._frame.piece_bytes))
         last = self._token() if token is None and not cut else token
         return self._told(lead, changes.encoded, versions, self.generation, last)
+
+    def _say_changed(self, edit: SessionSchema, versions: tuple[int, int]) -> bytes:
+        """Says which columns rows have from here on."""
+        columns = encode_columns(edit.columns)
+        if self._envelope is TABLE:
+            return self._seal("table_changed", twin.change.TableChanged(columns=columns), versions, 0, continued=True)
+        event = twin.change.SessionChanged(generation=edit.generation, columns=columns)
+        return self._seal("session_changed", event, versions, edit.generation, continued=True)
 
     def _told(
         self, lead: list[bytes], pieces: Pieces, versions: tuple[int, int], generation: int, token: bytes | None
