@@ -27,8 +27,8 @@ CLIENT = """
     SchemaMigrationFailed SchemaMigrationStatus SchemaMigrator
 """
 COMPAT = """
-    Definitions EventHorizon NotCarriedOver Session SessionDefinition Table TableDefinition TesseractV1Compatibility
-    definitions_of session_of table_of
+    Definitions EventHorizon NotCarriedOver SchemaMigrator Session SessionDefinition Table TableDefinition
+    TesseractV1Compatibility definitions_of session_of table_of
 """
 TESTING = """
     Answer AsyncRecordingWatcher Book ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response

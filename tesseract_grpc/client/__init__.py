@@ -9,18 +9,18 @@ neither (encoding, filters, the state machines of a stream and of a mirror) is i
 output.
 """
 
+from .aio.evolve import AsyncSchemaMigrator
 from .aio.hub import AsyncEventHorizon
 from .aio.mirror import AsyncMirror, AsyncMirrorGroup
-from .aio.schema_migrator import AsyncSchemaMigrator
 from .aio.session import AsyncSession
 from .aio.tesseract import AsyncTesseract
 from .aio.watch import AsyncWatch
 from .aio.write_stream import AsyncWriteStream
-from .core.alterations import Alterations, AlterResult, EndedSession
 from .backup.errors import BackupFailed
 from .backup.files import check_backup
 from .backup.options import BackupOptions, RestoreOptions
 from .backup.report import BackupInfo, BackupProgress, BackupResult, InferredColumn, InferredTable, RestoreResult
+from .core.alterations import Alterations, AlterResult, EndedSession
 from .core.connection import Retry, Tls
 from .core.errors import (
     AlreadyExists,
@@ -67,9 +67,9 @@ from .evolve.report import AppliedMigration, PlannedMigration, PlannedStep, Sche
 from .migrate.errors import MigrationFailed
 from .migrate.options import MigrationOptions
 from .migrate.report import MigrationProgress, MigrationResult
+from .sync.evolve import SchemaMigrator
 from .sync.hub import EventHorizon
 from .sync.mirror import Mirror, MirrorGroup
-from .sync.schema_migrator import SchemaMigrator
 from .sync.session import Session
 from .sync.tesseract import Tesseract
 from .sync.watch import Watch

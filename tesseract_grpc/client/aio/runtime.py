@@ -63,6 +63,14 @@ async def call_handler(handler: Callable[[Any], Any], value: Any) -> None:
         await result
 
 
+async def call_function(function: Callable[..., Any], *given: Any) -> Any:
+    """Calls a user's function that has to wait for what it does."""
+    result = function(*given)
+    if not inspect.isawaitable(result):
+        raise TypeError("with AsyncSchemaMigrator, write async def and await every call; def is for SchemaMigrator")
+    return await result
+
+
 async def pieces_of(data: Any) -> AsyncIterator[Any]:
     """The pieces of `data`: of an iterator, sync or async, each item; of anything else the thing itself."""
     if hasattr(data, "__anext__"):

@@ -10,6 +10,7 @@ made. It is for threads; with asyncio, use the translations by themselves: `tabl
 """
 
 from .definitions import Definitions, definitions_of
+from .evolve import SchemaMigrator
 from .hub import EventHorizon, TesseractV1Compatibility
 from .refusal import NotCarriedOver
 from .session import Session
@@ -21,6 +22,7 @@ __all__ = [
     "Definitions",
     "EventHorizon",
     "NotCarriedOver",
+    "SchemaMigrator",
     "Session",
     "SessionDefinition",
     "Table",

@@ -88,13 +88,15 @@ class EventHorizon(Spelled):
         return Table(name, {} if config is None else config, self)
 
     def get_tesseract(self, name: str) -> Table | None:
-        """The table with this name; None when there is none."""
-        if name in self.tables:
-            return self.tables[name]
+        """The table with this name, with the columns that it has now; None when there is none."""
         try:
-            return Table(name, None, self)
+            if name not in self.tables:
+                return Table(name, None, self)
+            self.tables[name].tesseract.info()
         except NotFound:
+            self.tables.pop(name, None)
             return None
+        return self.tables[name]
 
     def remove_tesseract(self, name: str | Table) -> int:
         """Deletes a table with its rows and sessions. Returns the version."""

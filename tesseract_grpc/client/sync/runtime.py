@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -56,6 +57,15 @@ def later(seconds: float, action: Callable[[], None]) -> Timer:
 def call_handler(handler: Callable[[Any], Any], value: Any) -> None:
     """Calls a user's function."""
     handler(value)
+
+
+def call_function(function: Callable[..., Any], *given: Any) -> Any:
+    """Calls a user's function."""
+    result = function(*given)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError("async def is for AsyncSchemaMigrator; with SchemaMigrator, write def")
+    return result
 
 
 def pieces_of(data: Any) -> Iterator[Any]:
