@@ -38,6 +38,14 @@ def key_words(column: Column, stored: AnyArray) -> NDArray[np.int64]:
     return stored.astype(np.int64, copy=False)
 
 
+def _size_for(keys: int) -> int:
+    """How many places so many keys get when they are given new ones."""
+    size = _SMALLEST
+    while keys > _MAX_LOAD * size * 0.85:
+        size <<= 1
+    return size
+
+
 class KeyIndex:
     """Slots by primary key."""
 
@@ -173,9 +181,7 @@ class KeyIndex:
         if self._used + more <= _MAX_LOAD * len(self._places):
             return
         slots = self._places[self._places >= 0]
-        size = _SMALLEST
-        while (len(slots) + more) > _MAX_LOAD * size * 0.85:
-            size <<= 1
+        size = _size_for(len(slots) + more)
         self._places = np.full(size, EMPTY, np.int32)
         self._bits = size.bit_length() - 1
         self._used = self.count = 0
@@ -187,6 +193,12 @@ class KeyIndex:
     def memory_bytes(self) -> int:
         """The memory held, in bytes."""
         return self._places.nbytes
+
+    def growth(self, more: int) -> int:
+        """The bytes by which so many more keys would make it grow. O(1)."""
+        if self._used + more <= _MAX_LOAD * len(self._places):
+            return 0
+        return max(0, 4 * _size_for(self.count + more) - self._places.nbytes)
 
     def check(self, live: AnyArray) -> None:
         """Proves that exactly the slots in `live` are held, and that each is found by its key both ways."""

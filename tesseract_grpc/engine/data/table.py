@@ -24,9 +24,10 @@ from tesseract_grpc.engine.data.expiry import Expiry
 from tesseract_grpc.engine.data.formulas import Formulas
 from tesseract_grpc.engine.data.index import SecondaryIndex
 from tesseract_grpc.engine.data.key_index import KeyIndex, Words, key_words
+from tesseract_grpc.engine.data.layout import Layout
 from tesseract_grpc.engine.data.relation import Relation
-from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema
 from tesseract_grpc.engine.data.retention import MemoryLimit, Retention
+from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema
 from tesseract_grpc.engine.data.vector import AnyArray, Batch
 
 _SMALLEST = 64
@@ -40,7 +41,6 @@ class Table(Relation):
         self.keys = KeyIndex(self.key_columns)
         self.next_sequence = 0
         self.formulas: Formulas | None = None  # what works out its computed columns, if it has any
-        self._quarantine: deque[tuple[int, Slots]] = deque()
         self.retention: Retention | None = None
         self.memory_limit: MemoryLimit | None = None
         self.expiry: Expiry | None = None  # what finds the rows that leave by themselves
@@ -70,11 +70,42 @@ class Table(Relation):
         return np.concatenate((reused, slots)) if len(reused) else slots
 
     def _reserve(self, least: int) -> None:
-        capacity = max(_SMALLEST, least, len(self.alive) + (len(self.alive) >> 2))
+        capacity = self._capacity_for(least)
         for column in self.columns:
             column.reserve(capacity)
         for array in (self.sequence, self.row_version, self.alive):
             array.resize(capacity, refcheck=False)
+
+    def _capacity_for(self, least: int) -> int:
+        """How many slots it gets when it needs so many: a quarter more than it had, and less near its memory limit."""
+        have = len(self.alive)
+        wanted = max(_SMALLEST, have + (have >> 2))
+        if self.memory_limit is not None and have:
+            room = self.memory_limit.max_bytes - self.memory_bytes()
+            wanted = min(wanted, have + max(0, room) // self.slot_bytes)
+        return max(_SMALLEST, least, wanted)
+
+    @property
+    def slot_bytes(self) -> int:
+        """What one more slot takes."""
+        columns = sum(c.values.itemsize + (c.valid is not None) for c in self.columns)
+        return columns + self.sequence.itemsize + self.row_version.itemsize + self.alive.itemsize
+
+    def missing_slots(self, rows: int) -> int:
+        """How many of so many new rows have no slot yet. O(1)."""
+        return max(0, rows - len(self._free) - (len(self.alive) - self.high_water))
+
+    def growth(self, rows: int) -> int:
+        """The bytes by which so many new rows would make slots and keys grow. O(columns)."""
+        grown = self.keys.growth(rows)
+        if missing := self.missing_slots(rows):
+            grown += (self._capacity_for(len(self.alive) + missing) - len(self.alive)) * self.slot_bytes
+        return grown
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are slots that become free when history forgets."""
+        return bool(self._quarantine)
 
     def release(self) -> None:
         """Frees the slots of rows whose removal history has forgotten. O(freed)."""
@@ -103,9 +134,9 @@ class Table(Relation):
         self.keys.add(self.key_words_at(slots), slots)
         for index in self.indexes.values():
             index.note(slots)
-
         if self.expiry is not None:
             self.expiry.came(slots)
+
     def unplace(self, slots: Slots) -> None:
         """Undoes `place`: the slots hold no row again and are free."""
         self.keys.remove(self.key_words_at(slots), slots)
@@ -128,11 +159,11 @@ class Table(Relation):
         self.keys.add(self.key_words_at(slots), slots)
         self.alive[slots] = True
         self.row_count += len(slots)
-
         for index in self.indexes.values():  # it may have been asked meanwhile, and have dropped them
             index.note(slots)
         if self.expiry is not None:
             self.expiry.came(slots)
+
     def retire(self, version: int, slots: Slots) -> None:
         """Puts the slots of erased rows aside until history has forgotten `version`."""
         if len(slots):
@@ -146,7 +177,6 @@ class Table(Relation):
             for index in self.indexes.values():
                 if index.position in written:
                     index.note(slots)
-
             if self.expiry is not None:
                 self.expiry.note(written, slots)
 
@@ -172,6 +202,7 @@ class Table(Relation):
             self.indexes[name] = index
         self.formulas = layout.formulas
         self._shared_row = (-1, -1, {})
+
     # Keys
 
     def key_words_at(self, slots: AnyArray) -> list[NDArray[np.int64]]:

@@ -238,7 +238,7 @@ class Transaction:
         formulas = table.formulas
         later = () if formulas is None else (*formulas.computed, *formulas.defaults)
         for position, column in enumerate(table.schema.columns):
-            if position not in values and position not in later:
+            if position not in values and position not in later and not column.gone:
                 values[position] = self._default(position, column, count)
         if formulas is not None:
             read = values.__getitem__
