@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tesseract_grpc.engine.data.alteration import Alteration
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.commit import CommitLimits, Write, WriteCounts
 from tesseract_grpc.engine.data.errors import (
@@ -36,6 +37,7 @@ from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import RowsRefused, Transaction
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.live.altering import Altered
 from tesseract_grpc.engine.live.catalogue import Catalogue
 from tesseract_grpc.engine.live.checked_write import checked_write
 from tesseract_grpc.engine.live.counters import Counters
@@ -200,6 +202,25 @@ class Hub:
         Raises NotFound, InvalidRequest.
         """
         return self._catalogue.ending_in_swap(name, other)
+
+    def alter_table(
+        self,
+        name: str,
+        alterations: Sequence[Alteration],
+        keeps: Callable[[Session], bool] = lambda session: False,
+        *,
+        validate_only: bool = False,
+        at: int = 0,
+    ) -> Altered:
+        """Changes the columns, the key or the indexes of a table that is in use: all alterations or none, in one version.
+
+        Sessions and derived tables go on under the new names, and their readers are told the difference. Sessions that
+        miss a column end, unless `keeps` is true of one: then all is refused. With `validate_only` nothing is changed,
+        and what would happen is returned. `at` is the present for `now()`, as in `commit`. O(rows) for each column that
+        gets values, and for everything that reads such. Raises NotFound, InvalidRequest, BadExpression,
+        AlterationRefused, LimitExceeded, PreconditionFailed; then nothing has changed.
+        """
+        return self._catalogue.alter(name, alterations, keeps, validate_only=validate_only, at=at)
 
     def set_indexes(self, name: str, indexes: Sequence[IndexSchema], *, validate_only: bool = False) -> Table:
         """Makes these the secondary indexes of a table: builds new ones, drops those not named. O(n log n) each.

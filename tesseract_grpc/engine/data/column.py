@@ -85,3 +85,27 @@ class Column:
         """The memory held, in bytes."""
         mask = 0 if self.valid is None else self.valid.nbytes
         return self.values.nbytes + mask + (0 if self.dictionary is None else self.dictionary.memory_bytes())
+
+
+class GoneColumn(Column):
+    """What stands at the position of a column that was dropped: nulls, which take no memory, and cannot be written."""
+
+    __slots__ = ()
+
+    def __init__(self, position: int, capacity: int) -> None:
+        super().__init__(ColumnSchema(f"\0gone {position}", DataType.BOOL, hidden=True, gone=True))
+        self.reserve(capacity)
+
+    def reserve(self, capacity: int) -> None:
+        """Is as long as the others."""
+        self.values = self.valid = np.broadcast_to(np.False_, (capacity,))
+
+    def write(self, slots: AnyArray | slice, values: AnyArray, valid: BoolArray | None) -> None:
+        """Nothing is kept."""
+
+    def write_stored(self, slot: int, value: Scalar) -> None:
+        """Nothing is kept."""
+
+    def memory_bytes(self) -> int:
+        """One value stands for all."""
+        return 1

@@ -180,3 +180,15 @@ class CommitRefused(EngineError):
             f"operation {first.operation}, row {first.row}: {first.message}{more}",
             field=first.column,
         )
+
+
+class AlterationRefused(CommitRefused):
+    """An alteration of a table was refused because of its rows; nothing was changed. `operation` of a problem is the
+    number of the alteration, `row` that of the row in the order of slots."""
+
+    def __init__(self, problems: Iterable[RowProblem], total: int) -> None:
+        super().__init__(problems, total)
+        first = self.problems[0]
+        more = f" ({total - 1} more rows were refused)" if total > 1 else ""
+        self.message = f"alteration {first.operation}: {first.message}{more}"
+        self.args = (self.message,)

@@ -48,7 +48,7 @@ class ExtendedTable(Relation):
             replace(column, name=aside[column.name], hidden=True) if column.name in aside else column
             for column in base.schema.columns
         ]
-        schema = TableSchema((*below, *more))
+        schema = TableSchema(tuple(below), base.schema.order).extended(more)
         super().__init__(name, schema, [*base.columns, *self.added], version, history)
         # Arrays grow where they are, so these stay the arrays of the relation below.
         self.sequence = base.sequence

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from tesseract_grpc.engine.data.alteration import Alteration
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.errors import AlreadyExists, InvalidRequest, LimitExceeded, OutOfRange, Reason
 from tesseract_grpc.engine.data.retention import MemoryLimit, Retention, check_memory_limit, check_retention
 from tesseract_grpc.engine.data.schema import IndexSchema, TableSchema, check_name, missing_table
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
+from tesseract_grpc.engine.live.altering import Altered, Altering
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.derived import DerivedTables, derive
 from tesseract_grpc.engine.live.rebinding import Ended, Rebinding, Rebound
@@ -211,6 +213,29 @@ class Catalogue:
         self.find(name)
         self.find(other)
         return self._swapping(name, other).ending()
+
+    def alter(
+        self,
+        name: str,
+        alterations: Sequence[Alteration],
+        keeps: Callable[[Session], bool],
+        *,
+        validate_only: bool,
+        at: int,
+    ) -> Altered:
+        """Changes the columns, the key or the indexes of a table in one version, all of it or nothing. `keeps` says of a
+        session whether it is refused rather than that it ends, `at` is the present for `now()`.
+
+        O(rows) for each column that gets values, and for all who read such. Raises NotFound, InvalidRequest,
+        BadExpression, AlterationRefused, LimitExceeded, PreconditionFailed.
+        """
+        self.find(name)
+        self.derived.refuse_write(name, "name")
+        if not alterations:
+            raise InvalidRequest(Reason.MALFORMED_REQUEST, "name at least one alteration", field="alterations")
+        self._line.written = max(at, self._line.now)
+        altering = Altering(self._sessions, self.derived, self._line, self.tables, self.sources, name)
+        return altering.run(alterations, self.check_columns, keeps, validate_only=validate_only)
 
     def set_indexes(self, name: str, indexes: Sequence[IndexSchema], *, validate_only: bool) -> Table:
         """Makes these the secondary indexes of a table: builds new ones, drops those not named. O(n log n) each."""

@@ -120,5 +120,5 @@ class DerivedTables:
         if old in self.by_name:
             self.by_name[new] = self.by_name.pop(old)
         for derived in self.by_name.values():
-            derived.query = renamed(derived.query, old, new)
-            derived.resolved.query = renamed(derived.resolved.query, old, new)
+            derived.query = renamed(derived.query, {old: new})
+            derived.resolved.query = renamed(derived.resolved.query, {old: new})

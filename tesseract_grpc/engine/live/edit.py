@@ -12,7 +12,8 @@ there is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,17 +30,34 @@ from tesseract_grpc.engine.live.reader import group_removes, group_updates
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a window of a session shows, or showed: rows in order, and which columns of them."""
+    """What a window of a session shows, or showed: rows in order, and which columns of them.
+
+    The columns are those that the relation has when the view is made, under the names that they have then: the relation
+    may be altered afterwards, and the view be what it was before.
+    """
 
     table: Relation
     slots: Slots
     positions: tuple[int, ...]
     total: int  # the number of rows of which the window is a part
+    columns: Mapping[str, Column] = field(init=False)
+    """What it shows, by name."""
+    named_by: Mapping[str, Column] = field(init=False)
+    """What names its rows, by name."""
+
+    def __post_init__(self) -> None:
+        schema, columns = self.table.schema, self.table.columns
+        object.__setattr__(self, "columns", {schema.columns[p].name: columns[p] for p in self.positions})
+        object.__setattr__(self, "named_by", {schema.columns[p].name: columns[p] for p in schema.key})
 
     @property
     def key(self) -> list[tuple[str, int]]:
         """The columns that name its rows, by name and type."""
-        return [(column.name, int(column.type)) for column in self.table.schema.key_columns]
+        return [(name, int(column.type)) for name, column in self.named_by.items()]
+
+    def keys(self, slots: Slots) -> Batch:
+        """What names these rows of its relation. O(rows)."""
+        return Batch(len(slots), {name: column.read(slots) for name, column in self.named_by.items()})
 
 
 def held(table: Relation, slots: Slots) -> BoolArray:
@@ -64,41 +82,50 @@ def difference(
     `everything` says which rows the whole new result has (`held`), `gone` why rows left that are not even in the
     relation that is read, `placed` whether rows have places. O(rows log rows).
     """
-    if before.key != after.key:
+    if before.key != after.key or not _named_alike(before, after):
         return None
     table = after.table
     was, now = _same_slots(before, after), after.slots
-    stays, known = np.isin(was, now), np.isin(now, was)
+    same = np.array_equal(was, now)
+    stays, known = (np.ones(len(now), np.bool_),) * 2 if same else (np.isin(was, now), np.isin(now, was))
     changes = Changes(version - 1, version, total_count=after.total, session_changed=schema)
     left, came = (~stays).nonzero()[0], (~known).nonzero()[0]
     if len(left):
         there = was[left] >= 0
         reasons = np.where(everything[was[left]], RemoveReason.WINDOW, np.where(there, RemoveReason.FILTERED, gone))
-        keys = before.table.batch(before.slots[left], before.table.schema.key)
+        keys = before.keys(before.slots[left])
         changes.removes = group_removes(keys, reasons.astype(np.uint8))
     if len(came):
         changes.inserts = Inserts(table.batch(now[came], after.positions), came if placed else None)
     stayed = known.nonzero()[0]
     if len(stayed):
-        order = np.argsort(was, kind="stable")
-        at = order[np.searchsorted(was, now[stayed], sorter=order)]  # where each stood before
+        at = stayed
+        if not same:
+            order = np.argsort(was, kind="stable")
+            at = order[np.searchsorted(was, now[stayed], sorter=order)]  # where each stood before
         masks = _differing(before, after, before.slots[at], now[stayed])
         changes.updates = group_updates(table, now[stayed], masks, after.positions)
-        moved = (~staying(at.astype(np.int64))).nonzero()[0] if placed else came[:0]
+        moved = (~staying(at.astype(np.int64))).nonzero()[0] if placed and not same else came[:0]
         if len(moved):
             changes.moves = Moves(table.batch(now[stayed[moved]], table.schema.key), stayed[moved])
     changes.total_changed = before.total != after.total
     return changes
 
 
+def _named_alike(before: View, after: View) -> bool:
+    """Whether what names the rows of one relation are the very same columns: others may give them other names, or the
+    names of others."""
+    if root(before.table) is not root(after.table):
+        return True
+    return all(column is after.named_by[name] for name, column in before.named_by.items())
+
+
 def _same_slots(before: View, after: View) -> NDArray[np.int32]:
     """Where the rows of a view are in the relation of another; -1 where they are not."""
     if root(before.table) is root(after.table):
         return before.slots
-    keys = before.table.batch(before.slots, before.table.schema.key)
-    columns = {
-        column.schema.name: translated(keys.columns[column.schema.name], column) for column in after.table.key_columns
-    }
+    keys = before.keys(before.slots)
+    columns = {name: translated(keys.columns[name], column) for name, column in after.named_by.items()}
     return after.table.find(Batch(len(before.slots), columns))
 
 
@@ -108,19 +135,20 @@ def translated(vector: Vector, column: Column) -> Vector:
     if dictionary is None or vector.texts is None or vector.texts is dictionary.texts:
         return vector
     used, places = np.unique(vector.values, return_inverse=True)
-    known = dictionary.find_many([vector.texts[code] for code in used.tolist()])
+    texts, known = vector.texts, np.full(len(used), -1, np.int32)
+    coded = (used >= 0) & (used < len(texts))  # what stands in the place of a null need not be a code
+    known[coded] = dictionary.find_many([texts[code] for code in used[coded].tolist()])
     return Vector(vector.type, known[places], vector.valid, dictionary.texts)
 
 
 def _differing(before: View, after: View, old: Slots, new: Slots) -> NDArray[np.uint64]:
     """Masks of which columns of the view after a reader must be told of rows that it has."""
     masks = np.zeros(len(new), np.uint64)
-    had = {before.table.columns[p].schema.name: before.table.columns[p] for p in before.positions}
     for position in after.positions:
-        column = after.table.columns[position]
-        if column.schema.primary_key:
+        column, described = after.table.columns[position], after.table.schema.columns[position]
+        if described.primary_key:
             continue
-        differ = _column_differs(had.get(column.schema.name), column, old, new)
+        differ = _column_differs(before.columns.get(described.name), column, old, new)
         if differ is not None:
             masks |= differ.astype(np.uint64) << np.uint64(column_bit(position).bit_length() - 1)
     return masks
@@ -134,5 +162,5 @@ def _column_differs(had: Column | None, column: Column, old: Slots, new: Slots) 
         return np.ones(len(new), np.bool_)
     if had.dictionary is column.dictionary:
         return changed_values(stored_at(had, old), stored_at(column, new))
-    mine, theirs = had.read(old).to_list(), column.read(new).to_list()
-    return np.array([one != other for one, other in zip(mine, theirs, strict=True)], np.bool_)
+    mine = translated(had.read(old), column)
+    return changed_values((mine.values, mine.valid), stored_at(column, new))

@@ -19,6 +19,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 import numpy as np
 
 from tesseract_grpc.engine.data.delta import Slots
+from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.vector import Batch, Vector
 from tesseract_grpc.engine.data.version import VersionLine
@@ -120,8 +121,9 @@ class HubImage:
         return None if derived is None else KeptQuery(derived.query, derived.resolved.query, derived.resolved.pivots)
 
     def _unknown(self) -> list[tuple[str, Table]]:
-        """Tables that have come since the image was begun."""
-        return [(name, table) for name, table in self._tables.items() if table not in self._tracked]
+        """Tables that have come since the image was begun, and those whose copy is of no use, for they were altered."""
+        known = {table for table, tracked in self._tracked.items() if tracked.closed is not Reason.TABLE_CHANGED}
+        return [(name, table) for name, table in self._tables.items() if table not in known]
 
     def _open(self) -> list[_Tracked]:
         """The tables that are still there."""

@@ -14,7 +14,8 @@ same. Derived tables never end: one that cannot be made anew refuses everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tesseract_grpc.engine.data.errors import EngineError, PreconditionFailed, Reason
@@ -29,8 +30,9 @@ from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.sessions import Sessions
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.table_handover import TableHandover
-from tesseract_grpc.engine.query.reads import tables_read
+from tesseract_grpc.engine.query.reads import join_prefixes, tables_read
 
+_QUOTED = re.compile(r"'([^']+)'")
 _NAMED = 20
 """So many sessions or tables are named by one message."""
 
@@ -96,16 +98,29 @@ class Rebinding:
         O(rows) for each step and result that reads the names. Raises PreconditionFailed; then nothing has happened.
         """
         try:
-            for name in sorted(self._derived.by_name, key=lambda name: self._tables[name].create_version):
-                if self._concerns(self._derived.by_name[name].resolved):
-                    self._derive(name)
+            for name in self._derived_from():
+                self._derive(name)
             for session in self._sessions.by_name.values():
                 if self._concerns(session.resolved):
                     self._bind(session)
-            self._refuse_ends([each for each in self.ended if keeps(each.session)])
+            refuse_ends([each for each in self.ended if keeps(each.session)])
         except BaseException:
             self.cancel()
             raise
+
+    def ending(self) -> list[Ended]:
+        """The sessions that would end, by what their queries name alone: nothing is evaluated. O(sessions)."""
+        for name in self._derived_from():
+            old = self._derived.by_name[name]
+            planner = self._sessions.planner_again(old.resolved.pivots, self._staged)
+            self._replaced[name] = self._staged[name] = derive(planner, name, old.resolved.query).source
+        for session in self._sessions.by_name.values():
+            if self._concerns(session.resolved):
+                try:
+                    self._resolve(session)
+                except EngineError as error:
+                    self.ended.append(self._end_of(session, error))
+        return self.ended
 
     def cancel(self) -> None:
         """Lets go of what was made ready."""
@@ -118,6 +133,12 @@ class Rebinding:
 
     def _concerns(self, resolved: Resolved) -> bool:
         return not tables_read(resolved.query).isdisjoint(self._replaced)
+
+    def _derived_from(self) -> Iterator[str]:
+        """The derived tables that read what is replaced, each before those that read it."""
+        for name in sorted(self._derived.by_name, key=lambda name: self._tables[name].create_version):
+            if self._concerns(self._derived.by_name[name].resolved):
+                yield name
 
     def _derive(self, name: str) -> None:
         """Makes a derived table anew. What reads it reads the new one."""
@@ -147,38 +168,33 @@ class Rebinding:
     def _bind(self, session: Session) -> None:
         """Makes the rows that a session will show, or finds out that it will end."""
         try:
-            planner = self._sessions.planner_again(session.resolved.pivots, self._staged)
-            resolved = planner.resolve(session.resolved.query, session.permanent)
+            resolved = self._resolve(session)
             result = self._sessions.result(resolved)
         except EngineError as error:
-            self.ended.append(Ended(session, self._missed(session, error.message), error.message))
+            self.ended.append(self._end_of(session, error))
             return
         self._bound.append(_Bound(session, resolved, result))
         self._made[result] = resolved.source
 
+    def _resolve(self, session: Session) -> Resolved:
+        planner = self._sessions.planner_again(session.resolved.pivots, self._staged)
+        return planner.resolve(session.resolved.query, session.permanent)
+
+    def _end_of(self, session: Session, error: EngineError) -> Ended:
+        return Ended(session, self._missed(session, error.message), error.message)
+
     def _missed(self, session: Session, message: str) -> str:
         """The column that a session misses: of those that are gone or have become others, the first that the error
-        names; empty where it names none."""
-        found: list[tuple[int, str]] = []
-        for name in sorted(tables_read(session.resolved.query) & self._replaced.keys()):
-            for column in lost(self._sources[name].table.schema, self._staged[name].table.schema):
-                at = message.find(f"'{column}'")
-                if at >= 0:
-                    found.append((at, column))
-        return min(found)[1] if found else ""
-
-    def _refuse_ends(self, ending: Iterable[Ended]) -> None:
-        ends = list(ending)
-        if not ends:
-            return
-        names = ", ".join(f"'{each.session.name}'" for each in ends[:_NAMED])
-        missed = f" (it misses the column '{ends[0].column}')" if ends[0].column else ""
-        raise PreconditionFailed(
-            Reason.TABLE_IN_USE,
-            f"{len(ends)} sessions would end: {names}{missed}; the first says: {ends[0].message}",
-            field="keep_sessions",
-            hint="edit or delete them first, or let them end",
-        )
+        names, perhaps as a join calls it; empty where it names none."""
+        query = session.resolved.query
+        names = sorted(tables_read(query) & self._replaced.keys())
+        lacking = {c for name in names for c in lost(self._sources[name].table.schema, self._staged[name].table.schema)}
+        prefixes = join_prefixes(query)
+        for quoted in _QUOTED.findall(message):
+            for name in unprefixed(quoted, prefixes):
+                if name in lacking:
+                    return name
+        return ""
 
     def apply(self, install: Callable[[], None]) -> Rebound:
         """Takes a version, and hands everybody over. `install` gives the tables their names."""
@@ -220,3 +236,32 @@ def lost(before: TableSchema, after: TableSchema) -> list[str]:
     """The columns of a table that another has not, or has as something else, in order. O(columns)."""
     kept = {(column.name, column.type, column.enum_values) for column in after.columns}
     return [c.name for c in before.columns if not c.hidden and (c.name, c.type, c.enum_values) not in kept]
+
+
+def unprefixed(name: str, prefixes: Collection[str]) -> list[str]:
+    """What a column may be called before joins gave it prefixes, itself first. O(length x prefixes).
+
+    >>> unprefixed("a_b_c", ["a_", "b_"])
+    ['a_b_c', 'b_c', 'c']
+    """
+    found = [name]
+    for each in found:  # which grows meanwhile
+        for prefix in sorted(prefixes):
+            rest = each.removeprefix(prefix)
+            if rest and rest not in found:
+                found.append(rest)
+    return found
+
+
+def refuse_ends(ends: Sequence[Ended]) -> None:
+    """Raises PreconditionFailed where sessions would end."""
+    if not ends:
+        return
+    names = ", ".join(f"'{each.session.name}'" for each in ends[:_NAMED])
+    missed = f" (it misses the column '{ends[0].column}')" if ends[0].column else ""
+    raise PreconditionFailed(
+        Reason.TABLE_IN_USE,
+        f"{len(ends)} sessions would end: {names}{missed}; the first says: {ends[0].message}",
+        field="keep_sessions",
+        hint="edit or delete them first, or let them end",
+    )

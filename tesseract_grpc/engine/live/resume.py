@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.live.changes import Changes
 from tesseract_grpc.engine.live.past import Past
 from tesseract_grpc.engine.live.rewinds import NotResumable, too_old
@@ -86,6 +87,8 @@ class Passages:
         if since < source.table.changelog.since:
             raise too_old(since, source.table.changelog)
         owner = source.owner
+        if isinstance(source.table, Table):
+            _refuse_altered(session, source.table, since)
         if session.timely and (
             now_us > line.now or (owner is not None and since == owner.hydrate_version and now_us != owner.hydrate_now)
         ):
@@ -112,3 +115,13 @@ class Passages:
             delta = session.resolved.source.rewinds.since(since, version)
             self._past = (version, since, now_us, Past(session.result, delta, now_us))
         return self._past[3]
+
+
+def _refuse_altered(session: Session, table: Table, since: int) -> None:
+    """Raises NotResumable when a column that a session reads or shows was another one at a version."""
+    if table.born:
+        result = session.result
+        read = {*result.filter.predicate.columns, *result.order.words.positions, *session.positions}
+        born = max(table.born.get(position, 0) for position in read)
+        if since < born:
+            raise NotResumable(f"version {since} lies before version {born}, which altered the columns that it reads")

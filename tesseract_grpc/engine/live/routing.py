@@ -174,6 +174,18 @@ class Router:
         if self._fresh.pop(follower.fingerprint, None) is None:
             self._left += 1
 
+    def rename(self, follower: Follower, fingerprint: Hashable) -> None:
+        """A follower has another fingerprint from here on. O(1)."""
+        for known in (self.followers, self._fresh):
+            if known.get(follower.fingerprint) is follower:
+                del known[follower.fingerprint]
+                known[fingerprint] = follower
+        follower.fingerprint = fingerprint
+
+    def rebuild(self) -> None:
+        """The columns of the table are others. O(followers)."""
+        self._build()
+
     def _settle(self) -> None:
         """Builds the index anew when its being out of date has cost about as much as building it.
 

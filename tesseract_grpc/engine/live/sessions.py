@@ -218,8 +218,8 @@ class Sessions:
     def rename_table(self, old: str, new: str) -> None:
         """A table has another name: so have the queries that read it."""
         for session in self.by_name.values():
-            session.query = renamed(session.query, old, new)
-            session.resolved.query = renamed(session.resolved.query, old, new)
+            session.query = renamed(session.query, {old: new})
+            session.resolved.query = renamed(session.resolved.query, {old: new})
 
     def check(self) -> int:
         """Proves that every session is known to its result; returns how many there are."""

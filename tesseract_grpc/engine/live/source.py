@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from tesseract_grpc.engine.data.delta import Delta, RowChange
 from tesseract_grpc.engine.data.filter_uses import FilterUses
 from tesseract_grpc.engine.data.relation import Relation
+from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.changes import Changes
 from tesseract_grpc.engine.live.counters import Counters
 from tesseract_grpc.engine.live.reader import Folds
 from tesseract_grpc.engine.live.result import Result
-from tesseract_grpc.engine.live.rewinds import Rewinds, too_old
+from tesseract_grpc.engine.live.rewinds import NotResumable, Rewinds, too_old
 from tesseract_grpc.engine.live.routing import Follower, Router
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.live.table_watch import TableWatch
@@ -48,10 +49,11 @@ class Source:
         self.rewinds = Rewinds(table)
         self.aging = False  # whether it was said that part of the history is forgotten soon
         self._passages: dict[tuple[int, bool], Changes] = {}  # of readers of the relation, by version and old values
+        self._altered = 0  # the version that made its columns what they are
         self.feeds = 0  # how many inputs of nodes read it
         self.holds = 0  # how often it is kept for another reason, for example by name
-        if owner is None and table.uses is None:
-            table.uses = FilterUses(wave.stopwatch)
+        if isinstance(table, Table) and owner is None and table.uses is None:
+            table.uses = FilterUses(wave.stopwatch, table.row_count, table.next_sequence)
 
     @property
     def rank(self) -> int:
@@ -93,6 +95,8 @@ class Source:
             return known
         if since < changelog.since:
             raise too_old(since, changelog)
+        if since < self._altered:
+            raise NotResumable(f"the columns of version {since} are not those of now: the table has been altered since")
         watch = TableWatch(self.table, line, set(), old_values=old_values)
         watch.fall_back(since, self.rewinds.since(since, line.current))
         passage = watch.take()
@@ -100,6 +104,11 @@ class Source:
             del self._passages[next(iter(self._passages))]
         self._passages[since, old_values] = passage
         return passage
+
+    def altered(self, version: int) -> None:
+        """The columns of the relation are others from this version on."""
+        self._altered = version
+        self._passages.clear()
 
     def let_go(self) -> None:
         """Ends the node that derives the relation, when nobody follows it any more."""
@@ -143,6 +152,8 @@ class Source:
     def publish(self, delta: Delta) -> list[Result]:
         """Records a delta of the relation and carries it on; returns the results that changed."""
         counters = self.counters
+        if self.table.uses is not None and len(delta.inserted):
+            self.table.uses.insertions += 1
         self._record(delta)
         changed: list[Result] = []
         for follower, part, by_key in self.router.route(delta):

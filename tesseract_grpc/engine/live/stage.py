@@ -29,7 +29,7 @@ class Stage:
     @classmethod
     def of(cls, source: Source) -> Stage:
         """All rows of a source, with all columns that clients may see."""
-        return cls(source, None, tuple(column.name for column in source.table.schema.columns if not column.hidden))
+        return cls(source, None, tuple(column.name for column in source.table.schema.visible))
 
     @property
     def schema(self) -> TableSchema:

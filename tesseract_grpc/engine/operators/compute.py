@@ -192,4 +192,4 @@ class ComputeOperator:
 
 def extended_schema(schema: TableSchema, more: Sequence[ColumnSchema]) -> TableSchema:
     """The columns of a relation and more."""
-    return TableSchema((*schema.columns, *more))
+    return schema.extended(more)

@@ -39,7 +39,7 @@ def window_schema(
         _check_place(column, schema, limits, where)
         added.append(_result_column(column, schema, where))
         try:
-            TableSchema((*schema.columns, *added))
+            schema.extended(added)
         except InvalidRequest as error:  # the name is taken, or is none
             raise InvalidRequest(error.reason, error.message, field=f"{where}.name") from None
     return tuple(added)

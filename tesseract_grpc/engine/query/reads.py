@@ -1,6 +1,8 @@
-"""Which tables a query reads."""
+"""Which tables a query reads, and under which prefixes it shows columns of what it joins."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.engine.query.source import QuerySource, RowSource, SessionSource, SubSession, TableSource, Union
@@ -8,33 +10,50 @@ from tesseract_grpc.engine.query.source import QuerySource, RowSource, SessionSo
 
 def tables_read(query: Query) -> frozenset[str]:
     """The names of the tables that a query reads, at any depth. Sessions that it names are not followed. O(parts)."""
-    found: set[str] = set()
-    _query(query, found)
-    return frozenset(found)
+    tables = [each.table for each in _queries(query) if each.table]
+    tables += [source.table for source in _sources(query) if isinstance(source, TableSource)]
+    return frozenset(tables)
 
 
-def _query(query: Query, found: set[str]) -> None:
-    if query.table:
-        found.add(query.table)
+def join_prefixes(query: Query) -> frozenset[str]:
+    """The prefixes of joined columns, at any depth. O(parts)."""
+    return frozenset(join.prefix for each in _queries(query) for join in each.joins if join.prefix)
+
+
+def _queries(query: Query) -> Iterator[Query]:
+    """A query and those within it."""
+    yield query
+    for _, inner in query.sub_sessions:
+        yield from _queries(inner)
+    for source in _named(query):
+        for each in _parts(source):
+            if isinstance(each, QuerySource):
+                yield from _queries(each.query)
+
+
+def _sources(query: Query) -> Iterator[RowSource]:
+    """All sources that a query names, and the queries within it."""
+    for each in _queries(query):
+        for source in _named(each):
+            yield from _parts(source)
+
+
+def _named(query: Query) -> Iterator[RowSource]:
+    """The sources that a query names itself."""
     if query.source is not None:
-        _source(query.source, found)
+        yield query.source
     for join in query.joins:
-        _source(join.source, found)
+        yield join.source
     for column in query.computed:
         if column.lookup is not None:
-            _source(column.lookup.source, found)
-    for _, inner in query.sub_sessions:
-        _query(inner, found)
+            yield column.lookup.source
 
 
-def _source(source: RowSource, found: set[str]) -> None:
+def _parts(source: RowSource) -> Iterator[RowSource]:
+    """A source, or the sources of a union."""
     match source:
-        case TableSource(table):
-            found.add(table)
-        case QuerySource(query):
-            _query(query, found)
         case Union(sources):
             for each in sources:
-                _source(each, found)
-        case SessionSource() | SubSession():
-            pass
+                yield from _parts(each)
+        case TableSource() | QuerySource() | SessionSource() | SubSession():
+            yield source
