@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tesseract_grpc.engine.data.table import Table
+from tesseract_grpc.engine.live.rebinding import Ended
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.query.filter_tree import AllOf, Filter
 from tesseract_grpc.engine.query.query import Query, Window
@@ -14,10 +16,13 @@ from tesseract_grpc.server.codec.queries import encode_query
 from tesseract_grpc.server.codec.retention import encode_memory_limit, encode_retention
 from tesseract_grpc.server.codec.schemas import encode_columns, encode_indexes
 from tesseract_grpc.server.codec.values import encode_duration, encode_time
-from tesseract_grpc.server.host import Host, Note
+from tesseract_grpc.server.host import ANONYMOUS_PREFIX, Host, Note
 from tesseract_grpc.server.lookup import QueryNames
 from tesseract_grpc.server.names import of_session, of_table
 from tesseract_grpc.server.statistics import encode_statistics, encode_watchers
+
+MOST_ENDED = 100
+"""So many sessions that ended are told one by one."""
 
 
 def encode_table(host: Host, table: Table, note: Note | None = None) -> twin.schema.Table:
@@ -40,6 +45,18 @@ def encode_table(host: Host, table: Table, note: Note | None = None) -> twin.sch
         message.query.CopyFrom(encode_query(query, QueryNames(host)))
     encode_time(note.create_time, message.create_time)
     return message
+
+
+def encode_ended(host: Host, ended: Sequence[Ended]) -> tuple[list[twin.table_service.EndedSession], int]:
+    """The first hundred of the sessions with an id that were ended, and how many there are of them. Anonymous ones are
+    known to one process alone, and answers are the same wherever they are given."""
+    named = [each for each in ended if not each.session.name.startswith(ANONYMOUS_PREFIX)]
+    make = twin.table_service.EndedSession
+    told = [
+        make(name=of_session(host.name, each.session.name), column=each.column, message=each.message)
+        for each in named[:MOST_ENDED]
+    ]
+    return told, len(named)
 
 
 def encode_session(host: Host, session: Session, *, with_watchers: bool = False) -> twin.session_service.Session:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
@@ -25,6 +25,8 @@ from weakref import WeakKeyDictionary
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.live.session import Session
 from tesseract_grpc.engine.query.query import Window
+from tesseract_grpc.engine.query.reads import tables_read
+from tesseract_grpc.engine.query.rename import renamed
 from tesseract_grpc.server.canonical import canonical
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.errors import Refusal, ServerReason
@@ -81,8 +83,9 @@ _Makers: TypeAlias = dict[tuple[int, Window], TokenMaker]
 class ResumeTokens:
     """Writes and reads the tokens of one hub."""
 
-    def __init__(self, hub: str, epoch: str, key: bytes) -> None:
-        """`key` has to outlive the process where the hub does."""
+    def __init__(self, hub: str, epoch: str, key: bytes, made: Callable[[str], int] = lambda table: 0) -> None:
+        """`key` has to outlive the process where the hub does. `made` tells the version that made a table."""
+        self._made = made
         self._epoch = _short(epoch)
         self._head = _HEAD.pack(FORMAT, _short(hub), self._epoch)
         self._key = key
@@ -113,11 +116,13 @@ class ResumeTokens:
 
     def _definition(self, session: Session) -> bytes:
         """A digest of what a session shows: its query as it stands on its own, what always holds beside it, and its
-        columns, which may have been found among the values of rows."""
+        columns, which may have been found among the values of rows. The tables that it reads stand there as what they
+        are and not as what they are called: a token outlives a new name, and is of no use when a name means another."""
         known = self._definitions.get(session)
         if known is None or known[0] != session.generation:
             columns = tuple((column.name, int(column.type), column.primary_key) for column in session.columns)
-            content = canonical((session.resolved.query, session.permanent, columns))
+            tables = {name: f"table {self._made(name)}" for name in tables_read(session.resolved.query)}
+            content = canonical((renamed(session.resolved.query, tables), session.permanent, columns))
             known = (session.generation, hashlib.sha256(content).digest())
             self._definitions[session] = known
         return known[1]

@@ -57,7 +57,7 @@ def validate_contiguous(responses: Sequence[Response]) -> None:
     for index, response in enumerate(responses):
         event = response.WhichOneof("event")
         if before is not None and event != "begin":
-            if before.continued and event == "changes" and before.WhichOneof("event") in ("changes", "session_changed"):
+            if before.continued and event == "changes" and before.WhichOneof("event") in _PARTS:
                 expected = before.from_version
                 if response.to_version != before.to_version:
                     raise ContractViolation(
@@ -128,7 +128,14 @@ def _once(keys: Iterable[Key], at: int, what: str) -> set[Key]:
     return seen
 
 
-_NEXT = {"snapshot_rows": ("snapshot_rows", "snapshot_end"), "session_changed": ("changes",)}
+_PARTS = ("changes", "session_changed", "table_changed")
+"""What may be before a piece of a change."""
+
+_NEXT = {
+    "snapshot_rows": ("snapshot_rows", "snapshot_end"),
+    "session_changed": ("changes",),
+    "table_changed": ("changes",),
+}
 """What may follow an event that is never the last part of anything."""
 
 

@@ -48,7 +48,7 @@ class Mirror:
         if event is None:
             raise MirrorError("a response without an event")
         if self._edited and event != "changes":
-            raise MirrorError(f"{event} between session_changed and its changes")
+            raise MirrorError(f"{event} between session_changed or table_changed and its changes")
         if event == "begin":
             self._begin(response.begin)
         elif event == "snapshot_rows":
@@ -63,7 +63,12 @@ class Mirror:
         elif event == "reset":
             self.rows, self.anchored, self._incoming, self._pieces = [], False, [], []
         elif event == "session_changed" and isinstance(response, session_service_pb2.WatchSessionResponse):
-            self._edit(response)
+            edit = response.session_changed
+            if edit.generation != response.generation or edit.generation <= self.generation:
+                raise MirrorError(f"generation {edit.generation} after {self.generation}")
+            self._edit(edit.columns, response)
+        elif event == "table_changed" and isinstance(response, table_service_pb2.WatchTableResponse):
+            self._edit(response.table_changed.columns, response)
         if self._pieces and event != "changes":
             raise MirrorError(f"{event} between two pieces of one change")
         if isinstance(response, session_service_pb2.WatchSessionResponse):
@@ -98,14 +103,13 @@ class Mirror:
         self._types = {column.name: column.type for column in columns}
         self.column_names, self.key_names = tuple(self._types), keys
 
-    def _edit(self, response: session_service_pb2.WatchSessionResponse) -> None:
+    def _edit(self, columns: Iterable[schema_pb2.Column], response: Response) -> None:
         """Other columns from here on: what stays of each row, which the changes that follow make whole again."""
-        edit, types, keys = response.session_changed, self._types, self.key_names
-        if not response.continued or not self.anchored:
-            raise MirrorError("session_changed is no consistent point, and comes after the snapshot")
-        if edit.generation != response.generation or edit.generation <= self.generation:
-            raise MirrorError(f"generation {edit.generation} after {self.generation}")
-        self._columns(edit.columns)
+        types, keys = self._types, self.key_names
+        unheld = isinstance(response, table_service_pb2.WatchTableResponse) and not self._incoming
+        if not response.continued or not (self.anchored or unheld):
+            raise MirrorError("other columns are no consistent point, and come after the snapshot")
+        self._columns(columns)
         if set(self.key_names) != set(keys) or any(self._types[name] != types[name] for name in keys):
             raise MirrorError("an edit names rows by other columns")
         stays = [name for name in self.column_names if types.get(name) == self._types[name]]
@@ -130,6 +134,7 @@ class Mirror:
         if not self.anchored:
             if self._incoming or isinstance(response, session_service_pb2.WatchSessionResponse):
                 raise MirrorError("a change before the end of the snapshot")
+            self._edited = False
             return
         rows = self.by_key()
         for piece in pieces:

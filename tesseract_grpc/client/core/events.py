@@ -84,7 +84,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """The session was edited, and its rows have other columns now, in this order."""
+    """The session was edited or the table altered, and its rows have other columns now, in this order."""
 
     generation: int
     columns: tuple[str, ...]
@@ -111,7 +111,8 @@ class Delta:
     skipped_commits: int = 0
     """How many commits were folded into this delta because the reader was slow; the net effect is still exact."""
     edited: Edited | None = None
-    """Set when the session was edited: the delta leads from the rows of the old definition to those of the new one."""
+    """Set when the session was edited, or what is read was altered or exchanged: the delta leads from the rows before
+    to those after it."""
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:

@@ -262,15 +262,22 @@ class Feed:
         return Interrupted(self.reason, response.reset.message, self.bookmark.version, resumes=False)
 
     def _session_changed(self, response: Any) -> None:
-        if not response.continued:
-            raise StreamBroken("disorder", "the session was edited and no change follows")
         edit = response.session_changed
-        before, self.schema = self.schema, Schema.of(edit.columns)
+        self._columns_changed(response, edit.columns, edit.generation, "the session was edited")
+
+    def _table_changed(self, response: Any) -> None:
+        self._columns_changed(response, response.table_changed.columns, 0, "the table was altered")
+
+    def _columns_changed(self, response: Any, columns: Any, generation: int, what: str) -> None:
+        """Rows have other columns from here on; the change that follows is told with this."""
+        if not response.continued:
+            raise StreamBroken("disorder", f"{what} and no change follows")
+        before, self.schema = self.schema, Schema.of(columns)
         types = self.schema.types
         if set(self.schema.key) != set(before.key) or any(types[name] != before.types[name] for name in before.key):
-            raise StreamBroken("definition_changed", "the session was edited and its rows are named by other columns")
+            raise StreamBroken("definition_changed", f"{what} and its rows are named by other columns")
         kept = frozenset(name for name in types if before.types.get(name) == types[name])
-        self._edited = Edited(edit.generation, tuple(types), kept, types)
+        self._edited = Edited(generation, tuple(types), kept, types)
         self._pieces_version = response.to_version
 
     def _removed(self, removes: change_pb2.Removes) -> Removed:
@@ -319,6 +326,7 @@ _TAKERS: dict[str, dict[str, _Taker]] = {
         "lagged": Feed._lagged,
         "reset": Feed._reset,
         "session_changed": Feed._session_changed,
+        "table_changed": Feed._table_changed,
     },
 }
 """What each state takes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from tesseract_grpc.server.changes.limits import set_limits
 from tesseract_grpc.server.changes.retention import evict
 from tesseract_grpc.server.changes.sessions import create_session, delete_session, update_session
+from tesseract_grpc.server.changes.swaps import swap_tables
 from tesseract_grpc.server.changes.tables import create_table, delete_table, rename_table, update_table
 from tesseract_grpc.server.changes.writes import write
 from tesseract_grpc.server.journal import Behaviours
@@ -21,6 +22,7 @@ BEHAVIOURS: Behaviours = {
     Kind.UPDATE_TABLE: update_table,
     Kind.RENAME_TABLE: rename_table,
     Kind.DELETE_TABLE: delete_table,
+    Kind.SWAP_TABLES: swap_tables,
     Kind.CREATE_SESSION: create_session,
     Kind.UPDATE_SESSION: update_session,
     Kind.DELETE_SESSION: delete_session,

@@ -45,7 +45,7 @@ class TableWatches:
             with_snapshot=request.include_snapshot,
             since=start.since,
             reset=start.reset,
-            tokens=lambda: host.tokens.of_table(table),
+            tokens=lambda: host.tokens.of_table(watch.table),
         )
         async with aclosing(serve(host, call, story, framed, asked, table)) as responses:
             async for response in responses:

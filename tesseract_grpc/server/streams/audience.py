@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -22,6 +22,7 @@ class Audience:
         self.tally = Tally()
         """What all of them have sent, closed ones included."""
         self._streams: dict[Hashable, set[Stream]] = {}
+        self._subjects: dict[Stream, tuple[Hashable, ...]] = {}
         self._by_id: dict[str, Stream] = {}
         self._waves = Waves()
         self._past_conflations: WeakKeyDictionary[Hashable, int] = WeakKeyDictionary()  # of closed streams
@@ -31,6 +32,7 @@ class Audience:
         """Counts `stream` among those that watch `subjects`, until the block ends."""
         for subject in subjects:
             self._streams.setdefault(subject, set()).add(stream)
+        self._subjects[stream] = subjects
         self._by_id[stream.watch_id] = stream
         stream.waves = self._waves
         try:
@@ -38,12 +40,21 @@ class Audience:
         finally:
             self._waves.leave(stream)
             del self._by_id[stream.watch_id]
-            for subject in set(subjects):
+            for subject in set(self._subjects.pop(stream)):
                 self._past_conflations[subject] = self._past_conflations.get(subject, 0) + stream.conflations
                 streams = self._streams[subject]
                 streams.discard(stream)
                 if not streams:
                     del self._streams[subject]
+
+    def move(self, subjects: Mapping[Hashable, Hashable]) -> None:
+        """Who watched a key of `subjects` watches its value from here on, all at once. O(their number)."""
+        moved = {new: self._streams.pop(old, set()) for old, new in subjects.items()}
+        for new, streams in moved.items():
+            if streams:
+                self._streams.setdefault(new, set()).update(streams)
+        for stream in set().union(*moved.values()):
+            self._subjects[stream] = tuple(subjects.get(each, each) for each in self._subjects[stream])
 
     @property
     def count(self) -> int:

@@ -19,7 +19,7 @@ from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.live.changes import Changes
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.streams.envelope import of_several
-from tesseract_grpc.server.streams.teller import Anew, Frame, Teller, Telling, Tokens
+from tesseract_grpc.server.streams.teller import Anew, Frame, Teller, Telling, Tokens, edited
 
 _EDITED = Anew(twin.change.RESET_REASON_DEFINITION_CHANGED, "the session was edited")
 
@@ -74,22 +74,24 @@ class Cut:
         version = self._frame.version()
         lagged: list[bytes] = []
         told: list[tuple[int, Changes | None]] = []
+        why: dict[Teller, Anew] = {}
         commits = 0
         for index, teller in enumerate(self._tellers):
             changes = teller.watch.take() if teller.pending else None
             if not changes:
                 continue
-            edit = changes.session_changed
+            reset = edited(changes)
             commits = max(commits, changes.commits)
-            if teller.pending or changes.to_version != version or (edit is not None and edit.reset):
+            if teller.pending or changes.to_version != version or reset is not None:
                 told.append((index, None))
+                why[teller] = reset or _EDITED
                 continue
             if skipped := teller.skipped(changes, slow):
                 lagged.append(of_several(index, teller.say_lagged(skipped, teller.sent)))
             told.append((index, changes))
         if not told:
             return None
-        parts = self._tell(told, lambda teller, before: (teller.say_reset(_EDITED, version, before),))
+        parts = self._tell(told, lambda teller, before: (teller.say_reset(why[teller], version, before),))
         return Telling(_chain(iter(lagged), parts), commits, change=True)
 
     def anew(self, why: Anew) -> Telling:
