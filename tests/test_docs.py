@@ -168,6 +168,9 @@ def test_commands_in_shell_blocks_exist() -> None:
     for _, name, *arguments in used:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None, name
+        if isinstance(command, click.Group):
+            name, *arguments = arguments
+            command = command.commands[name]
         known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
         assert {word.partition("=")[0] for word in arguments if word.startswith("--")} <= known, name
 

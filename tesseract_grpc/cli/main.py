@@ -20,12 +20,20 @@ from tesseract_grpc.cli.errors import FAILURE, INTERRUPTED, CommandFailed
 from tesseract_grpc.cli.failure import failure_of
 
 COMMANDS = {
+    "alter": "tesseract_grpc.cli.alter:alter",
+    "backup": "tesseract_grpc.cli.backup:backup",
     "demo": "tesseract_grpc.cli.demo.command:demo",
     "explain": "tesseract_grpc.cli.explain:explain",
     "import": "tesseract_grpc.cli.import_file:import_file",
     "migrate": "tesseract_grpc.cli.migrate:migrate",
     "query": "tesseract_grpc.cli.query:query",
+    "remove": "tesseract_grpc.cli.alter:remove",
+    "rename": "tesseract_grpc.cli.alter:rename",
+    "restore": "tesseract_grpc.cli.restore:restore",
+    "retain": "tesseract_grpc.cli.retain:retain",
+    "schema": "tesseract_grpc.cli.schema:schema",
     "serve": "tesseract_grpc.cli.serve:serve",
+    "swap": "tesseract_grpc.cli.alter:swap",
     "tables": "tesseract_grpc.cli.tables:tables",
     "version": "tesseract_grpc.cli.version:version",
     "watch": "tesseract_grpc.cli.watch:watch",

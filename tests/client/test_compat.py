@@ -347,7 +347,7 @@ REFUSED_SESSIONS: dict[str, tuple[dict[str, Any], str, str]] = {
     "comparing": (
         {"sort": [{"field": "a", "compareFn": "(a, b) => a.localeCompare(b)"}]},
         "sort[0].compareFn",
-        "lower(name)",
+        "name.toLowerCase()",
     ),
     "comparing as a sort": ({"sort": "(a, b) => a - b"}, "session.sort", "computed column"),
     "filtering": ({"filter": "row => row.age > 17"}, "session.filter", "filter: 'age > 17'"),

@@ -27,7 +27,7 @@ _SORT = {
 }
 _ORDER = (
     "leave it out: texts are ordered by code point, numbers and dates by value, and nulls come last; for another "
-    "order, sort by a computed column, as in columns: [{'name': 'folded', 'expression': 'lower(name)'}]"
+    "order, sort by a computed column, as in columns: [{'name': 'folded', 'expression': 'name.toLowerCase()'}]"
 )
 _NOT_OF_SORTS = {"compare_fn": _ORDER, "comparer": _ORDER, "compare_function": _ORDER, "compare": _ORDER}
 _CONDITION_HINT = "write the condition as an expression: 'age > 17 && name ~ \"ad\"'"

@@ -1,6 +1,6 @@
 """Changes of a table's definition, as users write them, to what the wire has.
 
-    Alterations().add_column("email", "string", backfill='lower(name) + "@example.com"').drop_column("mail")
+    Alterations().add_column("email", "string", backfill='name.toLowerCase() + "@example.com"').drop_column("mail")
     [{"add_column": {"name": "email", "type": "string", "backfill": ...}}, {"drop_column": "mail"}]
 
 Both say the same: the first is for programs, the second for files. They are applied in order, each seeing what those

@@ -5,7 +5,7 @@ that steps without one are about. The number is the version, the rest of the nam
 underscore are helpers.
 
     table = "users"
-    up = [{"add_column": {"name": "email", "type": "string", "backfill": 'lower(name) + "@example.com"'}}]
+    up = [{"add_column": {"name": "email", "type": "string", "backfill": 'name.toLowerCase() + "@example.com"'}}]
 
 The checksum is that of the file's text, so what a helper does is not part of it.
 """
