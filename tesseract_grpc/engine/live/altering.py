@@ -27,13 +27,13 @@ from tesseract_grpc.engine.data.errors import EngineError, PreconditionFailed, R
 from tesseract_grpc.engine.data.extended_table import ExtendedTable, root
 from tesseract_grpc.engine.data.relation import Relation
 from tesseract_grpc.engine.data.retention import Retention, check_retention
-from tesseract_grpc.engine.data.schema import ColumnSchema
+from tesseract_grpc.engine.data.schema import ColumnSchema, IndexSchema
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.clearing import renamed_filter
 from tesseract_grpc.engine.live.derived import Derived, DerivedTables, derive
 from tesseract_grpc.engine.live.node import Node
-from tesseract_grpc.engine.live.rebinding import Ended, refuse_ends
+from tesseract_grpc.engine.live.rebinding import Ended, Rebound, refuse_ends
 from tesseract_grpc.engine.live.resolve import Resolved
 from tesseract_grpc.engine.live.result import Result
 from tesseract_grpc.engine.live.session import Session, Views
@@ -48,20 +48,14 @@ from tesseract_grpc.engine.query.reads import tables_read
 
 
 @dataclass(frozen=True, slots=True)
-class Altered:
-    """An altered table, and what became of everybody who reads it.
-
-    `version` is 0 when it was only a check. `sessions` show other columns or rows, `ended` are no more, `relations` have
-    readers who are told of it, by what they read before.
-    """
+class Altered(Rebound):
+    """An altered table, and what became of everybody who reads it. `version` is 0 when it was only a check."""
 
     table: Table
     columns: tuple[ColumnSchema, ...]
-    version: int
-    sessions: tuple[Session, ...]
-    ended: tuple[Ended, ...]
-    relations: Mapping[Relation, Relation]
+    indexes: tuple[IndexSchema, ...]
     rewritten: int
+    """The rows that got a new value in some column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +128,9 @@ class Altering:
         except BaseException:
             self._cancel()
             raise
-        columns = drafted.layout.schema.visible
         if validate_only:
             self._cancel()
-            return Altered(table, columns, 0, (), tuple(self.ended), {}, drafted.rewritten)
+            return self._altered(drafted, 0, {})
         return self._perform(drafted, retention)
 
     # The rehearsal
@@ -342,9 +335,22 @@ class Altering:
         for name, made in self._again.items():
             relations[self._tables[name]] = made.table
             self._install(name, made)
+        return self._altered(drafted, version, relations)
+
+    def _altered(self, drafted: Drafted, version: int, relations: Mapping[Relation, Relation]) -> Altered:
+        layout = drafted.layout
+        indexes = tuple(index for _, index in layout.indexes.values())
         sessions = tuple(each.session for each in self._bound)
-        columns = table.schema.visible
-        return Altered(table, columns, version, sessions, tuple(self.ended), relations, drafted.rewritten)
+        return Altered(
+            version,
+            sessions,
+            tuple(self.ended),
+            relations,
+            self._table,
+            layout.schema.visible,
+            indexes,
+            drafted.rewritten,
+        )
 
     def _shown_differs(self) -> bool:
         """Whether readers of all columns have to be told something."""

@@ -147,8 +147,7 @@ class Draft:
             place = self._order.index(self._position(asked.after, "add_column.after")) + 1
         values: Vector | None = None
         if text := column.expression or asked.backfill or column.default_expression:
-            now = self._line.now if column.expression else self._line.written
-            values = self._worked_out(text, now, f"add_column.{'backfill' if asked.backfill else 'column.expression'}")
+            values = self._worked_out(text, f"add_column.{'backfill' if asked.backfill else 'column.expression'}")
         position = self._new_position(column)
         self._order.insert(place, position)
         column = self._schemas[position] = self._resolved(position)
@@ -182,12 +181,12 @@ class Draft:
             self._columns[position] = self._made(column)
         return column
 
-    def _worked_out(self, text: str, now_us: int, field: str) -> Vector:
-        """What an expression gives for every row. O(n)."""
+    def _worked_out(self, text: str, field: str) -> Vector:
+        """What an expression gives for every row, at the moment of the alteration. O(n)."""
         schema, columns = self._schema(), self._columns
         root = check_expression(text, schema, field=field).root
         evaluator = compile_expression(root, schema, columns)
-        return evaluator.evaluate(lambda p: stored_at(columns[p], self._where), len(self._slots), now_us)
+        return evaluator.evaluate(lambda p: stored_at(columns[p], self._where), len(self._slots), self._line.written)
 
     def _store(self, position: int, values: Vector) -> None:
         """Gives a new column its values, one for each row or one for all, and notes the rows that it changes."""
@@ -280,11 +279,11 @@ class Draft:
         """The values of a column that is changed, before they are converted; None where it keeps them."""
         if asked.using:
             self._schemas[position] = old  # the expression speaks of the columns as they were
-            found = self._worked_out(asked.using, self._line.written, "change_column.using")
+            found = self._worked_out(asked.using, "change_column.using")
             self._schemas[position] = column
             return found
         if column.expression and (column.expression != old.expression or column.type is not old.type):
-            return self._worked_out(column.expression, self._line.now, "change_column.definition.expression")
+            return self._worked_out(column.expression, "change_column.definition.expression")
         if column.type is not old.type or column.enum_values != old.enum_values:
             return self._columns[position].read(self._where)
         return None
@@ -308,7 +307,7 @@ class Draft:
             column = self._schemas[position]
             if not columns_mentioned(column.expression, written):
                 continue
-            values = self._worked_out(column.expression, self._line.now, f"columns[{column.name}].expression")
+            values = self._worked_out(column.expression, f"columns[{column.name}].expression")
             fresh = self._new_position(column)
             self._order[self._order.index(position)] = fresh
             if position in self._origin:

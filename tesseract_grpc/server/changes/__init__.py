@@ -11,7 +11,7 @@ from tesseract_grpc.server.changes.limits import set_limits
 from tesseract_grpc.server.changes.retention import evict
 from tesseract_grpc.server.changes.sessions import create_session, delete_session, update_session
 from tesseract_grpc.server.changes.swaps import swap_tables
-from tesseract_grpc.server.changes.tables import create_table, delete_table, rename_table, update_table
+from tesseract_grpc.server.changes.tables import alter_table, create_table, delete_table, rename_table, update_table
 from tesseract_grpc.server.changes.writes import write
 from tesseract_grpc.server.journal import Behaviours
 from tesseract_grpc.server.records import Kind
@@ -20,6 +20,7 @@ BEHAVIOURS: Behaviours = {
     Kind.WRITE: write,
     Kind.CREATE_TABLE: create_table,
     Kind.UPDATE_TABLE: update_table,
+    Kind.ALTER_TABLE: alter_table,
     Kind.RENAME_TABLE: rename_table,
     Kind.DELETE_TABLE: delete_table,
     Kind.SWAP_TABLES: swap_tables,

@@ -6,7 +6,9 @@ from tesseract_grpc.engine.data.retention import check_memory_limit, check_reten
 from tesseract_grpc.engine.data.schema import check_name
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.server.changes.retention import PATHS, asked_retention, set_retention
+from tesseract_grpc.server.changes.swaps import keeps_named
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.codec.alterations import decode_alterations
 from tesseract_grpc.server.codec.queries import decode_query
 from tesseract_grpc.server.codec.retention import (
     decode_memory_limit,
@@ -14,10 +16,16 @@ from tesseract_grpc.server.codec.retention import (
     encode_memory_limit,
     encode_retention,
 )
-from tesseract_grpc.server.codec.schemas import check_description, decode_indexes, decode_schema, encode_indexes
-from tesseract_grpc.server.describe import encode_table
+from tesseract_grpc.server.codec.schemas import (
+    check_description,
+    decode_indexes,
+    decode_schema,
+    encode_columns,
+    encode_indexes,
+)
+from tesseract_grpc.server.describe import encode_ended, encode_table
 from tesseract_grpc.server.errors import fields_under, invalid
-from tesseract_grpc.server.host import Host, Note
+from tesseract_grpc.server.host import ANONYMOUS_PREFIX, Host, Note
 from tesseract_grpc.server.lookup import QueryNames, naming
 from tesseract_grpc.server.names import of_table, table_name
 from tesseract_grpc.server.records import Moment
@@ -149,3 +157,44 @@ def delete_table(
     host.events.table_deleted(id, request.request_id)
     host.log.info("table.deleted", hub=host.name, table=id)
     return pb.DeleteTableResponse(version=host.hub.version)
+
+
+def refuse_unnamed(host: Host, request: pb.AlterTableRequest, moment: Moment) -> None:
+    """Raises PreconditionFailed when an alteration would end an anonymous session, of which the log knows nothing.
+
+    It is worked out for that as for a check, where there are such sessions at all.
+    """
+    if any(name.startswith(ANONYMOUS_PREFIX) for name in host.hub.sessions):
+        id = table_name(request.name, "name").id
+        with naming(of_table(host.name, id), "name"):
+            asked = decode_alterations(request.alterations, host.table(id).schema)
+        host.hub.alter_table(id, asked, lambda session: True, validate_only=True, at=moment.time_us)
+
+
+def alter_table(
+    host: Host, request: pb.AlterTableRequest, moment: Moment, aside: object = None
+) -> pb.AlterTableResponse:
+    """Alters a table that is in use; with validate_only tells what would be."""
+    id = table_name(request.name, "name").id
+    with naming(of_table(host.name, id), "name"):
+        table = host.table(id)
+    asked = decode_alterations(request.alterations, table.schema)
+    keeps = keeps_named(request.keep_sessions)
+    altered = host.hub.alter_table(id, asked, keeps, validate_only=request.validate_only, at=moment.time_us)
+    sessions, count = encode_ended(host, altered.ended)
+    response = pb.AlterTableResponse(
+        table=encode_table(host, table),
+        version=altered.version,
+        ended_sessions=sessions,
+        ended_session_count=count,
+        rewritten_rows=altered.rewritten,
+    )
+    if request.validate_only:
+        del response.table.columns[:], response.table.indexes[:]
+        response.table.columns.extend(encode_columns(altered.columns))
+        response.table.indexes.extend(encode_indexes(altered.indexes))
+        return response
+    host.rebound(altered, f"table '{id}' was altered")
+    host.events.table_altered(id, request.request_id)
+    host.log.info("table.altered", hub=host.name, table=id, alterations=len(asked), ended=len(altered.ended))
+    return response

@@ -26,12 +26,13 @@ def decode_schema(columns: Sequence[twin.schema.Column], field: str, max_columns
             "max_columns", max_columns, f"the table has {len(columns)} columns", field=f"{field}.columns"
         )
     with fields_under(field):
-        return TableSchema(tuple(_decode_column(column, index) for index, column in enumerate(columns)))
+        return TableSchema(tuple(decode_column(column, f"columns[{index}]") for index, column in enumerate(columns)))
 
 
-def _decode_column(message: twin.schema.Column, index: int) -> ColumnSchema:
-    where = f"columns[{index}]"
-    if message.type not in _TYPES and not message.expression:
+def decode_column(message: twin.schema.Column, where: str, default_type: DataType | None = None) -> ColumnSchema:
+    """A column, which stands at `where` in its request. Raises InvalidRequest. With `default_type` a type may be left
+    out, and the default is one of that type."""
+    if default_type is None and message.type not in _TYPES and not message.expression:
         known = ", ".join(_TYPES.values())
         raise InvalidRequest(
             Reason.BAD_SCHEMA, f"column '{message.name[:140]}' needs a type: one of {known}", field=f"{where}.type"
@@ -45,7 +46,7 @@ def _decode_column(message: twin.schema.Column, index: int) -> ColumnSchema:
         type=data_type,
         primary_key=message.primary_key,
         required=message.required,
-        default=_default(message, data_type, f"{where}.default_value"),
+        default=_default(message, data_type if default_type is None else default_type, f"{where}.default_value"),
         enum_values=tuple(message.enum_values),
         expression=message.expression,
         default_expression=message.default_expression,

@@ -57,6 +57,16 @@ class Definitions:
         response: pb.UpdateTableResponse = await host.journal.propose(request)
         return response
 
+    async def alter_table(self, request: pb.AlterTableRequest, call: Call) -> pb.AlterTableResponse:
+        """Changes the columns, key or indexes of a table."""
+        host = self._hosts.find(table_name(request.name, "name").hub, "name")
+        if request.validate_only:
+            return tables.alter_table(host, request, host.journal.moment())
+        if request.keep_sessions and host.memory.recall(request) is None:
+            tables.refuse_unnamed(host, request, host.journal.moment())
+        response: pb.AlterTableResponse = await host.journal.propose(request)
+        return response
+
     async def rename_table(self, request: pb.RenameTableRequest, call: Call) -> pb.RenameTableResponse:
         """Renames a table."""
         response: pb.RenameTableResponse = await self._propose(request)

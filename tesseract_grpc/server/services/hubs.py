@@ -22,6 +22,7 @@ from tesseract_grpc.server.status import cut
 pb = twin.hub_service
 
 FEATURES = (
+    "alter_table",
     "backup",
     "computed_columns",
     "debug",
