@@ -53,6 +53,7 @@ from tesseract_grpc.server.services.hub_watches import HubWatches
 from tesseract_grpc.server.services.diagnoses import Diagnoses
 from tesseract_grpc.server.services.hubs import Hubs
 from tesseract_grpc.server.services.plans import Plans
+from tesseract_grpc.server.services.performance_tests import PerformanceTests
 from tesseract_grpc.server.services.reads import Reads
 from tesseract_grpc.server.services.session_edits import SessionEdits
 from tesseract_grpc.server.services.session_reads import SessionReads
@@ -270,7 +271,12 @@ class Server:
                 Plans(hosts),
             ),
             "tesseract.v1.HubService": (Hubs(hosts), HubWatches(hosts), Backups(hosts)),
-            "tesseract.v1.DiagnosisService": (Caches(hosts), Diagnoses(hosts), Debugging(hosts)),
+            "tesseract.v1.DiagnosisService": (
+                Caches(hosts),
+                Diagnoses(hosts),
+                PerformanceTests(hosts),
+                Debugging(hosts),
+            ),
         }
 
     def _show_metrics(self, lag: LoopLag) -> Endpoint | None:

@@ -54,10 +54,23 @@ class FilterUse:
 class FilterUses:
     """The counts of one table."""
 
-    __slots__ = ("_by_text", "large_results", "largest_result", "stopwatch")
+    __slots__ = (
+        "_by_text",
+        "first_rows",
+        "first_sequence",
+        "insertions",
+        "large_results",
+        "largest_result",
+        "stopwatch",
+    )
 
-    def __init__(self, stopwatch: Callable[[], int] = no_time) -> None:
+    def __init__(self, stopwatch: Callable[[], int] = no_time, rows: int = 0, sequence: int = 0) -> None:
+        """`rows` and `sequence`: how many rows there are now, and how many have come until now."""
         self.stopwatch = stopwatch
+        self.first_rows = rows
+        self.first_sequence = sequence
+        self.insertions = 0
+        """How many commits brought new rows."""
         self.large_results = 0
         """How often a large result was taken whole, without a limit."""
         self.largest_result = 0

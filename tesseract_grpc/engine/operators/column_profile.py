@@ -21,6 +21,8 @@ from tesseract_grpc.engine.data.vector import AnyArray, BoolArray, Vector
 
 STEPS = 20
 """The most steps of a histogram."""
+_TEXTS = 4_096
+"""So many texts are looked at in one go."""
 _FIRST_LOOK = 1_024
 """So many rows are looked at first for examples."""
 
@@ -103,14 +105,7 @@ def _of_texts(
         return ColumnProfile(schema, rows, 0, nulls)
     counts = np.bincount(codes, minlength=1)
     used = np.flatnonzero(counts)
-    here = [texts[code] for code in used.tolist()]
-    low = high = None
-    if schema.type is DataType.ENUM:
-        place = {name: rank for rank, name in enumerate(schema.enum_values)}
-        low, high = min(here, key=place.__getitem__), max(here, key=place.__getitem__)
-    elif schema.type is DataType.STRING:
-        low, high = min(here), max(here)
-    lengths = np.fromiter(map(len, here), np.int64, len(here))
+    low, high, length = _look(schema, texts, used, counts)
     return ColumnProfile(
         schema,
         rows,
@@ -120,8 +115,29 @@ def _of_texts(
         high,
         samples=tuple(texts[code] for code in _first_different(codes, len(used), samples)),
         top=tuple((texts[int(used[at])], int(counts[used[at]])) for at in _most(counts[used], top)),
-        text_length=int((lengths * counts[used]).sum()) / len(codes),
+        text_length=length / len(codes),
     )
+
+
+def _look(
+    schema: ColumnSchema, texts: Sequence[str], used: AnyArray, counts: AnyArray
+) -> tuple[str | None, str | None, int]:
+    """The least and the greatest of the texts in use, and the length of all values together.
+
+    A few texts at a time: what Python does over many objects in one call lets nobody else have a turn meanwhile.
+    """
+    rank = {name: place for place, name in enumerate(schema.enum_values)}.__getitem__ if schema.enum_values else None
+    low = high = None
+    length = 0
+    for start in range(0, len(used), _TEXTS):
+        codes = used[start : start + _TEXTS]
+        some = [texts[code] for code in codes.tolist()]
+        length += int((np.fromiter(map(len, some), np.int64, len(some)) * counts[codes]).sum())
+        if schema.type is not DataType.JSON:
+            least, most = min(some, key=rank), max(some, key=rank)
+            low = least if low is None else min(low, least, key=rank)
+            high = most if high is None else max(high, most, key=rank)
+    return low, high, length
 
 
 def _of_numbers(schema: ColumnSchema, values: AnyArray, rows: int, nulls: int, top: int, samples: int) -> ColumnProfile:
