@@ -196,7 +196,7 @@ def _read_drop_column(into: Alterations, given: object, field: str) -> None:
 
 
 def _read_rename_column(into: Alterations, given: object, field: str) -> None:
-    if isinstance(given, Mapping) and len(given) == 1:  # {"rename_column": {"mail": "email"}}
+    if isinstance(given, Mapping) and len(given) == 1 and not given.keys() & {"column", "new_name", "to"}:
         ((column, new_name),) = given.items()
     else:
         words = words_of(given, {"column": "column", "new_name": "new_name", "to": "new_name"}, "rename_column", field)
