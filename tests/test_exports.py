@@ -25,10 +25,11 @@ CLIENT = """
     WriteCounts WriteResult WriteStream
     AlterResult Alterations EndedSession AppliedMigration AsyncSchemaMigrator PlannedMigration PlannedStep
     SchemaMigrationFailed SchemaMigrationStatus SchemaMigrator
+    ColumnMemory RetentionWords TableMemory
 """
 COMPAT = """
     Definitions EventHorizon NotCarriedOver SchemaMigrator Session SessionDefinition Table TableDefinition
-    TesseractV1Compatibility definitions_of session_of table_of
+    TesseractV1Compatibility compare definitions_of session_of table_of
 """
 TESTING = """
     Answer AsyncRecordingWatcher Book ContractViolation Key ManualClock Mirror MirrorError RecordingWatcher Response

@@ -56,6 +56,7 @@ from .core.events import (
 )
 from .core.expressions import ExpressionCheck, ExpressionProblem
 from .core.info import HubInfo, Limits, LogInfo, ServerInfo, TableInfo
+from .core.retention import ColumnMemory, RetentionWords, TableMemory
 from .core.pipeline import Ack
 from .core.plans import Plan, PlanStep
 from .core.rows import Row, Rows
@@ -92,6 +93,7 @@ __all__ = [
     "Cancelled",
     "Change",
     "Closed",
+    "ColumnMemory",
     "Condition",
     "Cut",
     "DeadlineExceeded",
@@ -127,6 +129,7 @@ __all__ = [
     "PreconditionFailed",
     "Progress",
     "Resumed",
+    "RetentionWords",
     "Retry",
     "Row",
     "RowError",
@@ -143,6 +146,7 @@ __all__ = [
     "ExpressionCheck",
     "ExpressionProblem",
     "TableInfo",
+    "TableMemory",
     "Tls",
     "Unauthenticated",
     "Unavailable",

@@ -196,3 +196,25 @@ def test_help_is_there_for_every_command(command: Command) -> None:
         ended = command.invoke(name, "--help")
         assert ended.exit_code == 0
         assert "Usage" in ended.stdout
+
+
+def test_retain_says_which_rows_leave(command: Command, hub: EventHorizon) -> None:
+    columns = [{"name": "id", "type": "int64", "primary_key": True}, {"name": "at", "type": "timestamp"}]
+    table = hub.create_tesseract("retained", columns)
+    table.add([{"id": id} for id in range(10)])
+    assert command.invoke("retain", "retained").stdout == "all rows stay\n"
+    out = command.invoke("retain", "retained", "--max-age", "24h", "--age-column", "at", "--max-records", "4").stdout
+    assert out == "rows leave when at is 86400 s ago, at most 4 rows\n"
+    assert table.info().row_count == 4
+    out = command.invoke("retain", "retained", "--interval", "60", "--memory-limit", "1000000").stdout
+    assert "looked at every 60 s, at most 1000000 bytes (refuse)" in out and "at most 4 rows" in out
+    assert "at most 4 rows" in command.invoke("tables", "retained").stdout
+    assert "at most 4 rows" in command.invoke("tables").stdout
+    shown = command.invoke("tables", "retained", "--memory").stdout.splitlines()
+    parts = {" ".join(line.split()[:-1]): int(line.split()[-1]) for line in shown[1:]}
+    assert parts["all"] == sum(size for part, size in parts.items() if part != "all") > 0
+    assert command.invoke("retain", "retained", "--off", "--memory-limit", "0").stdout == "all rows stay\n"
+    assert command.invoke("retain", "retained", "--off", "--max-records", "4").exit_code == 2
+    assert command.invoke("tables", "--memory").exit_code == 2
+    failed = command.invoke("retain", "retained", "--max-age", "soon")
+    assert failed.exit_code == 1 and "24h" in failed.stderr

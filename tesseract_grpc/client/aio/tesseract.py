@@ -35,13 +35,14 @@ from .backup import backup
 from .handlers import Handler
 from .ingest import DEFAULT_BATCH_ROWS, DEFAULT_IN_FLIGHT, IngestKind, ingest
 from .query import run_query
+from .retention import AsyncRetained
 from .rpc import AsyncRpc
 from .table_events import AsyncTableEvents
 from .watch import AsyncWatch
 from .write import write
 
 
-class AsyncTesseract(AsyncAlterable):
+class AsyncTesseract(AsyncAlterable, AsyncRetained):
     """A table of a hub. Made by `create_tesseract` and `get_tesseract`; keeps the table's columns, not its rows."""
 
     source_kind: Literal["table"] = "table"
@@ -86,15 +87,7 @@ class AsyncTesseract(AsyncAlterable):
         """How large it is now. Reads its columns anew, too."""
         request = table_service_pb2.GetTableRequest(name=self._table.name)
         self._remember((await self._rpc.call(self._rpc.tables.GetTable, request)).table)
-        table = self._table
-        return TableInfo(
-            self.name,
-            table.row_count,
-            table.memory_bytes,
-            table.create_version,
-            table.update_version,
-            table.description,
-        )
+        return TableInfo.of(self._table)
 
     # --- writes
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
-from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, table_service_pb2
+from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, schema_pb2, table_service_pb2
 
 from .names import id_of
+from .retention import TableMemory, memory_limit_words, retention_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +143,24 @@ class TableInfo:
     create_version: int
     update_version: int
     description: str
+    retention: Mapping[str, Any] | None = None
+    """Which rows leave by themselves, in the form that `create_tesseract` takes; None where all stay."""
+    memory_limit: Mapping[str, Any] | None = None
+    """How much memory it may take; None for no limit."""
+    memory: TableMemory | None = None
+    """What holds its memory; None where the server does not tell."""
+
+    @classmethod
+    def of(cls, table: schema_pb2.Table) -> TableInfo:
+        """From the wire."""
+        return cls(
+            id_of(table.name),
+            table.row_count,
+            table.memory_bytes,
+            table.create_version,
+            table.update_version,
+            table.description,
+            retention_words(table),
+            memory_limit_words(table),
+            TableMemory.of(table.memory) if table.HasField("memory") else None,
+        )

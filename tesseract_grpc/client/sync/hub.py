@@ -29,6 +29,7 @@ from ..core.names import hub_name, session_name, table_name
 from ..core.plans import Plan, plan_of
 from ..core.queries import QueryParts, SourceLike, query_of, source_of
 from ..core.request_id import new_request_id
+from ..core.retention import MemoryLimitLike, RetentionLike, limited
 from ..core.rows import Rows
 from ..core.schema import ColumnDict, Schema, columns_of
 from ..core.watch_options import OnLagLike, ends_on, watch_fields
@@ -107,14 +108,24 @@ class EventHorizon:
 
     # --- tables
 
-    def create_tesseract(self, id: str, columns: Sequence[ColumnDict], *, description: str = "") -> Tesseract:
+    def create_tesseract(
+        self,
+        id: str,
+        columns: Sequence[ColumnDict],
+        *,
+        description: str = "",
+        retention: RetentionLike | None = None,
+        memory_limit: MemoryLimitLike | None = None,
+    ) -> Tesseract:
         """Creates a table. A column is a dict: name, type, primary_key, index (True, "hash" or "sorted"), required,
-        default, enum (the names), expression, description."""
+        default, enum (the names), expression, description. `retention` says which rows leave by themselves
+        (`RetentionWords`), `memory_limit` the bytes that it may take, or `{"max_bytes": .., "policy": "evict"}`."""
         messages, indexes = columns_of(columns)
+        table = schema_pb2.Table(columns=messages, indexes=indexes, description=description)
         request = table_service_pb2.CreateTableRequest(
             parent=hub_name(self._hub),
             table_id=id,
-            table=schema_pb2.Table(columns=messages, indexes=indexes, description=description),
+            table=limited(table, retention, memory_limit),
             request_id=new_request_id(),
         )
         return Tesseract(self._rpc, (self._rpc.call(self._rpc.tables.CreateTable, request)).table)
