@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 CLIENT = """
+    AsyncDebug AsyncHubEvents Debug DebugRecord DebugSettings FilterInfo HubEvent HubEvents
     BackupFailed BackupInfo BackupOptions BackupProgress BackupResult InferredColumn InferredTable RestoreOptions
     RestoreResult check_backup
     Ack AlreadyExists AsyncEventHorizon AsyncMirror AsyncMirrorGroup AsyncSession AsyncTesseract AsyncWatch
@@ -45,7 +46,7 @@ PUBLIC: dict[str, frozenset[str]] = {
     "tesseract_grpc.testing": frozenset(TESTING.split()),
     "tesseract_grpc.engine": frozenset(),
 }
-FACES = ("EventHorizon", "Mirror", "MirrorGroup", "SchemaMigrator", "Session", "Tesseract", "Watch", "WriteStream")
+FACES = ("Debug", "EventHorizon", "HubEvents", "Mirror", "MirrorGroup", "SchemaMigrator", "Session", "Tesseract", "Watch", "WriteStream")
 
 
 def reachable(module: ModuleType) -> set[str]:

@@ -9,6 +9,7 @@ made. It is for threads; with asyncio, use the translations by themselves: `tabl
 `create_tesseract` takes, `session_of(config).query` what `create_session` does.
 """
 
+from .compare import compare
 from .definitions import Definitions, definitions_of
 from .evolve import SchemaMigrator
 from .hub import EventHorizon, TesseractV1Compatibility
@@ -28,6 +29,7 @@ __all__ = [
     "Table",
     "TableDefinition",
     "TesseractV1Compatibility",
+    "compare",
     "definitions_of",
     "session_of",
     "table_of",
