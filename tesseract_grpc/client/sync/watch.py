@@ -37,6 +37,7 @@ from ..core.errors import (
 )
 from ..core.events import Event, Interrupted, Lagged, Progress, Resumed
 from ..core.feed import Bookmark, Feed, StreamBroken
+from ..core.hub_feed import HubFeed
 from ..core.joint_feed import JointFeed
 from ..core.names import hub_name
 from ..core.watch_state import Turn, WatchState, state_after
@@ -75,7 +76,7 @@ class Watch:
         what: str,
         open_call: Callable[[Bookmark], Any],
         *,
-        feed: Callable[..., Feed | JointFeed] = Feed,
+        feed: Callable[..., Feed | JointFeed | HubFeed] = Feed,
         progress: bool = False,
         revive: Callable[[TesseractError], Any] | None = None,
         ends_on: frozenset[str] = frozenset(),
@@ -176,15 +177,16 @@ class Watch:
             self._watchdog.heard()
             if response is None:
                 raise StreamBroken("ended", "the server ended the stream")
+            exact = self._bookmark.version
             found = self._feed.receive(response)
             if isinstance(found, Interrupted | Resumed | Lagged):
                 self._notice(found)
             elif found is not None:
-                if self._verifier is not None:
-                    self._verifier.take(found)
-                if self.sink is not None:
-                    self.sink(found)
-                    self.gate.notify()
+                try:
+                    self._take(found)
+                except StreamBroken:
+                    self._bookmark.version = exact  # the rows are those of before
+                    raise
                 self._undelivered = found
         if self._feed.state == "live" and self._state is not WatchState.LIVE:
             self._failed_before = False
@@ -192,6 +194,14 @@ class Watch:
             self._turn(Turn.CURRENT)
         event, self._undelivered = self._undelivered, None
         return event
+
+    def _take(self, event: Event) -> None:
+        """Hands an event to whoever keeps rows. Raises StreamBroken when it cannot be right."""
+        if self._verifier is not None:
+            self._verifier.take(event)
+        if self.sink is not None:
+            self.sink(event)
+            self.gate.notify()
 
     def _open(self) -> None:
         self._went_silent = False
@@ -201,7 +211,7 @@ class Watch:
         if self._closed:  # in between: cancel() has not seen this call
             raise CallCancelled
 
-    def _new_feed(self) -> Feed | JointFeed:
+    def _new_feed(self) -> Feed | JointFeed | HubFeed:
         return self._make_feed(self._bookmark, self._reason, resuming=bool(self._bookmark.token))
 
     def _patience(self) -> float:
