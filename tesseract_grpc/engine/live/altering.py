@@ -33,7 +33,7 @@ from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.clearing import renamed_filter
 from tesseract_grpc.engine.live.derived import Derived, DerivedTables, derive
 from tesseract_grpc.engine.live.node import Node
-from tesseract_grpc.engine.live.rebinding import Ended, Rebound, refuse_ends
+from tesseract_grpc.engine.live.rebinding import Ended, Rebound, missed, refuse_ends
 from tesseract_grpc.engine.live.resolve import Resolved
 from tesseract_grpc.engine.live.result import Result
 from tesseract_grpc.engine.live.session import Session, Views
@@ -44,7 +44,7 @@ from tesseract_grpc.engine.operators.altered_table import Draft, Drafted
 from tesseract_grpc.engine.query.expression.rename import Names
 from tesseract_grpc.engine.query.following import ColumnGone, Followed, followed
 from tesseract_grpc.engine.query.query import Plan, Query
-from tesseract_grpc.engine.query.reads import tables_read
+from tesseract_grpc.engine.query.reads import join_prefixes, tables_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +245,11 @@ class Altering:
                 return
             result = self._kept(session, resolved) or self._sessions.result(resolved)
         except ColumnGone as gone:
-            self.ended.append(Ended(session, gone.column, f"{gone}"))
+            column = missed(f"'{gone.column}'", self._touched, join_prefixes(old.query))
+            self.ended.append(Ended(session, column or gone.column, f"{gone}"))
         except EngineError as error:
-            self.ended.append(Ended(session, self._missed(error.message), error.message))
+            column = missed(error.message, self._touched, join_prefixes(old.query))
+            self.ended.append(Ended(session, column, error.message))
         else:
             self._bound.append(_Bound(session, now, resolved, result))
             if result is not session.result:
@@ -301,11 +303,6 @@ class Altering:
             return None
         where = None if plan.filter is None else renamed_filter(plan.filter, names)
         return where, tuple(replace(key, column=names.get(key.column, key.column)) for key in plan.sort), plan.tree
-
-    def _missed(self, message: str) -> str:
-        """The column that somebody misses: the touched one that an error names first; empty where it names none."""
-        found = [(at, column) for column in self._touched if (at := message.find(f"'{column}'")) >= 0]
-        return min(found)[1] if found else ""
 
     # The performance
 

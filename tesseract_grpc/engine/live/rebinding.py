@@ -189,12 +189,7 @@ class Rebinding:
         query = session.resolved.query
         names = sorted(tables_read(query) & self._replaced.keys())
         lacking = {c for name in names for c in lost(self._sources[name].table.schema, self._staged[name].table.schema)}
-        prefixes = join_prefixes(query)
-        for quoted in _QUOTED.findall(message):
-            for name in unprefixed(quoted, prefixes):
-                if name in lacking:
-                    return name
-        return ""
+        return missed(message, lacking, join_prefixes(query))
 
     def apply(self, install: Callable[[], None]) -> Rebound:
         """Takes a version, and hands everybody over. `install` gives the tables their names."""
@@ -236,6 +231,15 @@ def lost(before: TableSchema, after: TableSchema) -> list[str]:
     """The columns of a table that another has not, or has as something else, in order. O(columns)."""
     kept = {(column.name, column.type, column.enum_values) for column in after.columns}
     return [c.name for c in before.columns if not c.hidden and (c.name, c.type, c.enum_values) not in kept]
+
+
+def missed(message: str, lacking: Collection[str], prefixes: Collection[str]) -> str:
+    """The first of some columns that an error names, perhaps as a join calls it; empty where it names none."""
+    for quoted in _QUOTED.findall(message):
+        for name in unprefixed(quoted, prefixes):
+            if name in lacking:
+                return name
+    return ""
 
 
 def unprefixed(name: str, prefixes: Collection[str]) -> list[str]:
