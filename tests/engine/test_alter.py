@@ -22,12 +22,11 @@ from tesseract_grpc.engine.data.alteration import (
     SetKey,
 )
 from tesseract_grpc.engine.data.commit import Write, WriteKind
-from tesseract_grpc.engine.data.errors import AlterationRefused, EngineError, InvalidRequest, PreconditionFailed, Reason
+from tesseract_grpc.engine.data.errors import AlterationRefused, EngineError, InvalidRequest, Reason
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, IndexSchema, Scalar, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.live.changes import Changes
-from tesseract_grpc.engine.live.rewinds import NotResumable
 from tesseract_grpc.engine.live.table_watch import TableWatch
 from tesseract_grpc.engine.query.computed import ComputedColumn, Lookup
 from tesseract_grpc.engine.query.filter import Compare, CompareOp, Custom
@@ -221,7 +220,7 @@ def test_expressions_indexes_and_keys_follow_a_name() -> None:
     before = [row["label"] for row in read(hub)]
     hub.alter_table("t", [AddIndex(IndexSchema("n")), RenameColumn("n", "the n"), RenameColumn("id", "key")])
     table = hub.table("t")
-    assert table.schema.column("label").expression == "name + \" \" + row[\"the n\"] + [row['the n']].map(n => n + 1)[0]"
+    assert table.schema.column("label").expression == 'name + " " + row["the n"] + [row[\'the n\']].map(n => n + 1)[0]'
     assert table.schema.column("when").default_expression == "row['the n'] + 1" and list(table.indexes) == ["the n"]
     assert [row["label"] for row in read(hub)] == before
     insert(hub, [{"key": 9, "the n": 4}])
@@ -344,7 +343,9 @@ QUERIES: dict[str, Query] = {
     "by_name": Query("t", group=Grouping(("name",), (Aggregate("total", "sum", "n"), Aggregate("rows", "count")))),
     "high": Query("t", Compare("kind", CompareOp.EQUAL, "high")),
     "computed": Query("t", computed=(ComputedColumn("more", "n + 1"),), columns=("more",)),
-    "joined": Query("t", joins=(Join(TableSource("kinds"), (JoinKey("name", "kind"),), prefix="k_"),), columns=("k_n",)),
+    "joined": Query(
+        "t", joins=(Join(TableSource("kinds"), (JoinKey("name", "kind"),), prefix="k_"),), columns=("k_n",)
+    ),
     "looked_up": Query(
         "t", computed=(ComputedColumn("there", lookup=Lookup(TableSource("kinds"), (JoinKey("name", "kind"),), "n")),)
     ),
