@@ -1,6 +1,6 @@
 """The order of values, for programs that sort by themselves: the same as that of the server.
 
-    sorted(rows, key=functools.cmp_to_key(lambda a, b: compare(a["name"], b["name"]) or compare(b["at"], a["at"])))
+sorted(rows, key=functools.cmp_to_key(lambda a, b: compare(a["name"], b["name"]) or compare(b["at"], a["at"])))
 """
 
 from __future__ import annotations

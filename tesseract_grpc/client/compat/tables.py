@@ -30,8 +30,16 @@ _TABLE = {
     "title": "description",
     "description": "description",
     "session": "session",
+    "auto_cleanup": "auto_cleanup",
     "retention": "retention",
     "memory_limit": "memory_limit",
+}
+_CLEANUP = {
+    "max_age": "max_age",
+    "max_records": "max_records",
+    "interval": "interval",
+    "age_column": "age_column",
+    "order_column": "order_column",
 }
 _DURABLE = "hubs are durable when the server runs with --data DIR"
 _NOT_OF_TABLES = {
@@ -73,6 +81,8 @@ _TYPES = {"text": "string", "dimension": "string", "metric": "number"}
 
 _REFERENCE = re.compile(r"(?:^id|Id|_id|ID)$")
 """Columns that name rows, by the custom of their names."""
+
+_DATES = ("date", "datetime", "timestamp")
 
 UNTYPED_KEY, UNTYPED = "int64", "string"
 
@@ -120,7 +130,28 @@ def table_of(config: object, field: str = "table") -> TableDefinition:
         elif naming and "type" in column and type_of_name(column["type"], field) == FLOAT64:
             column["type"] = "int64"
     found.untyped = tuple(untyped)
+    if words.get("auto_cleanup"):
+        found.options["retention"] = _retention(words["auto_cleanup"], found, f"{field}.autoCleanup")
     return found
+
+
+def _retention(given: object, found: TableDefinition, field: str) -> dict[str, Any]:
+    """What leaves by itself: the ancestor counts milliseconds, and goes by `created_at` or else by `timestamp`."""
+    words = {
+        word: value for word, value in read(given, _CLEANUP, {}, "autoCleanup", field).items() if value is not None
+    }
+    for word in ("max_age", "interval"):
+        if word in words:
+            words[word] = words[word] / 1000
+    dates = [column["name"] for column in found.columns if column.get("type") in _DATES]
+    by_custom = [name for name in ("created_at", "createdAt", "timestamp") if name in dates]
+    age = words.get("age_column", next(iter([*by_custom, *dates]), None))
+    if age is None and "max_age" in words:
+        hint = "give the table a column of the type date, and name it with ageColumn"
+        raise NotCarriedOver("no column says how old a row is", f"{field}.maxAge", hint)
+    if age is not None and ("max_age" in words or "order_column" not in words):
+        words["age_column" if "max_age" in words else "order_column"] = age
+    return words
 
 
 def _references(found: TableDefinition) -> set[str]:
