@@ -14,12 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 
-class _Rate(ProgressColumn):
-    """Rows a second, over the last seconds."""
+class Rate(ProgressColumn):
+    """Rows a second, or what the task counts (its field `unit`), over the last seconds."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} rows/s")
+        return Text("" if speed is None else f"{speed:,.0f} {task.fields.get('unit', 'rows')}/s")
 
 
 class LoadProgress:
@@ -34,7 +34,7 @@ class LoadProgress:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            _Rate(),
+            Rate(),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from tesseract_grpc.cli.errors import BadArgument, CommandFailed
-from tesseract_grpc.server import ConfigError, Option, ServeError, Server, ServerConfig, load, options
+from tesseract_grpc.server import ConfigError, Option, ServeError, Server, ServerConfig, load, new_epochs, options
 from tesseract_grpc.server import serve as run_server
 from tesseract_grpc.server.config import FILE_VARIABLE
 
@@ -69,8 +69,13 @@ def configure(flags: dict[str, Any], file: Path | None) -> ServerConfig:
     default=None,
     help=f"TOML file with the same options.  [env: {FILE_VARIABLE}]",
 )
+@click.option(
+    "--new-epoch",
+    is_flag=True,
+    help="Begin a new epoch first: for data that were put back from an older copy. Clients then begin anew.",
+)
 @_with_options
-def serve(file: Path | None, **flags: Any) -> None:
+def serve(file: Path | None, new_epoch: bool, **flags: Any) -> None:
     """Serve hubs until SIGTERM or Ctrl-C, then finish what is open and end.
 
     Without --data they are empty and in memory; with it, they are what was acknowledged. The first line on stdout says
@@ -80,6 +85,9 @@ def serve(file: Path | None, **flags: Any) -> None:
     """
     config = configure(flags, file)
     try:
+        if new_epoch:
+            for name, epoch in new_epochs(config).items():
+                click.echo(f"hub {name}: new epoch {epoch}", err=True)
         asyncio.run(_serve(config))
     except ConfigError as error:
         raise BadArgument(str(error), reason="BAD_CONFIGURATION") from error

@@ -144,6 +144,20 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def begin_epoch(path: Path) -> str:
+    """Begins a new epoch in a directory that nobody serves, and returns it. Raises LogFailed, LogDamaged.
+
+    For a copy of data from an earlier time: readers may have seen versions that it does not have, which it will give to
+    others. From here on their tokens are those of another line of versions.
+    """
+    directory = DataDirectory(path)
+    try:
+        directory.epoch, _ = directory._write_format(secrets.token_hex(8), directory.secret)
+        return directory.epoch
+    finally:
+        directory.close()
+
+
 def _private(path: str, flags: int) -> int:
     """Opens a file that only its owner may read: one of them has a secret."""
     return os.open(path, flags, 0o600)

@@ -23,12 +23,16 @@ from ..backup.options import BackupOptions, BackupSettings
 from ..backup.report import BackupResult, Teller
 from ..backup.writers import BackupWriter, lost, writer_of
 from ..core.batch import decode
+from ..core.errors import TesseractError
 from ..core.names import hub_name, table_name
 from ..core.queries import query_of
 from ..core.windows import window_of
 from ..core.writes import TableLike
 from .rpc import AsyncRpc
 from .runtime import in_thread
+
+ATTEMPTS = 3
+"""How often a backup is begun when a table gets other columns in the middle of it."""
 
 
 async def backup(
@@ -44,11 +48,17 @@ async def backup(
             "tables",
             "name one in tables (--table), or end the file's name in .tesseract for a container",
         )
-    file = await in_thread(_open, path, settings, format)
-    try:
-        return await AsyncBackup(rpc, file, format, settings).run(names)
-    finally:
-        await in_thread(file.discard)
+    attempts = ATTEMPTS
+    while True:
+        file = await in_thread(_open, path, settings, format)
+        try:
+            return await AsyncBackup(rpc, file, format, settings).run(names)
+        except TesseractError as error:
+            attempts -= 1
+            if error.reason != "TABLE_CHANGED" or not attempts:
+                raise
+        finally:
+            await in_thread(file.discard)
 
 
 def _open(path: Path, settings: BackupSettings, format: Format) -> NewFile:
@@ -69,6 +79,13 @@ class AsyncBackup:
 
     async def run(self, tables: list[str] | None) -> BackupResult:
         """All of it."""
+        try:
+            return await self._run(tables)
+        except BaseException:
+            self._writer.abandon()
+            raise
+
+    async def _run(self, tables: list[str] | None) -> BackupResult:
         if self._format.whole or not await self._is_derived(tables):
             await self._receive(tables)
         else:

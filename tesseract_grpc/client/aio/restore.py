@@ -248,7 +248,6 @@ class AsyncRestore:
                 self._undo.append(("rename", each.hidden, each.name))
         for made in plan.created:
             await self._create(made)
-            self._undo.append((made.kind, made.name, ""))
         self._teller.tell("finishing", "", 1, 1)
 
     async def _limit(self, each: Loaded) -> None:
@@ -272,11 +271,13 @@ class AsyncRestore:
             parent=hub_name(self._hub.name), session_id=made.name, session=made.definition, request_id=new_request_id()
         )
         await self._rpc.call(self._rpc.sessions.CreateSession, request)
+        self._undo.append(("session", made.name, ""))
 
     async def _create_derived(self, made: Created) -> None:
         """A derived table is created without its indexes."""
         definition = schema_pb2.Table(query=made.definition.query, description=made.definition.description)
         await self._create_table(made.name, definition)
+        self._undo.append(("create", made.name, ""))
         if made.definition.indexes:
             request = table_service_pb2.UpdateTableRequest(
                 table=schema_pb2.Table(name=table_name(self._hub.name, made.name), indexes=made.definition.indexes),

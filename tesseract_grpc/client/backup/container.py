@@ -16,7 +16,7 @@ import hashlib
 import json
 import zipfile
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from ..core.batch import Block
 from ..core.schema import Schema
@@ -80,7 +80,7 @@ class ContainerWriter:
         self._software = software
         self._end = _Sequential(file.stream)
         # No seeking: it then writes what it knows of an entry behind it.
-        self._zip = zipfile.ZipFile(self._end, "w", zipfile.ZIP_STORED, allowZip64=True)  # type: ignore[arg-type]
+        self._zip = zipfile.ZipFile(cast("IO[bytes]", self._end), "w", zipfile.ZIP_STORED, allowZip64=True)
         self._contents = Contents()
         self._parts: dict[str, tuple[str, Seal]] = {}
         self._entry: Any = None
@@ -124,7 +124,7 @@ class ContainerWriter:
         self._stream = self._entry = self._part = None
 
     def _entry_name(self) -> str:
-        return self._zip.filelist[-1].filename
+        return str(self._zip.filelist[-1].filename)
 
     def finish(self) -> None:
         """Everything came."""
@@ -133,6 +133,10 @@ class ContainerWriter:
         self._zip.comment = COMMENT + b"0" * HEX
         self._zip.close()
         self._end.end()
+
+    def abandon(self) -> None:
+        """Writes nothing more, not even when it is collected."""
+        self._zip.fp = None
 
     def _manifest(self) -> dict[str, Any]:
         contents, origin = self._contents, self._contents.origin

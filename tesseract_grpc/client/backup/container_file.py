@@ -11,6 +11,7 @@ import hashlib
 import json
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +30,17 @@ from .section import Section
 _LOCAL = struct.Struct("<4s22xHH")
 _MAGIC = b"PK\x03\x04"
 _DESCRIPTOR = 24
-_BROKEN = (zipfile.BadZipFile, ValueError, KeyError, TypeError, IndexError, struct.error, EOFError, NotImplementedError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    EOFError,
+    NotImplementedError,
+)
 
 
 class ContainerFile:

@@ -59,7 +59,7 @@ _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 _ZEROS = re.compile(r"-?0[0-9]+\Z")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
 _MOMENT = re.compile(
-    r"[+-]?[0-9]{4,6}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+    r"(?:[+-]?[0-9]{4,6}|-[0-9]{1,3})-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
     r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?\Z"
 )
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
@@ -135,8 +135,8 @@ def see_values(looked: Looked, values: Sequence[Any], form: Any) -> None:
     examples: dict[Form, Any] = {}
     for value, times in Counter(map(_hashable, values)).items():
         if value is not None:
-            raw = value[1] if isinstance(value, tuple) else value
-            found = form(raw)
+            kind, raw = value if isinstance(value, tuple) else ("", value)
+            found = Form.DOCUMENT if kind == "document" else form(raw)
             counts[found] += times
             examples.setdefault(found, raw)
     looked.see(counts, examples, len(values))
@@ -243,10 +243,11 @@ def infer(
     columns: list[InferredColumn] = []
     types: dict[str, DataType] = {}
     for name, seen in looked.items():
+        doubts: tuple[str, ...] = ()
         if name in given:
-            type, why, doubts = given[name], "as asked", ()
+            type, why = given[name], "as asked"
         elif sure is not None and name in sure:
-            type, why, doubts = sure[name], "the file says so", ()
+            type, why = sure[name], "the file says so"
         else:
             type, why, doubts = type_of(seen, documents=documents)
         types[name] = type

@@ -163,6 +163,8 @@ class JsonFile(_JsonRows):
             found = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise damaged(self.path.name, f"it breaks off or is altered: {error}") from None
+        if isinstance(found, dict) and "checksum" in found and not self.checked:
+            raise damaged(self.path.name, "its end, with its checksum, is not as it was written")
         if isinstance(found, dict) and isinstance(found.get("data"), list):
             self._data, self._schema = found["data"], found.get("schema")
             self._metadata = found.get("metadata") or {}

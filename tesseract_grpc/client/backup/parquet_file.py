@@ -94,6 +94,11 @@ class ParquetWriter:
         self._writer.add_key_value_metadata({KEY: content, HASH: digest.encode()})
         self._writer.close()
 
+    def abandon(self) -> None:
+        """Writes nothing more, not even when it is collected."""
+        if self._writer is not None:
+            self._writer.is_open = False
+
 
 class ParquetFile:
     """A Parquet file, open for reading. Raises BackupFailed."""

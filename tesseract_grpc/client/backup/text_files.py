@@ -49,6 +49,9 @@ class CsvWriter:
     def finish(self) -> None:
         """Everything came."""
 
+    def abandon(self) -> None:
+        """Writes nothing more."""
+
 
 class JsonLinesWriter:
     """One JSON object a line."""
@@ -69,6 +72,9 @@ class JsonLinesWriter:
 
     def finish(self) -> None:
         """Everything came."""
+
+    def abandon(self) -> None:
+        """Writes nothing more."""
 
 
 class _Hashed:
@@ -127,6 +133,9 @@ class JsonWriter:
         """Everything came."""
         self._stream.write("\n]")
         self._stream.write(f',\n"checksum": {{"sha256": "{self._stream.hash}"}}\n}}\n')
+
+    def abandon(self) -> None:
+        """Writes nothing more."""
 
 
 def _objects(schema: Schema, block: Block) -> list[str]:

@@ -12,6 +12,9 @@ from .errors import BackupFailed, damaged
 from .new_file import file_errors
 from .sealed import READ
 
+SMALLEST = 18
+"""The bytes of an empty file, compressed."""
+
 
 class TextSource:
     """A file of texts. A compressed one has a CRC of its own."""
@@ -32,6 +35,8 @@ class TextSource:
     def check(self, tell: Callable[[int], None]) -> None:
         """Reads a compressed file through, which says whether it is whole. Raises BackupFailed."""
         tell(0)
+        if self.gzipped and self.bytes < SMALLEST:
+            raise damaged(self.path.name, f"it breaks off at byte {self.bytes}, within its head")
         if self.gzipped:
             done = 0
             with self.open() as file:

@@ -32,6 +32,9 @@ class BackupWriter(Protocol):
     def finish(self) -> None:
         """Everything came."""
 
+    def abandon(self) -> None:
+        """Writes nothing more."""
+
 
 def writer_of(format: Format, file: NewFile) -> BackupWriter:
     """What writes a format. Raises BackupFailed."""

@@ -24,12 +24,16 @@ from ..backup.options import BackupOptions, BackupSettings
 from ..backup.report import BackupResult, Teller
 from ..backup.writers import BackupWriter, lost, writer_of
 from ..core.batch import decode
+from ..core.errors import TesseractError
 from ..core.names import hub_name, table_name
 from ..core.queries import query_of
 from ..core.windows import window_of
 from ..core.writes import TableLike
 from .rpc import Rpc
 from .runtime import in_thread
+
+ATTEMPTS = 3
+"""How often a backup is begun when a table gets other columns in the middle of it."""
 
 
 def backup(rpc: Rpc, path: str | Path, tables: Sequence[TableLike] | None, options: BackupOptions) -> BackupResult:
@@ -43,11 +47,17 @@ def backup(rpc: Rpc, path: str | Path, tables: Sequence[TableLike] | None, optio
             "tables",
             "name one in tables (--table), or end the file's name in .tesseract for a container",
         )
-    file = in_thread(_open, path, settings, format)
-    try:
-        return Backup(rpc, file, format, settings).run(names)
-    finally:
-        in_thread(file.discard)
+    attempts = ATTEMPTS
+    while True:
+        file = in_thread(_open, path, settings, format)
+        try:
+            return Backup(rpc, file, format, settings).run(names)
+        except TesseractError as error:
+            attempts -= 1
+            if error.reason != "TABLE_CHANGED" or not attempts:
+                raise
+        finally:
+            in_thread(file.discard)
 
 
 def _open(path: Path, settings: BackupSettings, format: Format) -> NewFile:
@@ -68,6 +78,13 @@ class Backup:
 
     def run(self, tables: list[str] | None) -> BackupResult:
         """All of it."""
+        try:
+            return self._run(tables)
+        except BaseException:
+            self._writer.abandon()
+            raise
+
+    def _run(self, tables: list[str] | None) -> BackupResult:
         if self._format.whole or not self._is_derived(tables):
             self._receive(tables)
         else:

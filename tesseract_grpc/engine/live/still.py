@@ -185,7 +185,10 @@ class Still(TableWatch):
         return self._kept.nbytes
 
     def read(self, most: int) -> Batch:
-        """The next rows, at most so many; an empty batch at the end. O(cells), and O(rows written since)."""
+        """The next rows, at most so many; an empty batch at the end. O(cells), and O(rows written since).
+
+        Not to be called when it was ended for another reason than that the table was deleted.
+        """
         self.keep()
         slots = self._order[self._at : self._at + most]
         self._at += len(slots)
@@ -207,6 +210,8 @@ class Still(TableWatch):
             self._kept.add(debt.slots[rows], debt.image.take(rows))
 
     def end(self, reason: Reason) -> None:
-        """The table is no more; nobody writes it from now on, so its rows can still be read."""
-        self.keep()
+        """The table is no more: nobody writes it from now on, and its rows can still be read. Or it has other columns,
+        and they cannot."""
+        if reason is Reason.TABLE_DELETED:
+            self.keep()
         super().end(reason)

@@ -64,8 +64,8 @@ def choose(host: Host, tables: list[str], *, with_sessions: bool) -> Chosen:
             table.query.CopyFrom(queries.encode(query, f"table '{name}'"))
             messages["table", name], reads["table", name] = table, set(names_in(table.query))
     wanted: list[Name] = [("table", name) for name in names]
-    for name in wanted:
-        _complete(name[1], reads, with_sessions=with_sessions)
+    for _, table_id in wanted:
+        _complete(table_id, reads, with_sessions=with_sessions)
     if with_sessions:
         wanted += [("session", name) for name in kept if _whole(("session", name), reads)]
     order = _behind_what_they_read(wanted, reads)
