@@ -27,6 +27,8 @@ CLIENT = """
     AlterResult Alterations EndedSession AppliedMigration AsyncSchemaMigrator PlannedMigration PlannedStep
     SchemaMigrationFailed SchemaMigrationStatus SchemaMigrator
     ColumnMemory RetentionWords TableMemory
+    CacheStats ColumnProfile Diagnosis FilterPart FilterUse HubDiagnosis IndexUse Issue MemoryUse PerformanceReport
+    PerformanceResult SessionCost
 """
 COMPAT = """
     Definitions EventHorizon NotCarriedOver SchemaMigrator Session SessionDefinition Table TableDefinition

@@ -24,6 +24,18 @@ from .core.alterations import Alterations, AlterResult, EndedSession
 from .core.connection import Retry, Tls
 from .core.errors import (
     AlreadyExists,
+from .core.debug import DebugRecord, DebugSettings
+from .core.diagnosis import (
+    CacheStats,
+    ColumnProfile,
+    Diagnosis,
+    FilterUse,
+    HubDiagnosis,
+    IndexUse,
+    Issue,
+    MemoryUse,
+    SessionCost,
+)
     Cancelled,
     Closed,
     DeadlineExceeded,
@@ -56,9 +68,10 @@ from .core.events import (
 )
 from .core.expressions import ExpressionCheck, ExpressionProblem
 from .core.info import HubInfo, Limits, LogInfo, ServerInfo, TableInfo
-from .core.retention import ColumnMemory, RetentionWords, TableMemory
+from .core.performance import PerformanceReport, PerformanceResult
 from .core.pipeline import Ack
-from .core.plans import Plan, PlanStep
+from .core.plans import FilterPart, Plan, PlanStep
+from .core.retention import ColumnMemory, RetentionWords, TableMemory
 from .core.rows import Row, Rows
 from .core.watch_options import WatchOptions
 from .core.watch_state import WatchState
@@ -168,3 +181,15 @@ __all__ = [
     "RestoreResult",
     "check_backup",
 ]
+    "CacheStats",
+    "ColumnProfile",
+    "Diagnosis",
+    "FilterPart",
+    "FilterUse",
+    "HubDiagnosis",
+    "IndexUse",
+    "Issue",
+    "MemoryUse",
+    "PerformanceReport",
+    "PerformanceResult",
+    "SessionCost",

@@ -40,6 +40,10 @@ from ..migrate.options import MigrationOptions
 from ..migrate.report import MigrationResult
 from .alter import swap
 from .backup import backup
+from .debug import AsyncDebug
+from .diagnosis import AsyncDiagnosable
+from .handlers import Handler
+from .hub_events import AsyncHubEvents, AsyncHubHandlers
 from .mirror import AsyncMirrorGroup
 from .query import run_query
 from .restore import discard_restores, restore
@@ -51,7 +55,7 @@ from .write import write
 from .write_stream import DEFAULT_IN_FLIGHT, AsyncWriteStream
 
 
-class AsyncEventHorizon:
+class AsyncEventHorizon(AsyncDiagnosable):
     """A hub of a server. Made by `connect`; use it as a context manager, or close it."""
 
     def __init__(self, connection: Connection) -> None:

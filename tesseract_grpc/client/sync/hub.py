@@ -41,6 +41,10 @@ from ..migrate.options import MigrationOptions
 from ..migrate.report import MigrationResult
 from .alter import swap
 from .backup import backup
+from .debug import Debug
+from .diagnosis import Diagnosable
+from .handlers import Handler
+from .hub_events import HubEvents, HubHandlers
 from .mirror import MirrorGroup
 from .query import run_query
 from .restore import discard_restores, restore
@@ -52,7 +56,7 @@ from .write import write
 from .write_stream import DEFAULT_IN_FLIGHT, WriteStream
 
 
-class EventHorizon:
+class EventHorizon(Diagnosable):
     """A hub of a server. Made by `connect`; use it as a context manager, or close it."""
 
     def __init__(self, connection: Connection) -> None:
