@@ -244,10 +244,13 @@ class TableViewer(Recording):
             self.begin()
 
     def catch_up(self, version: int) -> None:
-        """Takes what is pending and judges the old values."""
-        before = self.held()
-        for changes in self.take(version):
-            self.judge(changes, before)
+        """Takes what is pending."""
+        self.take(version)
+
+    def tell(self, changes: Changes) -> None:
+        """Old values are those that it holds before this change; after a passage there may be another."""
+        self.judge(changes, self.held())
+        super().tell(changes)
 
     def judge(self, changes: Changes, before: dict[Key, Row]) -> None:
         for removes in changes.removes:
