@@ -22,10 +22,13 @@ from tesseract_grpc.cli.failure import failure_of
 COMMANDS = {
     "alter": "tesseract_grpc.cli.alter:alter",
     "backup": "tesseract_grpc.cli.backup:backup",
+    "cache": "tesseract_grpc.cli.cache:cache",
     "demo": "tesseract_grpc.cli.demo.command:demo",
+    "diagnose": "tesseract_grpc.cli.diagnose:diagnose",
     "explain": "tesseract_grpc.cli.explain:explain",
     "import": "tesseract_grpc.cli.import_file:import_file",
     "migrate": "tesseract_grpc.cli.migrate:migrate",
+    "performance-test": "tesseract_grpc.cli.performance_test:performance_test",
     "query": "tesseract_grpc.cli.query:query",
     "remove": "tesseract_grpc.cli.alter:remove",
     "rename": "tesseract_grpc.cli.alter:rename",
