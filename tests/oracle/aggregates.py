@@ -77,8 +77,7 @@ def aggregate_of(relation: Relation, aggregate: Aggregate, rows: Sequence[Row], 
         case "join":
             return aggregate.separator.join(as_text(field.type, value) for value in values[: aggregate.limit])
         case "array":
-            listed = [as_json(field.type, value) for value in values[: aggregate.limit]]
-            return json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
+            return f"[{','.join(as_json(field.type, value) for value in values[: aggregate.limit])}]"
         case "percentile" | "median":
             return percentile(values, 0.5 if aggregate.function == "median" else aggregate.percentile)
     return plain(aggregate.function, field, values)
@@ -112,10 +111,10 @@ def by_extreme(relation: Relation, aggregate: Aggregate, taken: Sequence[Taken])
     return pick(known, key=lambda each: rank(column, each.row[column.name])).value
 
 
-def as_json(kind: str, value: Any) -> Any:
+def as_json(kind: str, value: Any) -> str:
     """A value in JSON, which knows no whole doubles and nothing that is not a number."""
-    if kind == "json":
-        return json.loads(value)
     if kind == "float64":
-        return None if not math.isfinite(value) else int(value) if value == int(value) else value
-    return as_text(kind, value) if kind == "timestamp" else value
+        return as_text(kind, value) if math.isfinite(value) else "null"
+    if kind == "json":
+        value = json.loads(value)
+    return json.dumps(as_text(kind, value) if kind == "timestamp" else value, ensure_ascii=False, separators=(",", ":"))

@@ -115,7 +115,7 @@ def strict(part: Part, values: list[Any]) -> Any:
         case "/":
             return divided(float(first), float(second))
         case "%":
-            return None if second == 0 else int(math.fmod(first, second))
+            return None if second == 0 else abs(first) % abs(second) * (-1 if first < 0 else 1)
         case "Math.max" | "Math.min":
             return max(values) if part.op == "Math.max" else min(values)
         case "~":
@@ -147,5 +147,15 @@ def as_text(kind: str, value: Any) -> str:
     if kind == "float64":
         if value != value or math.isinf(value):
             return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-        return str(int(value)) if value == int(value) and abs(value) < 1e21 else repr(value)
+        return str(int(value)) if value == int(value) and abs(value) < 1e21 else fraction_text(value)
     return str(value)
+
+
+def fraction_text(value: float) -> str:
+    """The shortest digits that mean a double, written as JavaScript does: Python turns to exponents sooner, and fills
+    them up with a zero."""
+    digits, _, exponent = repr(value).partition("e")
+    if exponent in ("-05", "-06"):
+        whole, _, rest = digits.lstrip("-").partition(".")
+        return f"{'-' if value < 0 else ''}0.{'0' * (-int(exponent) - 1)}{whole}{rest}"
+    return f"{digits}e{int(exponent):+d}" if exponent else digits

@@ -18,18 +18,29 @@ def exact(values: Sequence[float]) -> float | Fraction:
     return odd.pop() if odd else sum(map(Fraction, values), Fraction(0))
 
 
+def rounded(value: float | Fraction) -> float:
+    """The nearest double, infinite beyond all of them; zero has no sign."""
+    try:
+        return float(value) + 0.0
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def total(kind: str, values: Sequence[float]) -> float | int:
     found = exact(values)
     if kind == "int64":
         if not -BOUND <= found < BOUND:
             raise Overflow
         return int(found)
-    return float(found) + 0.0
+    return rounded(found)
 
 
 def mean(values: Sequence[float]) -> float:
+    """The rounded sum by the number of values; where the sum is no double any more, the exact one."""
     found = exact(values)
-    return float(found) / len(values)
+    divided_once = rounded(found) / len(values) + 0.0
+    exactly = isinstance(found, Fraction) and math.isinf(divided_once)
+    return rounded(Fraction(found) / len(values)) if exactly else divided_once
 
 
 def variance(values: Sequence[float]) -> float | None:
@@ -38,7 +49,7 @@ def variance(values: Sequence[float]) -> float | None:
     if not all(map(math.isfinite, values)):
         return math.nan
     middle = sum(map(Fraction, values), Fraction(0)) / len(values)
-    return float(sum(((Fraction(value) - middle) ** 2 for value in values), Fraction(0)) / (len(values) - 1))
+    return rounded(sum(((Fraction(value) - middle) ** 2 for value in values), Fraction(0)) / (len(values) - 1))
 
 
 def weighted(pairs: Sequence[tuple[float, float]]) -> float | None:
@@ -48,11 +59,12 @@ def weighted(pairs: Sequence[tuple[float, float]]) -> float | None:
     if all(math.isfinite(number) for pair in pairs for number in pair):
         below = sum((Fraction(weight) for _, weight in pairs), Fraction(0))
         above = sum((Fraction(value) * Fraction(weight) for value, weight in pairs), Fraction(0))
-        return float(above / below) if below else None
+        return rounded(above / below) if below else None
     if all(math.isfinite(weight) for _, weight in pairs) and not sum(Fraction(weight) for _, weight in pairs):
         return None
-    products = exact([float(value) * float(weight) for value, weight in pairs])
-    return divided(float(products), float(exact([weight for _, weight in pairs])))
+    odd = [pair for pair in pairs if not all(map(math.isfinite, pair))]  # beside which all others are nothing
+    products = exact([float(value) * float(weight) for value, weight in odd])
+    return divided(rounded(products), rounded(exact([weight for _, weight in pairs])))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
