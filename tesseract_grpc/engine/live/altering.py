@@ -276,8 +276,15 @@ class Altering:
         permanent = None if session is None else session.permanent
         if mentions((old.query, permanent), self._touched):
             return True
-        return any(
-            isinstance(each.table, ExtendedTable) and root(each.table) is self._table for each in above(old.source)
+        return any(self._copies(each) for each in above(old.source))
+
+    def _copies(self, source: Source) -> bool:
+        """Whether a relation that is derived shares the columns of the table, or has taken what is touched into its own,
+        perhaps under the name that a join gave it."""
+        if isinstance(source.table, ExtendedTable) and root(source.table) is self._table:
+            return True
+        return source.owner is not None and mentions(
+            tuple(column.name for column in source.table.schema.columns), self._touched
         )
 
     def _kept(self, session: Session, resolved: Resolved) -> Result | None:
