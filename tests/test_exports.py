@@ -48,7 +48,7 @@ PUBLIC: dict[str, frozenset[str]] = {
     "tesseract_grpc.testing": frozenset(TESTING.split()),
     "tesseract_grpc.engine": frozenset(),
 }
-FACES = ("Debug", "EventHorizon", "HubEvents", "Mirror", "MirrorGroup", "SchemaMigrator", "Session", "Tesseract", "Watch", "WriteStream")
+FACES = "Debug EventHorizon HubEvents Mirror MirrorGroup SchemaMigrator Session Tesseract Watch WriteStream".split()
 
 
 def reachable(module: ModuleType) -> set[str]:

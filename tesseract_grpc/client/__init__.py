@@ -9,8 +9,10 @@ neither (encoding, filters, the state machines of a stream and of a mirror) is i
 output.
 """
 
+from .aio.debug import AsyncDebug
 from .aio.evolve import AsyncSchemaMigrator
 from .aio.hub import AsyncEventHorizon
+from .aio.hub_events import AsyncHubEvents
 from .aio.mirror import AsyncMirror, AsyncMirrorGroup
 from .aio.session import AsyncSession
 from .aio.tesseract import AsyncTesseract
@@ -22,8 +24,6 @@ from .backup.options import BackupOptions, RestoreOptions
 from .backup.report import BackupInfo, BackupProgress, BackupResult, InferredColumn, InferredTable, RestoreResult
 from .core.alterations import Alterations, AlterResult, EndedSession
 from .core.connection import Retry, Tls
-from .core.errors import (
-    AlreadyExists,
 from .core.debug import DebugRecord, DebugSettings
 from .core.diagnosis import (
     CacheStats,
@@ -36,6 +36,8 @@ from .core.diagnosis import (
     MemoryUse,
     SessionCost,
 )
+from .core.errors import (
+    AlreadyExists,
     Cancelled,
     Closed,
     DeadlineExceeded,
@@ -58,6 +60,7 @@ from .core.events import (
     Delta,
     Edited,
     Event,
+    FilterInfo,
     Gap,
     Interrupted,
     Lagged,
@@ -67,6 +70,7 @@ from .core.events import (
     Snapshot,
 )
 from .core.expressions import ExpressionCheck, ExpressionProblem
+from .core.hub_events import HubEvent
 from .core.info import HubInfo, Limits, LogInfo, ServerInfo, TableInfo
 from .core.performance import PerformanceReport, PerformanceResult
 from .core.pipeline import Ack
@@ -81,8 +85,10 @@ from .evolve.report import AppliedMigration, PlannedMigration, PlannedStep, Sche
 from .migrate.errors import MigrationFailed
 from .migrate.options import MigrationOptions
 from .migrate.report import MigrationProgress, MigrationResult
+from .sync.debug import Debug
 from .sync.evolve import SchemaMigrator
 from .sync.hub import EventHorizon
+from .sync.hub_events import HubEvents
 from .sync.mirror import Mirror, MirrorGroup
 from .sync.session import Session
 from .sync.tesseract import Tesseract
@@ -94,7 +100,9 @@ __all__ = [
     "AlreadyExists",
     "AlterResult",
     "Alterations",
+    "AsyncDebug",
     "AsyncEventHorizon",
+    "AsyncHubEvents",
     "AsyncMirror",
     "AsyncMirrorGroup",
     "AppliedMigration",
@@ -110,13 +118,19 @@ __all__ = [
     "Condition",
     "Cut",
     "DeadlineExceeded",
+    "Debug",
+    "DebugRecord",
+    "DebugSettings",
     "Delta",
     "Edited",
     "EndedSession",
     "Event",
     "EventHorizon",
     "FeatureNotAvailable",
+    "FilterInfo",
     "Gap",
+    "HubEvent",
+    "HubEvents",
     "HubInfo",
     "IngestResult",
     "Interrupted",
@@ -180,7 +194,6 @@ __all__ = [
     "RestoreOptions",
     "RestoreResult",
     "check_backup",
-]
     "CacheStats",
     "ColumnProfile",
     "Diagnosis",
@@ -193,3 +206,4 @@ __all__ = [
     "PerformanceReport",
     "PerformanceResult",
     "SessionCost",
+]

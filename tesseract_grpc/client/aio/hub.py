@@ -61,6 +61,7 @@ class AsyncEventHorizon(AsyncDiagnosable):
     def __init__(self, connection: Connection) -> None:
         self._rpc = AsyncRpc(connection)
         self._hub = connection.hub
+        self._events = AsyncHubHandlers(self._rpc)
 
     @classmethod
     def connect(
@@ -371,6 +372,33 @@ class AsyncEventHorizon(AsyncDiagnosable):
         names = ", ".join(part.name for part in parts)
         feed = partial(JointFeed, [Bookmark() for _ in parts], dicts=dicts)
         return AsyncWatch(self._rpc, names, start, feed=feed, progress=progress, ends_on=ends_on(on_lag))
+
+    # --- events and debug mode
+
+    async def on(self, event: str, handler: Handler) -> Callable[[], None]:
+        """Calls `handler` with a HubEvent: table_created, table_removed, table_renamed, table_altered, tables_swapped,
+        session_opened, session_edited, session_closed, hub_state, or each of them ("any"); or with what happens to the
+        stream ("state", "interrupted"). What happened while there was no connection is found out and told, too. When
+        it returns, nothing is missed any more. Returns the function to stop it."""
+        return await self._events.on(event, handler)
+
+    async def once(self, event: str, handler: Handler) -> Callable[[], None]:
+        """The same, for the next time alone."""
+        return await self._events.on(event, handler, once=True)
+
+    def off(self, event: str, handler: Handler | None = None) -> int:
+        """Takes a handler of an event away, or all of them; returns how many there were."""
+        return self._events.off(event, handler)
+
+    def events(self, *, existing: bool = False) -> AsyncHubEvents:
+        """Iterates over what happens to the hub, a HubEvent each, for ever; with `existing`, first over the tables and
+        sessions that there are, as if they were created now."""
+        return AsyncHubEvents(self._rpc, existing=existing)
+
+    @property
+    def debug(self) -> AsyncDebug:
+        """The debug mode of the hub: what it does, as records."""
+        return AsyncDebug(self._rpc)
 
     # --- the hub and its server
 

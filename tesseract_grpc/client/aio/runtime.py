@@ -56,9 +56,9 @@ def later(seconds: float, action: Callable[[], None]) -> Timer:
     return asyncio.get_running_loop().call_later(seconds, action)
 
 
-async def call_handler(handler: Callable[[Any], Any], value: Any) -> None:
+async def call_handler(handler: Callable[..., Any], *values: Any) -> None:
     """Calls a user's function, which may be a coroutine function."""
-    result = handler(value)
+    result = handler(*values)
     if inspect.isawaitable(result):
         await result
 

@@ -25,9 +25,9 @@ from ..core.schema import Schema
 from ..core.sorts import SortLike
 from ..core.trees import by_level, tree_of
 from ..core.watch_options import WatchOptions, ends_on, watch_fields
-from ..core.watch_state import WatchState
 from ..core.windows import Nodes, WindowLike, watch_window_of, window_of
 from ..core.writes import TableLike
+from .data_events import AsyncSessionEvents
 from .handlers import Handler
 from .mirror import AsyncMirror
 from .query import run_query
@@ -44,7 +44,7 @@ class AsyncSession:
     def __init__(self, rpc: AsyncRpc, session: session_service_pb2.Session) -> None:
         self._rpc = rpc
         self._session = session
-        self._data_mirror: AsyncMirror | None = None
+        self._events = AsyncSessionEvents(rpc, lambda: self._session.name, self.mirror)
 
     @property
     def name(self) -> str:
@@ -268,24 +268,18 @@ class AsyncSession:
 
     async def on(self, event: str, handler: Handler) -> Callable[[], None]:
         """Calls `handler` from a mirror of the whole result that is kept in the background: with all rows ("data"),
-        with the Snapshot or Delta ("change"), or with what happens to the stream ("state", "interrupted", "resumed",
-        "lagged"; see `AsyncMirror.on`). Returns the function to stop it."""
-        mirror = self._data_mirror
-        if mirror is None or mirror.state is WatchState.ENDED:
-            mirror = self._data_mirror = self.mirror()
-        remove = mirror.on(event, handler)
+        with the Snapshot or Delta ("change"), with all rows and a FilterInfo when the session has another filter
+        ("filter_change"), or with what happens to the stream ("state", "interrupted", "resumed", "lagged"; see
+        `AsyncMirror.on`). Returns the function to stop it."""
+        return await self._events.on(event, handler)
 
-        def unsubscribe() -> None:
-            remove()
-            if not mirror.has_handlers:
-                mirror.cancel()
+    async def once(self, event: str, handler: Handler) -> Callable[[], None]:
+        """The same, for the next time alone."""
+        return await self._events.on(event, handler, once=True)
 
-        try:
-            await mirror.ready()
-        except BaseException:
-            unsubscribe()
-            raise
-        return unsubscribe
+    def off(self, event: str, handler: Handler | None = None) -> int:
+        """Takes a handler of an event away, or all of them; returns how many there were."""
+        return self._events.off(event, handler)
 
     async def remove(self) -> None:
         """Deletes the session; everybody who watches it is told so."""

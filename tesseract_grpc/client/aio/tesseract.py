@@ -201,12 +201,21 @@ class AsyncTesseract(AsyncAlterable, AsyncRetained):
 
     # --- events
 
-    async def on(self, event: str, handler: Handler) -> Callable[[], None]:
+    async def on(self, event: str, handler: Handler, *, old_values: bool = False) -> Callable[[], None]:
         """Calls `handler` with a list of rows for every commit: "add" (complete rows), "update" (the key and the
-        changed columns) or "remove" (the rows as they last were); with a Gap when the connection broke and events
-        were lost ("gap"); and with what happens to the stream, as a watch tells it ("state", "interrupted",
+        changed columns; with `old_values` the handler gets the old values of these columns as a second list) or
+        "remove" (the rows as they last were); with the whole Delta ("change"); with a Gap when the connection broke
+        and events were lost ("gap"); and with what happens to the stream, as a watch tells it ("state", "interrupted",
         "resumed", "lagged"). When it returns, nothing is missed any more. Returns the function to stop it."""
-        return await self._events.on(event, handler)
+        return await self._events.on(event, handler, old_values=old_values)
+
+    async def once(self, event: str, handler: Handler, *, old_values: bool = False) -> Callable[[], None]:
+        """The same, for the next time alone."""
+        return await self._events.on(event, handler, once=True, old_values=old_values)
+
+    def off(self, event: str, handler: Handler | None = None) -> int:
+        """Takes a handler of an event away, or all of them; returns how many there were."""
+        return self._events.off(event, handler)
 
     def watch(
         self,

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from .batch import Block
 from .datatype import DataType
+from .hub_events import HubNews
 from .rows import Row, Rows
 
 ChangeKind = Literal["remove", "update", "move", "insert"]
@@ -87,6 +88,7 @@ class Edited:
     """The session was edited or the table altered, and its rows have other columns now, in this order."""
 
     generation: int
+    """That of the session; 0 for a table."""
     columns: tuple[str, ...]
     kept: frozenset[str]
     """The columns that rows keep from before; the delta has all others for every row that stays."""
@@ -192,7 +194,23 @@ class Cut:
         return iter(self.events)
 
 
-Event = Snapshot | Delta | Progress | Gap | Cut
+@dataclass(frozen=True, slots=True)
+class FilterInfo:
+    """A session was edited and has another filter: what a handler of `filter_change` is told beside the rows."""
+
+    filter: list[dict[str, Any]]
+    """The conditions, all of which hold, in the form that `create_session` takes; empty where every row passes."""
+    previous: list[dict[str, Any]]
+    """Those of before."""
+    version: int
+    """The version of the rows."""
+    generation: int
+    """Which edit of the session it was."""
+    total_count: int
+    """The number of rows that pass now."""
+
+
+Event = Snapshot | Delta | Progress | Gap | Cut | HubNews
 """What a watch yields."""
 
 

@@ -62,6 +62,7 @@ class EventHorizon(Diagnosable):
     def __init__(self, connection: Connection) -> None:
         self._rpc = Rpc(connection)
         self._hub = connection.hub
+        self._events = HubHandlers(self._rpc)
 
     @classmethod
     def connect(
@@ -366,6 +367,33 @@ class EventHorizon(Diagnosable):
         names = ", ".join(part.name for part in parts)
         feed = partial(JointFeed, [Bookmark() for _ in parts], dicts=dicts)
         return Watch(self._rpc, names, start, feed=feed, progress=progress, ends_on=ends_on(on_lag))
+
+    # --- events and debug mode
+
+    def on(self, event: str, handler: Handler) -> Callable[[], None]:
+        """Calls `handler` with a HubEvent: table_created, table_removed, table_renamed, table_altered, tables_swapped,
+        session_opened, session_edited, session_closed, hub_state, or each of them ("any"); or with what happens to the
+        stream ("state", "interrupted"). What happened while there was no connection is found out and told, too. When
+        it returns, nothing is missed any more. Returns the function to stop it."""
+        return self._events.on(event, handler)
+
+    def once(self, event: str, handler: Handler) -> Callable[[], None]:
+        """The same, for the next time alone."""
+        return self._events.on(event, handler, once=True)
+
+    def off(self, event: str, handler: Handler | None = None) -> int:
+        """Takes a handler of an event away, or all of them; returns how many there were."""
+        return self._events.off(event, handler)
+
+    def events(self, *, existing: bool = False) -> HubEvents:
+        """Iterates over what happens to the hub, a HubEvent each, for ever; with `existing`, first over the tables and
+        sessions that there are, as if they were created now."""
+        return HubEvents(self._rpc, existing=existing)
+
+    @property
+    def debug(self) -> Debug:
+        """The debug mode of the hub: what it does, as records."""
+        return Debug(self._rpc)
 
     # --- the hub and its server
 

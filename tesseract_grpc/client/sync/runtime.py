@@ -54,9 +54,9 @@ def later(seconds: float, action: Callable[[], None]) -> Timer:
     return timer
 
 
-def call_handler(handler: Callable[[Any], Any], value: Any) -> None:
+def call_handler(handler: Callable[..., Any], *values: Any) -> None:
     """Calls a user's function."""
-    handler(value)
+    handler(*values)
 
 
 def call_function(function: Callable[..., Any], *given: Any) -> Any:

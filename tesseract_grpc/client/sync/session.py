@@ -26,9 +26,9 @@ from ..core.schema import Schema
 from ..core.sorts import SortLike
 from ..core.trees import by_level, tree_of
 from ..core.watch_options import WatchOptions, ends_on, watch_fields
-from ..core.watch_state import WatchState
 from ..core.windows import Nodes, WindowLike, watch_window_of, window_of
 from ..core.writes import TableLike
+from .data_events import SessionEvents
 from .handlers import Handler
 from .mirror import Mirror
 from .query import run_query
@@ -45,7 +45,7 @@ class Session:
     def __init__(self, rpc: Rpc, session: session_service_pb2.Session) -> None:
         self._rpc = rpc
         self._session = session
-        self._data_mirror: Mirror | None = None
+        self._events = SessionEvents(rpc, lambda: self._session.name, self.mirror)
 
     @property
     def name(self) -> str:
@@ -269,24 +269,18 @@ class Session:
 
     def on(self, event: str, handler: Handler) -> Callable[[], None]:
         """Calls `handler` from a mirror of the whole result that is kept in the background: with all rows ("data"),
-        with the Snapshot or Delta ("change"), or with what happens to the stream ("state", "interrupted", "resumed",
-        "lagged"; see `Mirror.on`). Returns the function to stop it."""
-        mirror = self._data_mirror
-        if mirror is None or mirror.state is WatchState.ENDED:
-            mirror = self._data_mirror = self.mirror()
-        remove = mirror.on(event, handler)
+        with the Snapshot or Delta ("change"), with all rows and a FilterInfo when the session has another filter
+        ("filter_change"), or with what happens to the stream ("state", "interrupted", "resumed", "lagged"; see
+        `Mirror.on`). Returns the function to stop it."""
+        return self._events.on(event, handler)
 
-        def unsubscribe() -> None:
-            remove()
-            if not mirror.has_handlers:
-                mirror.cancel()
+    def once(self, event: str, handler: Handler) -> Callable[[], None]:
+        """The same, for the next time alone."""
+        return self._events.on(event, handler, once=True)
 
-        try:
-            mirror.ready()
-        except BaseException:
-            unsubscribe()
-            raise
-        return unsubscribe
+    def off(self, event: str, handler: Handler | None = None) -> int:
+        """Takes a handler of an event away, or all of them; returns how many there were."""
+        return self._events.off(event, handler)
 
     def remove(self) -> None:
         """Deletes the session; everybody who watches it is told so."""

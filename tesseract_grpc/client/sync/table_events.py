@@ -14,7 +14,7 @@ from typing import Any
 
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2
 
-from ..core.errors import Closed, DeadlineExceeded, TesseractError
+from ..core.errors import Closed, DeadlineExceeded, TesseractError, invalid
 from ..core.events import Delta, Event, Gap
 from ..core.feed import Bookmark, Feed
 from ..core.watch_state import WatchState
@@ -34,17 +34,18 @@ class TableEvents:
 
     def __init__(self, rpc: Rpc, table: str) -> None:
         self._rpc, self._table = rpc, table
-        self._handlers = Handlers("add", "update", "remove", "gap", *STREAM)
+        self._handlers = Handlers("add", "update", "remove", "change", "gap", *STREAM)
         self._watch: Watch | None = None
 
-    def on(self, event: str, handler: Handler) -> Callable[[], None]:
+    def on(self, event: str, handler: Handler, *, once: bool = False, old_values: bool = False) -> Callable[[], None]:
         """Registers a handler and waits until nothing that happens from now on is missed."""
-        remove = self._handlers.add(event, handler)
+        if old_values and event != "update":
+            raise invalid("MALFORMED_REQUEST", "old_values goes with the event 'update'", "old_values")
+        remove = self._handlers.add(event, handler, takes=2 if old_values else 1, once=once)
 
         def unsubscribe() -> None:
             remove()
-            if not self._handlers.any and self._watch is not None:
-                self._watch.cancel()
+            self._rest()
 
         try:
             self._started()
@@ -52,6 +53,17 @@ class TableEvents:
             unsubscribe()
             raise
         return unsubscribe
+
+    def off(self, event: str, handler: Handler | None = None) -> int:
+        """Takes a handler of an event away, or all; returns how many there were."""
+        count = self._handlers.off(event, handler)
+        self._rest()
+        return count
+
+    def _rest(self) -> None:
+        """Nobody listens any more: the stream ends."""
+        if not self._handlers.any and self._watch is not None:
+            self._watch.cancel()
 
     def _started(self) -> None:
         watch = self._watch
@@ -82,6 +94,7 @@ class TableEvents:
         try:
             for event in watch:
                 self._tell(event)
+                self._rest()
         except TesseractError as error:
             logger.warning("the events of %s end: %s", self._table, error)
 
@@ -94,9 +107,12 @@ class TableEvents:
         if not isinstance(event, Delta):
             return
         for removed in event.removed:
-            rows = removed.keys if removed.old is None else removed.old
-            self._handlers.emit("remove", rows.to_dicts())
+            last = removed.keys if removed.old is None else removed.old
+            self._handlers.emit("remove", last.to_dicts())
         for updated in event.updated:
-            self._handlers.emit("update", updated.rows.to_dicts())
+            rows = updated.rows.to_dicts()
+            old = [{} for _ in rows] if updated.old is None else updated.old.to_dicts()
+            self._handlers.emit("update", rows, old)
         for placed in event.inserted:
             self._handlers.emit("add", placed.rows.to_dicts())
+        self._handlers.emit("change", event)

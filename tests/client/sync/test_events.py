@@ -50,8 +50,10 @@ def test_rows_added_updated_and_removed(users: Tesseract) -> None:
 
 
 def test_events_of_a_table_that_does_not_exist(hub: EventHorizon, users: Tesseract) -> None:
-    with pytest.raises(InvalidRequest):
-        users.on("change", print)
+    with pytest.raises(InvalidRequest, match="did you mean 'update'"):
+        users.on("updated", print)
+    with pytest.raises(InvalidRequest, match="old_values goes with the event 'update'"):
+        users.on("add", print, old_values=True)
     hub.remove_tesseract(users)
     with pytest.raises(NotFound):
         users.on("add", print)
@@ -87,3 +89,94 @@ def test_watching_without_snapshot(users: Tesseract) -> None:
             event = watch.__next__()
         [remove] = event.changes
         assert (remove.kind, remove.key, remove.row) == ("remove", {"id": 1}, None)
+
+
+def test_old_values_of_updates_and_whole_deltas(users: Tesseract) -> None:
+    users.add(ADA)
+    pairs: list[Any] = []
+    plain: list[Any] = []
+    deltas: list[Any] = []
+    users.on("update", lambda rows, old: pairs.append((rows, old)), old_values=True)
+    users.on("update", plain.append)
+    users.on("change", deltas.append)
+    users.update({"id": 1, "age": 37})
+    eventually(lambda: deltas)
+    assert pairs == [([{"id": 1, "age": 37.0}], [{"age": 36.0}])]
+    assert plain == [[{"id": 1, "age": 37.0}]]
+    assert deltas[0].counts["update"] == 1
+
+
+def test_once_and_off(users: Tesseract) -> None:
+    first: list[Any] = []
+    always: list[Any] = []
+    users.once("add", first.append)
+    users.on("add", always.append)
+    users.add(ADA)
+    users.add({**ADA, "id": 2})
+    eventually(lambda: len(always) == 2)
+    assert first == [[ADA]]
+    assert users.off("add", always.append) == 1
+    users.add({**ADA, "id": 3})
+    users.once("add", first.append)  # the stream is a new one
+    users.add({**ADA, "id": 4})
+    eventually(lambda: len(first) == 2)
+    assert first[1] == [{**ADA, "id": 4}]
+    assert len(always) == 2
+    eventually(lambda: users._events._watch is not None and users._events._watch.state == "ended")
+
+
+def test_a_handler_that_raises_does_not_stop_the_others(users: Tesseract, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Any] = []
+
+    def broken(rows: Any) -> None:
+        raise RuntimeError("handler")
+
+    users.on("add", broken)
+    users.on("add", seen.append)
+    users.add(ADA)
+    users.add({**ADA, "id": 2})
+    eventually(lambda: len(seen) == 2)
+    assert caplog.text.count("a handler of 'add' failed") == 2
+
+
+# Sessions
+
+
+def test_data_and_changes_of_a_session(hub: EventHorizon, users: Tesseract) -> None:
+    session = hub.create_session(table=users, filter=[{"field": "age", "comparison": ">", "value": 18}])
+    data: list[Any] = []
+    changes: list[Any] = []
+    session.on("data", data.append)
+    session.once("change", changes.append)
+    users.add(ADA)
+    eventually(lambda: data and data[-1] == [ADA])
+    users.add({**ADA, "id": 2, "age": 3.0})
+    users.update({"id": 1, "age": 40})
+    eventually(lambda: data[-1] == [{**ADA, "age": 40.0}])
+    assert len(changes) == 1
+    assert session.off("data") == 1
+
+
+def test_another_filter_of_a_session_is_told_with_its_rows(hub: EventHorizon, users: Tesseract) -> None:
+    users.add([ADA, {"id": 2, "name": "Bob", "age": 12.0}])
+    session = hub.create_session(users.name + "_s", table=users)
+    other = hub.get_session(session.name)
+    told: list[Any] = []
+    session.on("filter_change", lambda rows, info: told.append((rows, info)))
+    other.update_filter([{"field": "age", "comparison": ">=", "value": 18}])
+    eventually(lambda: len(told) == 1)
+    rows, info = told[0]
+    assert rows == [ADA]
+    assert info.filter == [{"field": "age", "comparison": ">=", "value": 18}]
+    assert (info.previous, info.generation, info.total_count) == ([], 2, 1)
+    other.update_sort([{"field": "age", "direction": "desc"}])  # the filter stays
+    users.add({"id": 3, "name": "Eve", "age": 50.0})
+    version = other.update_filter('name ~ "b" && age < 99')
+    eventually(lambda: len(told) == 2)
+    rows, info = told[1]
+    assert [row["name"] for row in rows] == ["Bob"]
+    assert info.filter == [{"type": "custom", "value": 'name ~ "b" && age < 99'}]
+    assert info.previous == [{"field": "age", "comparison": ">=", "value": 18}]
+    assert info.version >= version
+    with pytest.raises(InvalidRequest, match="did you mean 'filter_change'"):
+        session.on("filterChange", print)
