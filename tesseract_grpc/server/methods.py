@@ -63,20 +63,7 @@ def _behaviour(method: str, objects: Iterable[object]) -> Callable[..., Any]:
         behaviour: Callable[..., Any] | None = getattr(candidate, name, None)
         if behaviour is not None:
             return behaviour
-    if method in NOT_YET:
-        return _not_yet
     raise NotImplementedError(f"nothing serves {method}")
-
-
-NOT_YET = frozenset(
-    (
-        "AlterTable TestPerformance"
-    ).split()
-)
-
-
-def _not_yet(request: Message, call: Call) -> Any:
-    raise Refusal(Reason.FEATURE_NOT_AVAILABLE, "this server does not have this feature")
 
 
 def _handler(method: MethodDescriptor, guard: _Guard, meters: CallMeters) -> grpc.RpcMethodHandler[Any, Any]:
