@@ -104,8 +104,10 @@ class ResumeTokens:
         return maker
 
     def of_table(self, table: Relation) -> TokenMaker:
-        """Writes tokens for readers of a table. A version has made one table at most, so that says which it is."""
-        return self._maker(Kind.TABLE, hashlib.sha256(b"table %d" % table.create_version).digest()[:16])
+        """Writes tokens for readers of a table. A version has made one table at most, so that says which it is; and its
+        columns are what readers hold, which an alteration changes. O(columns)."""
+        columns = tuple((each.name, int(each.type), each.primary_key) for each in table.schema.visible)
+        return self._maker(Kind.TABLE, hashlib.sha256(canonical((table.create_version, columns))).digest()[:16])
 
     def of_sessions(self, makers: Sequence[TokenMaker]) -> TokenMaker:
         """Writes tokens for readers of several sessions on one stream, in this order."""
