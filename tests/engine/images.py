@@ -57,7 +57,7 @@ def rows_in_order(table: Table) -> Any:
     """The rows in the order of insertion, and their versions."""
     slots = table.live_slots()
     slots = slots[np.argsort(table.sequence[slots])]
-    rows, versions = seen(table.batch(slots, range(len(table.columns)))), table.row_version[slots].tolist()
+    rows, versions = seen(table.batch(slots, table.schema.shown)), table.row_version[slots].tolist()
     if table.keyed_order:  # their order of coming is nobody's
         return sorted(zip(*(values for _, _, values in rows), map(repr, versions), strict=True))
     return rows, versions
@@ -72,7 +72,7 @@ def state_of(hub: Hub) -> dict[str, Any]:
             {
                 "name": name,
                 "called": table.name,
-                "schema": repr(table.schema),
+                "schema": repr(table.schema.compact),
                 "indexes": [repr(index.schema) for index in table.indexes.values()],
                 "versions": (table.create_version, table.update_version),
                 "next": None if table.keyed_order else table.next_sequence,

@@ -89,6 +89,7 @@ class HubImage:
         self._derived = derived
         self._sessions = sessions
         self._tracked: dict[Table, _Tracked] = {}
+        self._begun = 0  # how many copies of tables were; of one that was altered, more than one
 
     def pieces(self) -> Generator[Piece | Ending, None, None]:
         """The image in steps of about a millisecond each, between which commits may run; the ending comes last.
@@ -136,7 +137,8 @@ class HubImage:
                     yield from self._table(self._track(name, table))
 
     def _track(self, name: str, table: Table) -> _Tracked:
-        tracked = _Tracked(len(self._tracked), table, self._line, self._sources[name].watches)
+        tracked = _Tracked(self._begun, table, self._line, self._sources[name].watches)
+        self._begun += 1
         self._tracked[table] = tracked
         return tracked
 
