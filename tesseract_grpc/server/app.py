@@ -40,6 +40,7 @@ from tesseract_grpc.server.gate import Gate, shutting_down
 from tesseract_grpc.server.health import Health
 from tesseract_grpc.server.host import Clock, Host, Hosts, keep_ticking
 from tesseract_grpc.server.journal import JournalState, Recovery
+from tesseract_grpc.server.log_opening import begin_epochs
 from tesseract_grpc.server.methods import build_handlers
 from tesseract_grpc.server.metrics.endpoint import Endpoint, SampleCollector
 from tesseract_grpc.server.metrics.loop_lag import LoopLag
@@ -49,11 +50,11 @@ from tesseract_grpc.server.services.backups import Backups
 from tesseract_grpc.server.services.caches import Caches
 from tesseract_grpc.server.services.debugging import Debugging
 from tesseract_grpc.server.services.definitions import Definitions
-from tesseract_grpc.server.services.hub_watches import HubWatches
 from tesseract_grpc.server.services.diagnoses import Diagnoses
+from tesseract_grpc.server.services.hub_watches import HubWatches
 from tesseract_grpc.server.services.hubs import Hubs
-from tesseract_grpc.server.services.plans import Plans
 from tesseract_grpc.server.services.performance_tests import PerformanceTests
+from tesseract_grpc.server.services.plans import Plans
 from tesseract_grpc.server.services.reads import Reads
 from tesseract_grpc.server.services.session_edits import SessionEdits
 from tesseract_grpc.server.services.session_reads import SessionReads
@@ -359,6 +360,15 @@ def _calm_the_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
+def new_epochs(config: ServerConfig) -> Mapping[str, str]:
+    """Begins a new epoch for every hub of a data directory that is not served; returns them by id. To be called once,
+    when an older copy of the data was put in their place. Raises ServeError, ConfigError."""
+    try:
+        return begin_epochs(config)
+    except (LogFailed, LogDamaged) as error:
+        raise ServeError(str(error)) from error
+
+
 async def serve(config: ServerConfig, *, started: asyncio.Future[Server] | None = None) -> None:
     """Serves until SIGTERM or SIGINT, then drains; a second signal stops at once. Raises ConfigError, ServeError."""
     logs.configure(config)
@@ -385,4 +395,4 @@ async def serve(config: ServerConfig, *, started: asyncio.Future[Server] | None 
             loop.remove_signal_handler(number)
 
 
-__all__ = ["ConfigError", "ServeError", "Server", "ServerConfig", "serve"]
+__all__ = ["ConfigError", "ServeError", "Server", "ServerConfig", "new_epochs", "serve"]
