@@ -15,6 +15,8 @@ from tesseract_grpc.server.config import ServerConfig
 from tesseract_grpc.server.host import Hosts
 from tesseract_grpc.server.services.caches import Caches
 from tesseract_grpc.server.services.definitions import Definitions
+from tesseract_grpc.server.services.diagnoses import Diagnoses
+from tesseract_grpc.server.services.performance_tests import PerformanceTests
 from tesseract_grpc.server.services.reads import Reads
 from tesseract_grpc.server.services.session_edits import SessionEdits
 from tesseract_grpc.server.services.sessions import Sessions
@@ -51,6 +53,8 @@ class Asking:
         self._handlers = (
             self.reads,
             self.caches,
+            Diagnoses(self.hosts),
+            PerformanceTests(self.hosts),
             Definitions(self.hosts),
             Writes(self.hosts),
             Sessions(self.hosts),
