@@ -116,9 +116,9 @@ def check_name(name: str, what: str, where: str) -> None:
 class TableSchema:
     """The columns of a table by position. Raises InvalidRequest when they make no table.
 
-    A column keeps its position for good, whatever is done to the table. So in a table that was altered the order in which
-    columns stand for users is another one (`order`: the positions of those that are there), and some positions are of
-    columns that are gone. `shown` and `visible` say what users see.
+    A column keeps its position for good, whatever is done to the table. So in a table that was altered the order in
+    which columns stand for users is another one (`order`: the positions of those that are there), and some positions
+    are of columns that are gone. `shown` and `visible` say what users see.
 
     >>> key = ColumnSchema("id", DataType.INT64, primary_key=True)
     >>> schema = TableSchema((key, ColumnSchema("name", DataType.STRING)))

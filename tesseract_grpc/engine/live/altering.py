@@ -1,15 +1,15 @@
 """An alteration of a table, as all see it who read the table.
 
 The table stays the same object: its rows keep their slots, and what an alteration does not touch keeps its position
-(`operators/altered_table.py`). So results and steps that read none of what is touched go on as they are, at no cost, and
-a reader who is still owed something of before the alteration is told it from history as ever.
+(`operators/altered_table.py`). So results and steps that read none of what is touched go on as they are, at no cost,
+and a reader who is still owed something of before the alteration is told it from history as ever.
 
-Whoever is concerned is made anew: sessions and derived tables that name a column which is called otherwise now, is gone or
-holds other values, and those that show all columns. Their queries follow the names (`query/following.py`), and are then
-planned on the table as it will be. All of that is done beforehand, in a *rehearsal*: the table takes its new columns, what
-is needed is planned and evaluated, and the table takes its old columns again. A rehearsal that fails has changed nothing.
-Then everybody who is concerned is told what they are owed of the old columns, the table takes the new ones for good,
-and everybody is told the difference, as one change of one version.
+Whoever is concerned is made anew: sessions and derived tables that name a column which is called otherwise now, is gone
+or holds other values, and those that show all columns. Their queries follow the names (`query/following.py`), and are
+then planned on the table as it will be. All of that is done beforehand, in a *rehearsal*: the table takes its new
+columns, what is needed is planned and evaluated, and the table takes its old columns again. A rehearsal that fails has
+changed nothing. Then everybody who is concerned is told what they are owed of the old columns, the table takes the new
+ones for good, and everybody is told the difference, as one change of one version.
 
 Names alone do not say whether two questions are the same: before and after an alteration one name may mean different
 columns. So for as long as a result or step that was made before reads what was touched, it is known by another
@@ -42,7 +42,7 @@ from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.table_handover import TableHandover
 from tesseract_grpc.engine.operators.altered_table import Draft, Drafted
 from tesseract_grpc.engine.query.expression.rename import Names
-from tesseract_grpc.engine.query.following import ColumnGone, Followed, followed
+from tesseract_grpc.engine.query.following import ColumnGone, Columns, Followed, followed
 from tesseract_grpc.engine.query.query import Plan, Query
 from tesseract_grpc.engine.query.reads import join_prefixes, tables_read
 
@@ -93,7 +93,7 @@ class Altering:
         self._after = self._before
         self._touched: frozenset[str] = frozenset()
         self._new_key = False
-        self._names: dict[str, Names] = {}
+        self._names: dict[str, Columns] = {}
         self._staged = dict(sources)
         self._aside: list[tuple[Result | Node, Hashable]] = []
         """What is known by another fingerprint, and by which it was."""
@@ -122,7 +122,8 @@ class Altering:
             names = {old: new for old, new in drafted.names.items() if new is not None}
             retention = check_retention(table.retention.renamed(names), drafted.layout.schema)
         self._after, self._touched, self._new_key = drafted.layout, drafted.touched, drafted.new_key
-        self._names[self._name] = drafted.names
+        key = frozenset(column.name for column in table.schema.key_columns)
+        self._names[self._name] = Columns(drafted.names, key)
         try:
             self._rehearse(keeps)
         except BaseException:
@@ -224,10 +225,12 @@ class Altering:
         self._again[name] = made
         self._staged[name] = made.source
         known = {column.name for column in made.table.schema.visible}
-        self._names[name] = {
+        names = {
             column.name: new if (new := now.names.get(column.name, column.name)) in known else None
             for column in old.table.schema.visible
         }
+        changed = {before: after for before, after in names.items() if before != after}
+        self._names[name] = Columns(changed, frozenset(column.name for column in old.table.schema.key_columns))
 
     def _bind(self, session: Session) -> None:
         """Makes the rows that a session will show, or finds out that it goes on as it is, or will end."""
@@ -279,7 +282,8 @@ class Altering:
         return any(self._copies(each) for each in above(old.source))
 
     def _copies(self, source: Source) -> bool:
-        """Whether a relation that is derived shares the columns of the table, or has taken what is touched into its own,
+        """Whether a relation that is derived shares the columns of the table, or has taken what is touched into its
+        own,
         perhaps under the name that a join gave it."""
         if isinstance(source.table, ExtendedTable) and root(source.table) is self._table:
             return True
@@ -305,7 +309,8 @@ class Altering:
 
     def _under_new_names(self, plan: Plan) -> Hashable:
         """The fingerprint of a plan where columns have other names."""
-        names = {old: new for old, new in self._names[self._name].items() if new is not None}
+        known = self._names[self._name].names
+        names = {old: new for old, new in known.items() if new is not None}
         if plan.tree is not None and names:
             return None
         where = None if plan.filter is None else renamed_filter(plan.filter, names)
@@ -405,16 +410,10 @@ class Altering:
 
 
 def mentions(what: object, names: Collection[str]) -> bool:
-    """Whether one of the names stands somewhere in a query, a plan or a fingerprint; also within a text. O(its size)."""
-    if not names:
-        return False
-    if isinstance(what, str):
-        return any(name in what for name in names)
-    if isinstance(what, (tuple, list, frozenset)):
-        return any(mentions(each, names) for each in what)
-    if is_dataclass(what):
-        return any(mentions(getattr(what, each.name), names) for each in fields(what))
-    return False
+    """Whether one of the names stands somewhere in a query, a plan or a fingerprint; also within a text. O(its
+    size).""" if not names: return False if isinstance(what, str): return any(name in what for name in names) if
+    isinstance(what, (tuple, list, frozenset)): return any(mentions(each, names) for each in what) if
+    is_dataclass(what): return any(mentions(getattr(what, each.name), names) for each in fields(what)) return False
 
 
 def below(source: Source) -> list[Node]:

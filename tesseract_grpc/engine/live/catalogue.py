@@ -223,8 +223,8 @@ class Catalogue:
         validate_only: bool,
         at: int,
     ) -> Altered:
-        """Changes the columns, the key or the indexes of a table in one version, all of it or nothing. `keeps` says of a
-        session whether it is refused rather than that it ends, `at` is the present for `now()`.
+        """Changes the columns, the key or the indexes of a table in one version, all of it or nothing. `keeps` says of
+        a session whether it is refused rather than that it ends, `at` is the present for `now()`.
 
         O(rows) for each column that gets values, and for all who read such. Raises NotFound, InvalidRequest,
         BadExpression, AlterationRefused, LimitExceeded, PreconditionFailed.

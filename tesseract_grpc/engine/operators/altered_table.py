@@ -1,10 +1,10 @@
 """A table with other columns, worked out beside the table that there is.
 
-Alterations are applied one after the other to a draft: the columns as they will be. What an alteration does not touch is
-the very column that the table has. A column that gets other values is a new one, at a position of its own, with the
+Alterations are applied one after the other to a draft: the columns as they will be. What an alteration does not touch
+is the very column that the table has. A column that gets other values is a new one, at a position of its own, with the
 values for all rows worked out as arrays; the old one keeps its position and its values until the draft is taken
-(`Table.assume`), and readers who are still owed something can be told it. So a draft that is refused, or was only wanted
-to see what would happen, costs what it took to make and nothing else.
+(`Table.assume`), and readers who are still owed something can be told it. So a draft that is refused, or was only
+wanted to see what would happen, costs what it took to make and nothing else.
 
 Computed columns follow what they read, within each alteration, so the next one sees them as they are then.
 """

@@ -2,8 +2,8 @@
 
 What is converted can be converted back: an integer is a number and a text, a text may be a number, a moment, a truth
 value, a name of a list or a document. A value that the new type does not hold (a fraction as INT64, `abc` as a number)
-is refused with its row; nothing is rounded, cut or made null. Where two types have no such way between them, for instance
-INT64 and TIMESTAMP, somebody has to say what is meant, with an expression. docs/SEMANTICS.md lists all ways.
+is refused with its row; nothing is rounded, cut or made null. Where two types have no such way between them, for
+instance INT64 and TIMESTAMP, somebody has to say what is meant, with an expression. docs/SEMANTICS.md lists all ways.
 
 Texts are looked at once a distinct text, and numbers that become texts once a distinct number.
 """
