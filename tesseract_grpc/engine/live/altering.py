@@ -410,10 +410,16 @@ class Altering:
 
 
 def mentions(what: object, names: Collection[str]) -> bool:
-    """Whether one of the names stands somewhere in a query, a plan or a fingerprint; also within a text. O(its
-    size).""" if not names: return False if isinstance(what, str): return any(name in what for name in names) if
-    isinstance(what, (tuple, list, frozenset)): return any(mentions(each, names) for each in what) if
-    is_dataclass(what): return any(mentions(getattr(what, each.name), names) for each in fields(what)) return False
+    """Whether one of the names stands somewhere in a query, a plan or a fingerprint, also within a text. O(size)."""
+    if not names:
+        return False
+    if isinstance(what, str):
+        return any(name in what for name in names)
+    if isinstance(what, (tuple, list, frozenset)):
+        return any(mentions(each, names) for each in what)
+    if is_dataclass(what):
+        return any(mentions(getattr(what, each.name), names) for each in fields(what))
+    return False
 
 
 def below(source: Source) -> list[Node]:
