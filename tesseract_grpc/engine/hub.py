@@ -51,6 +51,7 @@ from tesseract_grpc.engine.live.session import QueryResult, Session
 from tesseract_grpc.engine.live.sessions import Sessions
 from tesseract_grpc.engine.live.source import Source
 from tesseract_grpc.engine.live.table_watch import TableWatch
+from tesseract_grpc.engine.live.text_sweep import BUDGET, TextSweep
 from tesseract_grpc.engine.live.wave import Wave
 from tesseract_grpc.engine.operators.select import BigSelection, TableSelector, select
 from tesseract_grpc.engine.query.filter import Filter
@@ -127,6 +128,7 @@ class Hub:
         )
         self._tables = self._catalogue.tables
         self._derived = self._catalogue.derived
+        self._sweep = TextSweep(self._sources)
 
     def set_limits(self, limits: Limits) -> None:
         """Holds no more than this from now on; what there is stays. Lengths of histories are those of the beginning."""
@@ -247,10 +249,8 @@ class Hub:
         return self._upkeep(table, lambda transaction: transaction.expire_excess())
 
     def evict(self, name: str, rows: int) -> CommitResult:
-        """So many rows leave a table, those that come first by its retention, and its history is forgotten.
-
-        So their room can be used at once. Takes a version. Raises NotFound. O(rows log rows + readers).
-        """
+        """So many rows leave a table, those that come first by its retention, and its history is forgotten, so that
+        their room can be used at once. Takes a version. Raises NotFound. O(rows log rows + readers)."""
         table = self.table(name)
         self._line.advance()
         result = self._upkeep(table, lambda transaction: transaction.evict(rows))
@@ -259,11 +259,16 @@ class Hub:
 
     def forget_history(self, name: str) -> None:
         """Lets go of what led readers of a table on from earlier versions; who stands there keeps what it is owed.
-
-        The room of removed rows can be used at once. No version, no row and no answer depends on it. Raises NotFound.
-        """
+        The room of removed rows can be used at once; no version, row or answer depends on it. Raises NotFound."""
         self.table(name)
         self._sources[name].forget(self.version)
+
+    def drop_texts(self, name: str | None = None, budget: int = BUDGET) -> int:
+        """Drops texts that no row has any more, a slice of them; returns how many. With a name those of this table,
+        worth it or not. O(columns) where nothing is to do, else O(slots). No row, version or answer depends on it."""
+        dropped = self._sweep.run(name, budget)
+        self.counters.texts_dropped += dropped
+        return dropped
 
     def _upkeep(self, table: Table, work: Callable[[Transaction], None]) -> CommitResult:
         """Lets rows leave in the present version, which has been taken."""

@@ -270,14 +270,15 @@ class Host:
 
 
 async def keep_ticking(hosts: Iterable[Host], interval: float) -> None:
-    """Moves the clocks of hubs every `interval` seconds, until cancelled. Where nothing depends on time it costs next
-    to nothing."""
+    """Moves the clocks of hubs every `interval` seconds, until cancelled, and drops texts that no row has any more.
+    Where nothing depends on time and nothing is written it costs next to nothing."""
     everyone = tuple(hosts)
     while True:
         await asyncio.sleep(interval)
         for host in everyone:
             try:
                 await host.tick()
+                host.hub.drop_texts()
             except Refusal as refusal:
                 logger().debug("hub.not_ticked", hub=host.name, reason=str(refusal.reason))
             except Exception as error:  # a bug; the clocks of the other hubs, and the next tick, must not stand still

@@ -156,6 +156,8 @@ class MemoryGuard:
         self._room: WeakKeyDictionary[Table, tuple[MemoryLimit, int]] = WeakKeyDictionary()
         """For each table with a limit the bytes that were free when it was measured, less what may have come since."""
         self._hub_room = 0
+        self._swept: WeakKeyDictionary[Table, int] = WeakKeyDictionary()
+        """How many rows had been written when history and texts of a table were given up last."""
 
     def admit(self, writes: Sequence[Write], request: Message) -> Admission | None:
         """Lets the writes of a request pass, when necessary after rows have been told to leave.
@@ -226,14 +228,17 @@ class MemoryGuard:
         return self._host.config.hub_memory_limit - memory_of(self._host.hub.tables.values())
 
     def _fits(self, need: _Need, coming: _Coming, free: Callable[[], int]) -> bool:
-        """Whether there is room, when it must be after history has been given up."""
+        """Whether there is room; when it must be, after history has been given up, and texts that no row has."""
         if need.fresh is None:
             coming.measure(need)
         if coming.growth(need) <= max(0, free()):
             return True
-        if not need.table.waiting:
-            return False
-        self._host.hub.forget_history(need.table.name)
+        hub, table = self._host.hub, need.table
+        if self._swept.get(table) == table.changelog.recorded:
+            return False  # nothing was written since
+        self._swept[table] = table.changelog.recorded
+        hub.forget_history(table.name)
+        hub.drop_texts(table.name)
         return coming.growth(need) <= max(0, free())
 
     def _evicted(self, need: _Need, coming: _Coming, free: int, most: int) -> bool:

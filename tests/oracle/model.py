@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from tests.oracle.alterations import Alteration, altered
 from tests.oracle.answer import answer, shape_of
 from tests.oracle.asks import Definition, Key, Put, Row
 from tests.oracle.question import Question, Span
 from tests.oracle.relation import Relation, derived
+from tests.oracle.retained import Rule, after_writes, at_tick
 from tests.oracle.rows import Refused, begun, changed, computed
 from tests.oracle.truth import holds
 
@@ -25,6 +28,7 @@ class Model:
         self.wrote: dict[str, dict[Key, int]] = {}
         self.born: dict[str, dict[Key, int]] = {}
         self.views: dict[str, Question] = {}
+        self.rules: dict[str, Rule] = {}
         self.now = 0
 
     def create(self, table: Definition) -> None:
@@ -34,16 +38,46 @@ class Model:
     def drop(self, table: str) -> None:
         del self.definitions[table], self.rows[table], self.wrote[table]
 
+    def swap(self, one: str, other: str) -> None:
+        """Two tables exchange their names."""
+        for held in (self.rows, self.wrote, self.born):
+            held[one], held[other] = held[other], held[one]
+        mine, theirs = self.definitions[one], self.definitions[other]
+        self.definitions[one], self.definitions[other] = replace(theirs, name=one), replace(mine, name=other)
+
+    def alter(self, name: str, changes: Sequence[Alteration]) -> None:
+        """Applies all changes of a table or raises Refused. Versions of rows stay."""
+        table, rows = self.definitions[name], list(self.rows[name].values())
+        wrote, born = ([held[name][key] for key in self.rows[name]] for held in (self.wrote, self.born))
+        for change in changes:
+            table, rows = altered(table, rows, change, self.now)
+        keys = [tuple(row[column] for column in table.key) for row in rows]
+        self.definitions[name] = table
+        for held, values in ((self.rows, rows), (self.wrote, wrote), (self.born, born)):
+            held[name] = dict(zip(keys, values, strict=True))  # type: ignore[arg-type]
+
     def commit(self, puts: Sequence[Put], version: int) -> list[dict[str, int]]:
         """Applies all writes or raises Refused. `version` is what the rows written will say."""
         rows = {name: dict(part) for name, part in self.rows.items()}
         wrote = {name: dict(part) for name, part in self.wrote.items()}
         born = {name: dict(part) for name, part in self.born.items()}
         try:
-            return [self.put(put, version) for put in puts]
+            counts = [self.put(put, version) for put in puts]
+            self.expire([put.table for put in puts])
+            return counts
         except Refused:
             self.rows, self.wrote, self.born = rows, wrote, born
             raise
+
+    def expire(self, tables: Sequence[str]) -> None:
+        """After writes to tables: those of their rows leave that are too many."""
+        for name in tables:
+            if name in self.rules:
+                self.leave(name, after_writes(self.definitions[name], self.rows[name], self.rules[name]))
+
+    def leave(self, table: str, keys: Sequence[Key]) -> None:
+        for key in keys:
+            del self.rows[table][key], self.wrote[table][key]
 
     def put(self, put: Put, version: int) -> dict[str, int]:
         table, rows, wrote = self.definitions[put.table], self.rows[put.table], self.wrote[put.table]
@@ -119,13 +153,15 @@ class Model:
         return Relation(table.fields, table.key, list(self.rows[name].values()))
 
     def tick(self, now: int, version: int) -> None:
-        """The time is another: what tables compute of it is worked out again."""
-        self.now = now
+        """The time is another: what tables compute of it is worked out again, and rows leave whose time is over."""
+        before, self.now = self.now, now
         for name, table in self.definitions.items():
             for key, row in self.rows[name].items():
                 new = self.rows[name][key] = computed(table, row, now)
                 if repr(new) != repr(row):
                     self.wrote[name][key] = version
+            if name in self.rules and now > before:
+                self.leave(name, at_tick(table, self.rows[name], self.rules[name], before, now))
 
     def answer(self, ask: Question, span: Span | None = None) -> tuple[list[Row], int]:
         """The rows of the window, in order, and the number of rows of the whole result."""

@@ -313,3 +313,32 @@ async def test_memory_is_told_part_by_part() -> None:
         assert hub.memory_bytes == table.memory_bytes
         listed = (await api.tables.ListTables(pb.ListTablesRequest())).tables[0]
         assert not listed.HasField("memory")
+
+
+async def test_texts_that_no_row_has_make_room_for_others() -> None:
+    limit = schema_pb2.MemoryLimit(max_bytes=3_000_000, policy=schema_pb2.MEMORY_POLICY_REFUSE)
+    async with serving() as (server, api):
+        await create(api, retention=retention(max_records=200), memory_limit=limit)
+        for batch in range(100):  # 100 kB of texts each: all of them would be 10 MB
+            await api.insert([user(batch * 100 + id, name=f"{batch} {id} " + "x" * 1_000) for id in range(100)])
+        hub = server.hubs["default"]
+        assert hub.table("users").memory_bytes() < 3_100_000
+        assert hub.counters.texts_dropped > 7_000
+        assert (await api.all_rows()).total_count == 200
+        hub.check()
+
+
+async def test_texts_are_dropped_while_the_server_has_nothing_else_to_do() -> None:
+    async with serving(tick_interval=0.01, history_commits=2, history_rows=100) as (server, api):
+        await create(api, retention=retention(max_records=100))
+        for batch in range(40):
+            await api.insert([user(batch * 100 + id) for id in range(100)])
+        hub = server.hubs["default"]
+        for _ in range(200):
+            if hub.counters.texts_dropped > 3_000:
+                break
+            await asyncio.sleep(0.02)
+        table = (await api.tables.GetTable(pb.GetTableRequest(name="users"))).table
+        entries = {column.column: column.dictionary_entries for column in table.memory.columns}
+        assert entries["name"] < 1_100
+        hub.check()

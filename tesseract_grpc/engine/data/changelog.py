@@ -9,11 +9,13 @@ times, when it changed the relation several times (a tick of the clock does).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 from dataclasses import dataclass
 from sys import getsizeof
 
 from tesseract_grpc.engine.data.delta import Delta, HasColumns, RowChange, fold, size_of
 from tesseract_grpc.engine.data.row_fold import fold_rows
+from tesseract_grpc.engine.data.vector import BoolArray
 
 _FEW_ROWS = 4
 """From so many changes of single rows in a row on, they are folded as such before they are made a delta."""
@@ -34,6 +36,8 @@ class Changelog:
         self.limits = limits
         self.since = version
         self.rows = 0
+        self.recorded = 0
+        """All rows that it was ever told of."""
         self._entries: deque[Delta | RowChange] = deque()
         self._sizes: deque[int] = deque()
         """The bytes of the first entries, as far as they have been asked for."""
@@ -46,6 +50,7 @@ class Changelog:
         """Adds what a commit did. O(1)."""
         self._entries.append(entry)
         self.rows += len(entry)
+        self.recorded += len(entry)
 
     @property
     def last(self) -> int:
@@ -130,6 +135,19 @@ class Changelog:
                 break
             count += 1
         return count
+
+    def mark_codes(self, positions: Container[int], used: BoolArray) -> None:
+        """Marks the codes in the before-images of columns. O(entries)."""
+        for entry in self._entries:
+            if isinstance(entry, RowChange):
+                for position, value in entry.before.items():
+                    if position in positions and value is not None:
+                        used[int(value)] = True
+                continue
+            for images in (entry.before, entry.removed_before):
+                for position, (values, _) in images.items():
+                    if position in positions:
+                        used[values] = True
 
     def memory_bytes(self) -> int:
         """The memory held, in bytes. O(entries since it was asked for last)."""

@@ -17,7 +17,7 @@ from tesseract_grpc.engine.data.vector import STORAGE, AnyArray, BoolArray, Vect
 class Column:
     """The values of one column by slot."""
 
-    __slots__ = ("dictionary", "schema", "type", "valid", "values")
+    __slots__ = ("__weakref__", "dictionary", "schema", "type", "valid", "values")
 
     def __init__(self, schema: ColumnSchema, capacity: int = 0) -> None:
         self.schema = schema
@@ -29,6 +29,17 @@ class Column:
             self.dictionary = Dictionary(schema.enum_values)
         elif schema.type.is_text:
             self.dictionary = Dictionary()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """A column holds codes of its dictionary, from whomever it gets it."""
+        object.__setattr__(self, name, value)
+        if isinstance(value, Dictionary) and not value.fixed:
+            value.holders.add(self)
+
+    def mark_codes(self, dictionary: Dictionary, used: BoolArray) -> None:
+        """Marks all codes in its slots, whether they hold a row or not. O(slots)."""
+        if self.dictionary is dictionary:
+            used[self.values] = True
 
     def reserve(self, capacity: int) -> None:
         """Makes room for `capacity` slots. Moves the array at the most; the kernel remaps large ones without a copy."""

@@ -103,6 +103,11 @@ class Table(Relation):
         return grown
 
     @property
+    def free(self) -> Slots:
+        """The slots that hold no row, nor anything that history tells of."""
+        return self._free
+
+    @property
     def waiting(self) -> bool:
         """Whether there are slots that become free when history forgets."""
         return bool(self._quarantine)
@@ -114,7 +119,11 @@ class Table(Relation):
             freed.append(self._quarantine.popleft()[1])
             self._waiting_bytes -= freed[-1].nbytes
         if freed:
-            self._free = np.concatenate((*freed, self._free))
+            fresh = np.concatenate(freed)
+            self._free = np.concatenate((fresh, self._free))
+            for column in self.columns:
+                if column.dictionary is not None and not column.dictionary.fixed:
+                    column.values[fresh] = 0  # it holds no text that may be let go
 
     # Rows
 

@@ -92,6 +92,22 @@ def _join(first: Batch, second: Batch) -> Batch:
     for name, mine in first.columns.items():
         theirs = second.columns[name]
         values: AnyArray
+        if mine.texts is not theirs.texts:  # texts have been let go in between, and codes may have been given again
+            mine, theirs = _side_by_side(mine, theirs)
         values, valid = join_stored((mine.values, mine.valid), (theirs.values, theirs.valid))
         joined[name] = Vector(mine.type, values, valid, theirs.texts)
     return Batch(first.length + second.length, joined)
+
+
+def _side_by_side(first: Vector, second: Vector) -> tuple[Vector, Vector]:
+    """Two vectors of texts over one list of just the texts that they have. O(n log n)."""
+    assert first.texts is not None and second.texts is not None
+    texts: list[str] = []
+    both: list[tuple[AnyArray, BoolArray | None]] = []
+    for vector in (first, second):
+        used, places = np.unique(vector.values, return_inverse=True)
+        both.append(((places + len(texts)).astype(np.int32), vector.valid))
+        assert vector.texts is not None
+        known = vector.texts or [""]  # nulls alone have codes of no text
+        texts.extend(known[code] for code in used.tolist())
+    return Vector(first.type, *both[0], texts), Vector(first.type, *both[1], texts)

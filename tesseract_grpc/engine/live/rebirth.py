@@ -54,7 +54,7 @@ def join_reborn(changes: Changes, table: Relation, slots: Slots) -> None:
 def _split(removes: tuple[Removes, ...], table: Relation, slots: Slots) -> _Split:
     split = _Split([], [], [])
     for part in removes:
-        now = table.find(part.keys)
+        now = table.find(_present_codes(part.keys, table))
         again = (now >= 0) & np.isin(now, slots)
         if not again.any():
             split.gone.append(part)
@@ -66,6 +66,21 @@ def _split(removes: tuple[Removes, ...], table: Relation, slots: Slots) -> _Spli
             old = None if part.old_rows is None else part.old_rows.take(rest)
             split.gone.append(Removes(part.reason, part.keys.take(rest), old))
     return split
+
+
+def _present_codes(keys: Batch, table: Relation) -> Batch:
+    """Keys as the table has them now: a text that was let go since, and its code, may belong to another."""
+    columns = dict(keys.columns)
+    for column in table.key_columns:
+        name, dictionary = column.schema.name, column.dictionary
+        vector = columns[name]
+        if dictionary is None or vector.texts is None or vector.texts is dictionary.texts:
+            continue
+        used, places = np.unique(vector.values, return_inverse=True)
+        known = vector.texts or [""]  # nulls alone have codes of no text
+        codes = dictionary.find_many([known[code] for code in used.tolist()])
+        columns[name] = Vector(vector.type, codes[places], vector.valid, dictionary.texts)
+    return Batch(keys.length, columns)
 
 
 def _values(old: Batch | None, table: Relation) -> Batch | None:

@@ -24,12 +24,21 @@ class CodeMap:
     ([0, 1, 0], ['y', 'x'])
     """
 
-    __slots__ = ("_codes", "_source", "_target")
+    __slots__ = ("__weakref__", "_codes", "_source", "_target")
 
     def __init__(self, source: Dictionary, target: Dictionary) -> None:
         self._source = source
         self._target = target
         self._codes: NDArray[np.int32] = np.empty(0, np.int32)
+        source.memos.add(self)
+        target.memos.add(self)
+
+    def forget_codes(self, dictionary: Dictionary, codes: AnyArray) -> None:
+        """These codes of one of the two mean other texts, or none."""
+        if dictionary is self._source:
+            self._codes[codes[codes < len(self._codes)]] = _UNASKED
+        else:
+            self._codes[np.isin(self._codes, codes)] = _UNASKED
 
     def take(self, codes: AnyArray, valid: BoolArray | None) -> NDArray[np.int32]:
         """Each code's counterpart, 0 where the row is null. O(n), and one lookup a text that is new."""

@@ -21,7 +21,7 @@ _UNKNOWN, _NO, _YES = 0, 1, 2
 class CodeTable:
     """The judgement of the texts of a dictionary, which may grow."""
 
-    __slots__ = ("_dictionary", "_flags", "_judge", "_view", "judged")
+    __slots__ = ("__weakref__", "_dictionary", "_flags", "_judge", "_view", "judged")
 
     def __init__(self, dictionary: Dictionary, judge: Callable[[str], bool]) -> None:
         self._dictionary = dictionary
@@ -30,6 +30,13 @@ class CodeTable:
         self._view: NDArray[np.uint8] = np.frombuffer(self._flags, np.uint8)
         self.judged = 0
         """How many texts have been judged."""
+        dictionary.memos.add(self)
+
+    def forget_codes(self, dictionary: Dictionary, codes: AnyArray) -> None:
+        """These codes mean other texts, or none."""
+        codes = codes[codes < len(self._flags)]
+        self.judged -= int(np.count_nonzero(self._view[codes]))
+        self._view[codes] = _UNKNOWN
 
     def take(self, codes: AnyArray) -> BoolArray:
         """The judgement of each code, in a new array. O(n), and one judgement a text that is new."""

@@ -14,6 +14,9 @@ from tesseract_grpc.engine.data.dictionary import Dictionary
 from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
 from tesseract_grpc.engine.operators.evaluate_cells import Cells
 
+_SPARE = 1024
+"""So many results that nobody asks for any more are kept in any case."""
+
 Judge = Callable[[Sequence["int | None"]], Cells]
 """What the computation gives for codes, or for null."""
 
@@ -21,7 +24,7 @@ Judge = Callable[[Sequence["int | None"]], Cells]
 class CodeResults:
     """What a computation gives for the texts of a dictionary, which may grow, and for null, which has place 0."""
 
-    __slots__ = ("_count", "_dictionary", "_done", "_judge", "_some_null", "_texts", "_valid", "_values")
+    __slots__ = ("__weakref__", "_count", "_dictionary", "_done", "_judge", "_some_null", "_texts", "_valid", "_values")
 
     def __init__(self, dictionary: Dictionary, judge: Judge) -> None:
         self._dictionary = dictionary
@@ -35,6 +38,17 @@ class CodeResults:
         self._some_null = False
         """Whether a text has the result null."""
         self._keep(np.zeros(1, np.int64), null)
+        dictionary.memos.add(self)
+
+    def forget_codes(self, dictionary: Dictionary, codes: AnyArray) -> None:
+        """These codes mean other texts, or none."""
+        places = codes[codes < len(self._done) - 1].astype(np.int64) + 1
+        self._count -= int(np.count_nonzero(self._done[places]))
+        self._done[places] = False
+        if self._texts is not None and len(self._texts) > 2 * self._count + _SPARE:
+            kept = np.flatnonzero(self._done)
+            self._texts = [self._texts[value] for value in self._values[kept].tolist()]
+            self._values[kept] = np.arange(len(kept))
 
     def take(self, codes: AnyArray, valid: BoolArray | None) -> Cells:
         """The result for each code, null where the code is not valid. O(n), and one computation a text that is new."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tesseract_grpc.engine.data.column import Column
 from tesseract_grpc.engine.data.delta import Stored, take_stored
+from tesseract_grpc.engine.data.dictionary import Dictionary
 from tesseract_grpc.engine.data.schema import DataType
 
 Numbers = NDArray[np.int64]
@@ -43,6 +44,15 @@ class GroupKeys:
         self._keys: list[tuple[NDArray[np.generic], NDArray[np.bool_]]] = [
             (np.zeros(16, column.values.dtype), np.ones(16, np.bool_)) for column in columns
         ]
+        for column in columns:
+            if column.dictionary is not None:
+                column.dictionary.holders.add(self)
+
+    def mark_codes(self, dictionary: Dictionary, used: NDArray[np.bool_]) -> None:
+        """Marks the texts by which groups are known. O(numbers)."""
+        for column, (held, present) in zip(self._columns, self._keys, strict=True):
+            if column.dictionary is dictionary:
+                used[held[: self.count][present[: self.count]].astype(np.int64)] = True
 
     def numbers(self, stored: Sequence[Stored], count: int, *, add: bool) -> Numbers:
         """The number of each row's group; a new combination gets one with `add`, else -1. O(n log n)."""

@@ -20,7 +20,7 @@ from tesseract_grpc.engine.data.delta import Stored
 from tesseract_grpc.engine.data.dictionary import Dictionary
 from tesseract_grpc.engine.data.key_index import KeyIndex
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType
-from tesseract_grpc.engine.data.vector import AnyArray
+from tesseract_grpc.engine.data.vector import AnyArray, BoolArray
 from tesseract_grpc.engine.operators.code_map import CodeMap
 
 Numbers = NDArray[np.int32]
@@ -55,9 +55,22 @@ class KeyNumbers:
         # Some room from the beginning, so that the marks below zero of the index can be read like numbers.
         self._held = [Column(ColumnSchema(f"word {index}", DataType.INT64), 64) for index in range(len(pairs))]
         self._index = KeyIndex(self._held)
+        self._shared = [
+            mine.dictionary if mine.dictionary is theirs.dictionary else None
+            for mine, theirs in zip(left, right, strict=True)
+        ]
+        for dictionary in self._shared:
+            if dictionary is not None:
+                dictionary.holders.add(self)
         self._free: Numbers = np.empty(0, np.int32)
         self.count = 0
         """One more than the highest number that was ever given."""
+
+    def mark_codes(self, dictionary: Dictionary, used: BoolArray) -> None:
+        """Marks the texts of keys, of both sides where they share a dictionary. O(numbers)."""
+        for shared, held in zip(self._shared, self._held, strict=True):
+            if shared is dictionary:
+                used[held.values[: self.count]] = True
 
     def numbers(self, side: int, stored: Sequence[Stored]) -> Numbers:
         """The number of each row's key, -1 where it has none; new keys get one. O(n) expected."""

@@ -89,7 +89,7 @@ def compile_leaf(node: Compare | In | Like | Regex | NullTest, at: int, column: 
 def stored_literal(column: Column, value: Literal, intern: bool) -> Any:
     """A bound literal as the column stores it; -1 for a text that the column does not know and is not to learn."""
     if column.dictionary is not None:
-        return column.dictionary.encode_one(str(value)) if intern else column.dictionary.find(str(value))
+        return column.dictionary.pin(str(value)) if intern else column.dictionary.find(str(value))
     if isinstance(value, Timestamp):
         return int(value)
     return value

@@ -156,14 +156,31 @@ class _Translation:
     def __init__(self, source: Dictionary, target: Dictionary) -> None:
         self._source, self._target = source, target
         self._codes: NDArray[np.int32] = np.empty(0, np.int32)
+        self._other: set[int] = set()
+        """Codes that mean other texts than when they were translated."""
+        source.memos.add(self)
+        target.holders.add(self)
+
+    def mark_codes(self, dictionary: Dictionary, used: BoolArray) -> None:
+        """Marks all that there are translations to."""
+        used[self._codes[self._codes >= 0]] = True
+
+    def forget_codes(self, dictionary: Dictionary, codes: AnyArray) -> None:
+        """These codes of the source mean other texts, or none."""
+        self._other.update(codes[codes < len(self._codes)].tolist())
+
+    def _translate(self, texts: list[str]) -> NDArray[np.int32]:
+        return self._target.find_many(texts) if self._target.fixed else self._target.encode(texts)
 
     def take(self, codes: AnyArray) -> NDArray[np.int32]:
         """The other's codes; -1 where it can have none."""
         known, total = len(self._codes), len(self._source)
+        if self._other:
+            again = sorted(self._other)
+            self._other.clear()
+            self._codes[again] = self._translate([self._source.texts[code] for code in again])
         if known < total:
-            texts = self._source.texts[known:total]
-            more = self._target.find_many(texts) if self._target.fixed else self._target.encode(texts)
-            self._codes = np.concatenate((self._codes, more))
+            self._codes = np.concatenate((self._codes, self._translate(self._source.texts[known:total])))
         if not total:
             return np.full(len(codes), -1, np.int32)
         return self._codes.take(codes, mode="clip")  # codes of nulls have no meaning

@@ -65,7 +65,7 @@ class _Part:
         if isinstance(what, Constant):
             value = what.value
             if value is not None and column.dictionary is not None:
-                value = column.dictionary.encode_one(str(value))
+                value = column.dictionary.pin(str(value))
             self.constant = value
         else:
             self._source = base.columns[what]
