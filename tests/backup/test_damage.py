@@ -72,6 +72,7 @@ def test_every_flipped_byte_is_noticed(folder: Path, tmp_path: Path, name: str) 
     first = 10 if name.endswith(".gz") else 0  # the head of a gzip file says when and where it was made
     path = tmp_path / name
     last = _footer(content) if name == "all.parquet" else len(content)
+    reasons: set[str] = set()
     for _ in range(60):
         place = rng.randrange(first, last)
         flipped = bytearray(content)
@@ -80,10 +81,11 @@ def test_every_flipped_byte_is_noticed(folder: Path, tmp_path: Path, name: str) 
         try:
             check_backup(path)
         except BackupFailed as error:
-            assert error.reason in ("DAMAGED", "NOT_A_BACKUP"), error
+            reasons.add(error.reason)
         else:  # a compressed file has bits that mean nothing
             assert name.endswith(".gz"), f"byte {place:,} of {len(content):,}"
             assert gzip.decompress(flipped) == gzip.decompress(content)
+    assert reasons <= {"DAMAGED", "NOT_A_BACKUP"}
 
 
 def _footer(content: bytes) -> int:
@@ -235,7 +237,7 @@ def test_a_device_that_is_full_while_it_is_written(
         def __init__(self, *given: object, **more: object) -> None:
             super().__init__(*given, **more)  # type: ignore[arg-type]
             self._file.close()
-            self._file = self.stream = open("/dev/full", "wb", buffering=0)
+            self._file = self.stream = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115 - closed by discard
 
     monkeypatch.setattr("tesseract_grpc.client.sync.backup.NewFile", Full)
     with pytest.raises(BackupFailed) as failed:

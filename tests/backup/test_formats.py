@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 
 from tesseract_grpc.client import AsyncEventHorizon, BackupFailed, BackupProgress, EventHorizon, check_backup
+from tesseract_grpc.client.core.batch import Block
+from tesseract_grpc.client.core.datatype import INT64, JSON, TIMESTAMP
+from tesseract_grpc.client.core.rows import Rows
+from tesseract_grpc.client.core.vector import Vector
 from tesseract_grpc.testing import RunningServer
 from tests.backup.everything import COLUMNS, ROWS, TEXTS, definition, make, raw
 
@@ -88,13 +92,7 @@ def test_a_document_null_is_refused_where_it_would_be_no_document(hub: EventHori
     table = hub.create_tesseract(
         "docs", [{"name": "id", "type": "int64", "primary_key": True}, {"name": "doc", "type": "json"}]
     )
-    hub.write_stream  # the client makes null of None; a document null has to come as its text
-    from tesseract_grpc.client.core.batch import Block
-    from tesseract_grpc.client.core.datatype import INT64, JSON
-    from tesseract_grpc.client.core.rows import Rows
-    from tesseract_grpc.client.core.vector import Vector
-    import numpy as np
-
+    # The client makes null of None; a document null has to come as its text.
     columns = {"id": Vector(INT64, np.array([1, 2])), "doc": Vector.of_texts(JSON, ["null", "[null]"])}
     table.add(Rows([Block(2, columns)], {"id": INT64, "doc": JSON}, total_count=2, version=0))
     for name in ("docs.json", "docs.jsonl"):
@@ -110,14 +108,9 @@ def test_a_document_null_is_refused_where_it_would_be_no_document(hub: EventHori
 
 
 def test_a_moment_without_a_text_is_refused_in_texts(hub: EventHorizon, tmp_path: Path) -> None:
-    import numpy as np
-
     table = hub.create_tesseract(
         "moments", [{"name": "id", "type": "int64", "primary_key": True}, {"name": "at", "type": "timestamp"}]
     )
-    from tesseract_grpc.client.core.datatype import TIMESTAMP
-    from tesseract_grpc.client.core.vector import Vector
-
     table.add({"id": [1], "at": Vector(TIMESTAMP, np.array([-(2**63)]))})
     with pytest.raises(BackupFailed) as failed:
         table.backup(tmp_path / "moments.csv")

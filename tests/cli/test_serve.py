@@ -40,7 +40,7 @@ def serving(*args: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], str
 
 def test_there_is_a_flag_for_every_option_and_none_without() -> None:
     flags = {flag for parameter in serve.params for flag in parameter.opts}
-    assert flags == {option.flag for option in options()} | {"--config"}
+    assert flags == {option.flag for option in options()} | {"--config", "--new-epoch"}
     out = CliRunner().invoke(cli, ["serve", "--help"]).stdout
     for option in options():
         assert option.flag in out
