@@ -35,6 +35,7 @@ ELSEWHERE: dict[str, list[tuple[str, ...]]] = {
         ("column", "left", "right", "inner", "left join", "looked up"),
         ("first", "second", "union"),
     ],
+    "test_alter_semantics.py": [("from", "value", "to", "becomes")],
     "test_window_semantics.py": [("column", "values", "window column", "results")],
     "test_tree_semantics.py": [
         ("column", "values", "grouping", "shows"),
