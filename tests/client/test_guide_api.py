@@ -14,7 +14,7 @@ from tesseract_grpc.client.compat import NotCarriedOver
 from tesseract_grpc.testing.serving import RunningServer
 from tests.client.sync.support import eventually
 
-COLUMNS = [
+COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "type": "int64", "primary_key": True},
     {"name": "name", "type": "string"},
     {"name": "status", "type": "string"},
@@ -110,7 +110,7 @@ def test_sorting_by_names_and_dates(employees: Tesseract, horizon: tesseract.Eve
 
 # --- Enhanced Filter API
 
-NEW_FILTERS = [
+NEW_FILTERS: list[dict[str, Any]] = [
     {"field": "status", "comparison": "==", "value": "active"},
     {"type": "custom", "value": 'created_at > "2023-01-01" && name ~ "John"'},
     {"field": "department", "comparison": "in", "value": ["Engineering", "Sales", "Marketing"]},

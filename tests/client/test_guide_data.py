@@ -14,7 +14,7 @@ from tesseract_grpc.client import BackupFailed, BackupProgress, EventHorizon, No
 from tesseract_grpc.client import compat as tesseract
 from tesseract_grpc.testing.serving import RunningServer
 
-COLUMNS = [
+COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "type": "int64", "primary_key": True},
     {"name": "name", "type": "string"},
     {"name": "created_at", "type": "date"},
@@ -147,6 +147,7 @@ def test_the_migrator_of_the_guide(server: RunningServer, users: Tesseract) -> N
         migrator.addMigration(2, add_email)
         table = migrator.migrate(users.name, 1, 3)
         row = table.get(7)
+        assert row is not None
         assert row["email"] == "user.nr7@example.com"
         assert row["display_name"] == "User Nr7 <user.nr7@example.com>"
         assert row["account_age_days"] > 300

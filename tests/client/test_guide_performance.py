@@ -16,7 +16,7 @@ from tesseract_grpc.client.compat import NotCarriedOver
 from tesseract_grpc.testing.serving import RunningServer
 from tests.client.sync.support import eventually
 
-SENSORS = [
+SENSORS: list[dict[str, Any]] = [
     {"name": "id", "primaryKey": True, "type": "number"},
     {"name": "timestamp", "type": "date"},
     {"name": "sensor_id", "type": "string", "secondaryKey": True},
@@ -128,7 +128,7 @@ def test_options_of_its_memory_need_not_be_set(hub: EventHorizon, table_id: str)
 
 # --- Query Optimization
 
-FILTER = [
+FILTER: list[dict[str, Any]] = [
     {"type": "custom", "value": "salary > 75000"},
     {"field": "department", "comparison": "==", "value": "Engineering"},
 ]
@@ -136,7 +136,7 @@ FILTER = [
 
 def test_an_optimised_session(employees: Tesseract, hub: EventHorizon) -> None:
     """class QueryOptimizer, createOptimizedSession({id, table, filter, sort}): a session is all it takes."""
-    config = {"table": employees, "filter": FILTER, "sort": [{"field": "employee_id", "direction": "asc"}]}
+    config: dict[str, Any] = {"table": employees, "filter": FILTER, "sort": [{"field": "employee_id", "direction": "asc"}]}
     session = hub.create_session(id=f"{employees.name}-fast", **config)
     rows = session.get_data()
     assert rows

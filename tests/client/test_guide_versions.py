@@ -16,7 +16,7 @@ from tesseract_grpc.client import compat as tesseract
 from tesseract_grpc.client.compat import TesseractV1Compatibility, compare
 from tesseract_grpc.testing.serving import RunningServer
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "columns": [
         {"name": "id", "primaryKey": True},
         {"name": "name", "type": "string"},
@@ -109,9 +109,9 @@ def test_a_column_without_a_type_gets_it_from_the_rows(server: RunningServer, ta
             "note": "json",
             "empty": "string",
         }
-        assert table.getById("test_1")["value"] == 1.0
+        assert table.getData()[1]["value"] == 1.0
         table.add({"id": "test_2", "empty": 5})  # the first value of its column
-        assert table.getById("test_2")["empty"] == 5.0
+        assert table.getData()[2]["empty"] == 5.0
         assert compat.eventHorizon.getSession(session.id) is None  # it compared ids with a number
 
 
@@ -179,14 +179,17 @@ def test_sorting_by_hand_is_sorting_by_the_server(hub: EventHorizon, table_id: s
     names = ["Zoë", "ada", None, "Ada", "ada", "Zoe"]
     scores = [2.0, float("nan"), None, -1.0, 2.0, 0.0]
     table.add([{"id": n, "name": names[n], "score": scores[n], "created_at": days[n % 3]} for n in range(6)])
-    sort = [{"field": "name"}, {"field": "created_at", "direction": "desc"}]
-    by_hand = functools.cmp_to_key(
-        lambda a, b: compare(a["name"], b["name"]) or compare(b["created_at"], a["created_at"])
-    )
+
+    def by_name(a: dict[str, Any], b: dict[str, Any]) -> int:
+        return compare(a["name"], b["name"]) or compare(b["created_at"], a["created_at"])
+
+    def by_score(a: dict[str, Any], b: dict[str, Any]) -> int:
+        return compare(a["score"], b["score"]) or compare(a["id"], b["id"])
+
     rows = table.get_data().to_list()
-    assert [row["id"] for row in sorted(rows, key=by_hand)] == [row["id"] for row in table.query(sort=sort)]
-    by_score = functools.cmp_to_key(lambda a, b: compare(a["score"], b["score"]) or compare(a["id"], b["id"]))
-    assert [row["id"] for row in sorted(rows, key=by_score)] == [row["id"] for row in table.query(sort="score")]
+    for by, sort in ((by_name, [{"field": "name"}, {"field": "created_at", "direction": "desc"}]), (by_score, "score")):
+        by_hand = sorted(rows, key=functools.cmp_to_key(by))
+        assert [row["id"] for row in by_hand] == [row["id"] for row in table.query(sort=sort)]
     assert (compare(1, 2), compare(2, 2), compare("b", "a"), compare(None, 1)) == (-1, 0, 1, 1)
     with pytest.raises(TypeError):
         compare(1, "a")
