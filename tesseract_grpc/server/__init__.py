@@ -10,7 +10,8 @@ Watches are `streams/`. `host` holds what serving adds to a hub. `app` puts it t
         print(server.address)
 """
 
-from tesseract_grpc.server.app import ServeError, Server, new_epochs, serve
+from tesseract_grpc.server.app import ServeError, Server, serve
 from tesseract_grpc.server.config import ConfigError, Option, ServerConfig, load, options
+from tesseract_grpc.server.epochs import new_epochs
 
 __all__ = ["ConfigError", "Option", "ServeError", "Server", "ServerConfig", "load", "new_epochs", "options", "serve"]
