@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tesseract_grpc._proto.tesseract.v1 import diagnosis_service_pb2 as dpb
-from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, IndexSchema
+from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, IndexSchema, Scalar
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.server.diagnosis.performance_child import measure
 from tesseract_grpc.server.diagnosis.performance_plan import Copy, copy_of, plan_of
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def a_copy(rows: int) -> Copy:
-    items = [{"id": id, "name": f"x{id % 7}", "n": id % 100} for id in range(rows)]
+    items: list[dict[str, Scalar]] = [{"id": id, "name": f"x{id % 7}", "n": id % 100} for id in range(rows)]
     pieces = [Batch.of_rows(COLUMNS[:3], items[start : start + 40]) for start in range(0, rows, 40)]
     for piece in pieces:
         piece.columns["twice"] = piece.columns["n"]
