@@ -33,6 +33,8 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("tesseract_hub_version", _GAUGE, "The version of the last commit.", _HUB),
     Metric("tesseract_commits_total", _COUNTER, "Commits that changed something.", _HUB),
     Metric("tesseract_rows_written_total", _COUNTER, "Rows that commits wrote.", _HUB),
+    Metric("tesseract_rows_expired_total", _COUNTER, "Rows that left tables by themselves.", _HUB),
+    Metric("tesseract_texts_dropped_total", _COUNTER, "Texts that were dropped because no row had them.", _HUB),
     Metric("tesseract_rows_examined_total", _COUNTER, "Rows that queries and new sessions looked at.", _HUB),
     Metric("tesseract_rows_routed_total", _COUNTER, "Changed rows that commits offered to sessions.", _HUB),
     Metric("tesseract_writes_refused_total", _COUNTER, "Writes that were refused.", ("hub", "reason")),

@@ -71,6 +71,8 @@ def _hub(sample: Sample, host: Host) -> None:
     sample.put("tesseract_hub_version", hub.version, name)
     sample.put("tesseract_commits_total", counters.commits, name)
     sample.put("tesseract_rows_written_total", counters.rows_written, name)
+    sample.put("tesseract_rows_expired_total", counters.rows_expired, name)
+    sample.put("tesseract_texts_dropped_total", counters.texts_dropped, name)
     sample.put("tesseract_rows_examined_total", counters.rows_examined, name)
     sample.put("tesseract_rows_routed_total", counters.rows_routed, name)
     sample.put("tesseract_sessions", len(hub.sessions), name)
