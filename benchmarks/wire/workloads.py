@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.wire import beside, delays, durable, fanout, ingest, latency, resumption, stopped
+from benchmarks.wire import altering, beside, delays, durable, fanout, ingest, latency, resumption, stopped
 from benchmarks.workload import OURS, Better, Figures, Metric, Settings, Workload
 
 _HIGHER, _LOWER = Better.HIGHER, Better.LOWER
@@ -103,6 +103,21 @@ WIRE = (
         ),
         (OURS,),
         resumption.run_resume,
+        pinned=False,
+    ),
+    Workload(
+        "alter",
+        (
+            Metric(
+                "alter_commit_pause",
+                "ms",
+                _LOWER,
+                "1 M rows altered in every way, 8 writers by fsync, 50 watchers: longest time between two commits",
+            ),
+            Metric("alter_watch_pause", "ms", _LOWER, "the same: longest time in which a watcher saw nothing"),
+        ),
+        (OURS,),
+        altering.run_altering,
         pinned=False,
     ),
     Workload(

@@ -22,7 +22,7 @@ from tesseract_grpc.engine.query.filter import Custom
 from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
 from tesseract_grpc.engine.query.query import Query, Window
 from tesseract_grpc.engine.query.sort_key import SortKey
-from tesseract_grpc.engine.query.source import Join, JoinKey, TableSource
+from tesseract_grpc.engine.query.source import Join, JoinKey, QuerySource, TableSource
 from tests.engine.images import image_of, restored, same_state
 
 ID = ColumnSchema("id", DataType.INT64, primary_key=True)
@@ -153,6 +153,33 @@ def test_sessions_that_miss_a_column_end_and_say_which(query: Query) -> None:
     assert (lacking.ended, watch.closed) == (Reason.TABLE_ALTERED, Reason.TABLE_ALTERED)
     assert (list(hub.sessions.values()), done.sessions) == ([other], (other,))
     hub.check()
+
+
+def test_the_column_that_is_missed_is_named_as_the_table_calls_it() -> None:
+    """And not as a join does, nor a join of that."""
+    hub = filled(N)
+    hub.create_table("other", TableSchema((ID, N)))
+    join = Join(TableSource("old"), (JoinKey("id", "id"),), prefix="o_")
+    inner = Query("other", joins=(join,))
+    hub.open_session(Query("other", joins=(join,), sort=(SortKey("o_name"),)), "one")
+    nested = Join(QuerySource(inner), (JoinKey("id", "id"),), prefix="p_")
+    hub.open_session(Query("other", joins=(nested,), filter=Custom("p_o_name ~ 'a'")), "two")
+    ended = {end.session.name: end.column for end in hub.swap_tables("old", "new").ended}
+    assert ended == {"one": "name", "two": "name"}
+
+
+def test_texts_that_are_all_null() -> None:
+    """What stands in the place of a null is no code of any text."""
+    hub = a_hub()
+    put(hub, "old", {"id": 1, "name": None, "n": None})
+    put(hub, "new", {"id": 1, "name": "a", "n": None})
+    watch = hub.open_session(Query("old", columns=("id", "name")), "s").watch()
+    watch.snapshot()
+    reader = hub.watch_table("new")
+    reader.snapshot()
+    hub.swap_tables("old", "new")
+    assert told(watch.take())["updates"] == [[{"id": 1, "name": "a"}]]
+    assert told(reader.take())["updates"] == [[{"id": 1, "name": None}]]
 
 
 def test_derived_tables_are_derived_anew_and_stand_in_the_way_when_they_cannot() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutants.aggregate_plants import AGGREGATES
+from tests.mutants.alter_plants import ALTERATIONS
 from tests.mutants.durability_plants import DURABILITY
 from tests.mutants.expression_plants import EXPRESSIONS
 from tests.mutants.plant import Plant
@@ -458,4 +459,6 @@ PLANTS = (
     *JOINS,
     *AGGREGATES,
     *DURABILITY,
+    *ALTERATIONS,
+    *EVOLUTION,
 )

@@ -631,7 +631,7 @@ class SwapTablesRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     KEEP_SESSIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Resource name or bare id of the one."""
+    """Resource name or bare id of the one. Derived tables are refused."""
     other: _builtins.str
     """Resource name or bare id of the other, in the same hub."""
     request_id: _builtins.str
@@ -667,14 +667,14 @@ class SwapTablesResponse(_message.Message):
     version: _builtins.int
     """The version of the commit."""
     ended_session_count: _builtins.int
-    """The number of sessions that ended."""
+    """The number of sessions with an id that ended."""
     @_builtins.property
     def table(self) -> _schema_pb2.Table:
         """The table that has the name `name` now."""
 
     @_builtins.property
     def ended_sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndedSession]:
-        """The sessions that ended, at most 100."""
+        """The sessions with an id that ended, at most 100. Anonymous ones end too, and only their watches hear of it."""
 
     def __init__(
         self,
