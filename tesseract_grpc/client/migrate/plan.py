@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 from ..core.batch import Block
 from ..core.datatype import DataType, name_of_type, type_of_name
@@ -170,6 +171,9 @@ def _decide(
         taken = take(column, database.dialect, settings)
         if isinstance(taken, Taken) and column.name in key and taken.type not in _KEY_TYPES:
             taken = Refused(f"a {taken.type} cannot be a key", "--type COLUMN=string makes a text of it")
+        if isinstance(taken, Taken) and column.name in key and isinstance(column.type, mysql.SET):
+            hint = "name another key with --key, or make one with --query, as in CAST(COLUMN AS CHAR)"
+            taken = Refused("a SET cannot be a key: MySQL orders it by its bits and compares it as a text", hint)
         if isinstance(taken, Refused):
             refused.append((column, taken))
             continue
@@ -227,7 +231,8 @@ def check_values(plan: Plan, connection: sa.Connection) -> None:
 def _check_key(plan: Plan, connection: sa.Connection) -> None:
     relation = plan.relation
     safe = {frozenset(names) for names in (relation.key, *relation.unique) if names}
-    if any(names <= {*plan.key} for names in safe):
+    named = any(names <= {*plan.key} for names in safe)
+    if named and plan.dialect != "sqlite":  # SQLite alone lets nulls into a primary key, and as many as there are
         return
     columns = [relation.column(name) for name in plan.key]
     shown = ", ".join(plan.key)
@@ -235,6 +240,8 @@ def _check_key(plan: Plan, connection: sa.Connection) -> None:
     if connection.execute(null).first() is not None:
         message = f"the key ({shown}) is null in some rows"
         raise MigrationFailed(MigrationReason.BAD_KEY, message, field="key", hint="a key names every row")
+    if named:
+        return
     twice = sa.select(*columns).group_by(*columns).having(sa.func.count() > 1).limit(1)
     found = connection.execute(twice).first()
     if found is not None:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy import types as sql
+from sqlalchemy.dialects import mysql
 
 from ..core.batch import Block
 from .checksum import Checksum
@@ -58,6 +59,7 @@ class Reader:
         rows = plan.relation.rows
         self._rows = rows
         self._keys = [sa.type_coerce(rows.c[name], UNTYPED) for name in self._order]
+        self._kinds = [_kind_of(plan, name) for name in self._order]
         shown = [self._expression(column).label(f"c{at}") for at, column in enumerate(plan.columns)]
         self._width = len(shown)
         self._select = sa.select(*shown, *[key.label(f"k{at}") for at, key in enumerate(self._keys)])
@@ -97,8 +99,8 @@ class Reader:
         statement = self._select.order_by(*self._keys).limit(page)
         values: dict[str, Any] = {}
         if after is not None:
-            statement = statement.where(self._after())
-            values = {f"after{at}": value for at, value in enumerate(after)}
+            statement = statement.where(self._after(after))
+            values = {f"after{at}": self._comparable(at, value) for at, value in enumerate(after)}
         elif since is not None:
             statement = statement.where(self._keys[0] >= sa.bindparam("since", type_=UNTYPED))
             values = {"since": since}
@@ -115,18 +117,35 @@ class Reader:
                 result.close()
         self.timing.reading += time.perf_counter() - started
 
-    def _after(self) -> sa.ColumnElement[bool]:
+    def _comparable(self, at: int, value: Any) -> Any:
+        """A value of the order as the database compares it: bits of MySQL are a number, and come as bytes."""
+        return int.from_bytes(value) if isinstance(self._kinds[at], mysql.BIT) and value is not None else value
+
+    def _after(self, after: tuple[Any, ...]) -> sa.ColumnElement[bool]:
         """That a row stands behind the last one. As a comparison of rows where an index serves that; else written out,
         with the first column alone in front, by which an index is entered."""
         bound = [sa.bindparam(f"after{at}", type_=UNTYPED) for at in range(len(self._keys))]
-        if len(bound) == 1:
-            return self._keys[0] > bound[0]
-        if self._plan.dialect in ("postgresql", "sqlite"):
+        if self._plan.dialect in ("postgresql", "sqlite") and len(bound) > 1:
             return sa.tuple_(*self._keys) > sa.tuple_(*bound)
-        behind = self._keys[-1] > bound[-1]
-        for key, value in reversed(list(zip(self._keys[:-1], bound[:-1], strict=True))):
-            behind = sa.or_(key > value, sa.and_(key == value, behind))
-        return sa.and_(self._keys[0] >= bound[0], behind)
+        behind = self._above(len(bound) - 1, bound[-1], after[-1])
+        if len(bound) == 1:
+            return behind
+        for at in reversed(range(len(bound) - 1)):
+            same = sa.and_(self._keys[at] == bound[at], behind)
+            behind = sa.or_(self._above(at, bound[at], after[at]), same)
+        return sa.and_(self._above(0, bound[0], after[0], equal=True), behind)
+
+    def _above(
+        self, at: int, bound: sa.BindParameter[Any], value: Any, *, equal: bool = False
+    ) -> sa.ColumnElement[bool]:
+        """That a column of the order is above a value, or equal to it. MySQL orders an ENUM as it was declared and
+        compares it as a text, so there those that are above are named."""
+        key, kind = self._keys[at], self._kinds[at]
+        if not isinstance(kind, sql.Enum):
+            return key >= bound if equal else key > bound
+        names = list(kind.enums)
+        first = names.index(value) + (not equal) if value in names else 0
+        return key.in_(names[first:])
 
     def _expression(self, column: PlannedColumn) -> sa.ColumnElement[Any]:
         """What is selected for a column."""
@@ -141,3 +160,11 @@ class Reader:
         if reads == "utc" and self._plan.dialect == "postgresql":  # a time without a zone is made faster in Python
             return sa.func.timezone("UTC", place, type_=UNTYPED)
         return place
+
+
+def _kind_of(plan: Plan, name: str) -> sql.TypeEngine[Any] | None:
+    """The type of a column that MySQL does not compare as it orders it; None for all others."""
+    if plan.dialect != "mysql":
+        return None
+    type = next(column.type for column in plan.relation.columns if column.name == name)
+    return type if isinstance(type, sql.Enum | mysql.BIT) else None

@@ -225,7 +225,9 @@ class Migration:
         return made
 
     def _acknowledged(self, ack: Ack) -> None:
-        """The hub has some rows."""
+        """The hub has some rows, or has refused them: those stay, for `_refused` to name them."""
+        if ack.error is not None:
+            return
         with self._lock:
             batch = self._sent.popleft().batch
             if batch is not None:
