@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from tests.mutants.aggregate_plants import AGGREGATES
 from tests.mutants.alter_plants import ALTERATIONS
+from tests.mutants.diagnosis_plants import DIAGNOSIS
 from tests.mutants.durability_plants import DURABILITY
+from tests.mutants.evolve_plants import EVOLUTION
 from tests.mutants.expression_plants import EXPRESSIONS
 from tests.mutants.plant import Plant
 from tests.mutants.relation_plants import JOINS
+from tests.mutants.retention_plants import RETENTIONS
 
 ORDER, WORDS = "engine/operators/order.py", "engine/operators/sort_words.py"
 FILTER, LEAF, PREDICATE = (
@@ -461,4 +464,6 @@ PLANTS = (
     *DURABILITY,
     *ALTERATIONS,
     *EVOLUTION,
+    *RETENTIONS,
+    *DIAGNOSIS,
 )
