@@ -29,6 +29,8 @@ class Model:
         self.born: dict[str, dict[Key, int]] = {}
         self.views: dict[str, Question] = {}
         self.rules: dict[str, Rule] = {}
+        self.left: dict[tuple[str, Key], str] = {}
+        """Why the last row of a key is no more."""
         self.now = 0
 
     def create(self, table: Definition) -> None:
@@ -78,6 +80,7 @@ class Model:
     def leave(self, table: str, keys: Sequence[Key]) -> None:
         for key in keys:
             del self.rows[table][key], self.wrote[table][key]
+            self.left[table, key] = "EXPIRED"
 
     def put(self, put: Put, version: int) -> dict[str, int]:
         table, rows, wrote = self.definitions[put.table], self.rows[put.table], self.wrote[put.table]
@@ -109,6 +112,7 @@ class Model:
             elif put.kind == "delete":
                 rows.pop(key, None)
                 wrote.pop(key, None)
+                self.left[put.table, key] = "DELETED"
                 counts["deleted"] += not again
             elif key in old:
                 if put.kind == "insert":
