@@ -63,12 +63,13 @@ class Model:
         rows = {name: dict(part) for name, part in self.rows.items()}
         wrote = {name: dict(part) for name, part in self.wrote.items()}
         born = {name: dict(part) for name, part in self.born.items()}
+        left = dict(self.left)
         try:
             counts = [self.put(put, version) for put in puts]
             self.expire([put.table for put in puts])
             return counts
         except Refused:
-            self.rows, self.wrote, self.born = rows, wrote, born
+            self.rows, self.wrote, self.born, self.left = rows, wrote, born, left
             raise
 
     def expire(self, tables: Sequence[str]) -> None:
