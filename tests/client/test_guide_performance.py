@@ -136,7 +136,8 @@ FILTER: list[dict[str, Any]] = [
 
 def test_an_optimised_session(employees: Tesseract, hub: EventHorizon) -> None:
     """class QueryOptimizer, createOptimizedSession({id, table, filter, sort}): a session is all it takes."""
-    config: dict[str, Any] = {"table": employees, "filter": FILTER, "sort": [{"field": "employee_id", "direction": "asc"}]}
+    sort = [{"field": "employee_id", "direction": "asc"}]
+    config: dict[str, Any] = {"table": employees, "filter": FILTER, "sort": sort}
     session = hub.create_session(id=f"{employees.name}-fast", **config)
     rows = session.get_data()
     assert rows
