@@ -20,7 +20,12 @@ import pytest
 import tesseract_grpc.client
 import tesseract_grpc.testing
 from tesseract_grpc import __version__
-from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2, session_service_pb2, table_service_pb2
+from tesseract_grpc._proto.tesseract.v1 import (
+    diagnosis_service_pb2,
+    hub_service_pb2,
+    session_service_pb2,
+    table_service_pb2,
+)
 from tesseract_grpc.cli.main import COMMANDS, cli
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.server.config import options
@@ -127,6 +132,7 @@ SERVICES = [
         (table_service_pb2, "TableService"),
         (session_service_pb2, "SessionService"),
         (hub_service_pb2, "HubService"),
+        (diagnosis_service_pb2, "DiagnosisService"),
     )
 ]
 
@@ -148,7 +154,7 @@ def test_configuration_page_lists_the_options() -> None:
 
 
 def test_api_page_lists_the_commands() -> None:
-    listed = set(re.findall(r"^\| `tesseract-grpc (\w+)", (DOCS / "API.md").read_text(), re.MULTILINE))
+    listed = set(re.findall(r"^\| `tesseract-grpc ([\w-]+)", (DOCS / "API.md").read_text(), re.MULTILINE))
     assert listed == set(COMMANDS)
 
 
@@ -168,7 +174,7 @@ def test_commands_in_shell_blocks_exist() -> None:
     for _, name, *arguments in used:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None, name
-        if isinstance(command, click.Group):
+        if isinstance(command, click.Group) and arguments:
             name, *arguments = arguments
             command = command.commands[name]
         known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}

@@ -45,6 +45,8 @@ def filter_order(where: Filter | None, table: Relation, index: str = "") -> tupl
 
     O(parts), and O(distinct texts) for patterns, as testing them has.
     """
+    if where == AnyOf(()):
+        return ()  # no row can satisfy it, and nothing is tested
     parts = conjuncts(where)[:MOST]
     terms = [compile_term(part, table.schema, table.columns) for part in parts]
     tested = [(parts[place], terms[place]) for place in in_order(terms)]

@@ -17,7 +17,7 @@ from tesseract_grpc.engine.data.errors import EngineError
 from tesseract_grpc.server.debug.plan_text import Asked
 from tesseract_grpc.server.debug.record import Record
 from tesseract_grpc.server.debug.ring import Ring
-from tesseract_grpc.server.logs import logger
+from tesseract_grpc.server.logs import logger, trace_of
 
 WAITING = 16
 """So many slow queries wait to be explained."""
@@ -89,7 +89,7 @@ class SlowQueries:
         except EngineError as error:
             self._keep(slow.record, left_out=f"it cannot be told any more: {error.reason}")
         except Exception as error:  # a bug; the record matters more than its plan
-            logger().error("debug.plan_failed", error=type(error).__name__)
+            logger().error("debug.plan_failed", error=type(error).__name__, trace=trace_of(error))
             self._keep(slow.record, left_out=f"it could not be told: {type(error).__name__}")
         else:
             self._remember(slow.asked, begun, text)

@@ -117,35 +117,35 @@ class DiagnosisServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetDebugSettings(self, request, context):
-        """Returns the settings of the debug mode of a hub. Role: admin.
+        """Returns the settings of the debug mode of a hub. Needs the feature "debug". Role: admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateDebugSettings(self, request, context):
-        """Changes them while the server runs. Role: admin.
+        """Changes them while the server runs. Needs the feature "debug". Role: admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDebugRecords(self, request, context):
-        """Returns debug records, oldest first. Role: admin.
+        """Returns debug records, oldest first. Needs the feature "debug". Role: admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchDebugRecords(self, request, context):
-        """Streams debug records as they are made. Role: admin.
+        """Streams debug records as they are made. Needs the feature "debug". Role: admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClearDebugRecords(self, request, context):
-        """Forgets all debug records of a hub. Role: admin.
+        """Forgets all debug records of a hub. Needs the feature "debug". Role: admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

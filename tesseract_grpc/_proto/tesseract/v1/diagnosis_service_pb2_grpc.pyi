@@ -46,15 +46,15 @@ class DiagnosisServiceStub:
     ClearCaches: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.ClearCachesRequest, _diagnosis_service_pb2.ClearCachesResponse]
     """Forgets what the caches of a hub hold, and sets their counters to zero. Plans that sessions use stay. Role: admin."""
     GetDebugSettings: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.GetDebugSettingsRequest, _diagnosis_service_pb2.GetDebugSettingsResponse]
-    """Returns the settings of the debug mode of a hub. Role: admin."""
+    """Returns the settings of the debug mode of a hub. Needs the feature "debug". Role: admin."""
     UpdateDebugSettings: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.UpdateDebugSettingsRequest, _diagnosis_service_pb2.UpdateDebugSettingsResponse]
-    """Changes them while the server runs. Role: admin."""
+    """Changes them while the server runs. Needs the feature "debug". Role: admin."""
     ListDebugRecords: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.ListDebugRecordsRequest, _diagnosis_service_pb2.ListDebugRecordsResponse]
-    """Returns debug records, oldest first. Role: admin."""
+    """Returns debug records, oldest first. Needs the feature "debug". Role: admin."""
     WatchDebugRecords: _grpc.UnaryStreamMultiCallable[_diagnosis_service_pb2.WatchDebugRecordsRequest, _diagnosis_service_pb2.WatchDebugRecordsResponse]
-    """Streams debug records as they are made. Role: admin."""
+    """Streams debug records as they are made. Needs the feature "debug". Role: admin."""
     ClearDebugRecords: _grpc.UnaryUnaryMultiCallable[_diagnosis_service_pb2.ClearDebugRecordsRequest, _diagnosis_service_pb2.ClearDebugRecordsResponse]
-    """Forgets all debug records of a hub. Role: admin."""
+    """Forgets all debug records of a hub. Needs the feature "debug". Role: admin."""
 
 @_typing.type_check_only
 class DiagnosisServiceAsyncStub(DiagnosisServiceStub):
@@ -74,15 +74,15 @@ class DiagnosisServiceAsyncStub(DiagnosisServiceStub):
     ClearCaches: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.ClearCachesRequest, _diagnosis_service_pb2.ClearCachesResponse]  # type: ignore[assignment]
     """Forgets what the caches of a hub hold, and sets their counters to zero. Plans that sessions use stay. Role: admin."""
     GetDebugSettings: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.GetDebugSettingsRequest, _diagnosis_service_pb2.GetDebugSettingsResponse]  # type: ignore[assignment]
-    """Returns the settings of the debug mode of a hub. Role: admin."""
+    """Returns the settings of the debug mode of a hub. Needs the feature "debug". Role: admin."""
     UpdateDebugSettings: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.UpdateDebugSettingsRequest, _diagnosis_service_pb2.UpdateDebugSettingsResponse]  # type: ignore[assignment]
-    """Changes them while the server runs. Role: admin."""
+    """Changes them while the server runs. Needs the feature "debug". Role: admin."""
     ListDebugRecords: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.ListDebugRecordsRequest, _diagnosis_service_pb2.ListDebugRecordsResponse]  # type: ignore[assignment]
-    """Returns debug records, oldest first. Role: admin."""
+    """Returns debug records, oldest first. Needs the feature "debug". Role: admin."""
     WatchDebugRecords: _aio.UnaryStreamMultiCallable[_diagnosis_service_pb2.WatchDebugRecordsRequest, _diagnosis_service_pb2.WatchDebugRecordsResponse]  # type: ignore[assignment]
-    """Streams debug records as they are made. Role: admin."""
+    """Streams debug records as they are made. Needs the feature "debug". Role: admin."""
     ClearDebugRecords: _aio.UnaryUnaryMultiCallable[_diagnosis_service_pb2.ClearDebugRecordsRequest, _diagnosis_service_pb2.ClearDebugRecordsResponse]  # type: ignore[assignment]
-    """Forgets all debug records of a hub. Role: admin."""
+    """Forgets all debug records of a hub. Needs the feature "debug". Role: admin."""
 
 class DiagnosisServiceServicer(metaclass=_abc_1.ABCMeta):
     """Diagnosis. Needs the feature "diagnosis"."""
@@ -129,7 +129,7 @@ class DiagnosisServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnosis_service_pb2.GetDebugSettingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnosis_service_pb2.GetDebugSettingsResponse, _abc.Awaitable[_diagnosis_service_pb2.GetDebugSettingsResponse]]:
-        """Returns the settings of the debug mode of a hub. Role: admin."""
+        """Returns the settings of the debug mode of a hub. Needs the feature "debug". Role: admin."""
 
     @_abc_1.abstractmethod
     def UpdateDebugSettings(
@@ -137,7 +137,7 @@ class DiagnosisServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnosis_service_pb2.UpdateDebugSettingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnosis_service_pb2.UpdateDebugSettingsResponse, _abc.Awaitable[_diagnosis_service_pb2.UpdateDebugSettingsResponse]]:
-        """Changes them while the server runs. Role: admin."""
+        """Changes them while the server runs. Needs the feature "debug". Role: admin."""
 
     @_abc_1.abstractmethod
     def ListDebugRecords(
@@ -145,7 +145,7 @@ class DiagnosisServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnosis_service_pb2.ListDebugRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnosis_service_pb2.ListDebugRecordsResponse, _abc.Awaitable[_diagnosis_service_pb2.ListDebugRecordsResponse]]:
-        """Returns debug records, oldest first. Role: admin."""
+        """Returns debug records, oldest first. Needs the feature "debug". Role: admin."""
 
     @_abc_1.abstractmethod
     def WatchDebugRecords(
@@ -153,7 +153,7 @@ class DiagnosisServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnosis_service_pb2.WatchDebugRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_diagnosis_service_pb2.WatchDebugRecordsResponse], _abc.AsyncIterator[_diagnosis_service_pb2.WatchDebugRecordsResponse]]:
-        """Streams debug records as they are made. Role: admin."""
+        """Streams debug records as they are made. Needs the feature "debug". Role: admin."""
 
     @_abc_1.abstractmethod
     def ClearDebugRecords(
@@ -161,6 +161,6 @@ class DiagnosisServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnosis_service_pb2.ClearDebugRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnosis_service_pb2.ClearDebugRecordsResponse, _abc.Awaitable[_diagnosis_service_pb2.ClearDebugRecordsResponse]]:
-        """Forgets all debug records of a hub. Role: admin."""
+        """Forgets all debug records of a hub. Needs the feature "debug". Role: admin."""
 
 def add_DiagnosisServiceServicer_to_server(servicer: DiagnosisServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
