@@ -13,6 +13,7 @@ from tesseract_grpc._proto.tesseract.v1 import schema_pb2, table_service_pb2
 
 from ..backup.options import BackupOptions
 from ..backup.report import BackupResult
+from ..core.alterations import Alterations
 from ..core.batch import encode
 from ..core.errors import invalid
 from ..core.expressions import ExpressionCheck, expression_check
@@ -251,16 +252,22 @@ class AsyncTesseract(AsyncAlterable, AsyncRetained):
             ends_on=ends_on(**options),
         )
 
-    # --- definition
+    # --- indexes, which derived tables have too, although nothing else of them can be altered
 
     async def create_index(self, column: str, kind: str | bool = True) -> None:
         """Adds an index over a column, or changes its kind: True, "hash" or "sorted"."""
         added = index_of(column, kind)
+        if not self.derived:
+            await self.add_index(column, kind)
+            return
         await self.info()
         await self._set_indexes([index for index in self._schema.indexes if index.column != column] + [added])
 
     async def drop_index(self, column: str) -> None:
         """Takes the index of a column away."""
+        if not self.derived:
+            await self.alter(Alterations().drop_index(column))
+            return
         await self.info()
         left = [index for index in self._schema.indexes if index.column != column]
         if len(left) == len(self._schema.indexes):

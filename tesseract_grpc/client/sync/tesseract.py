@@ -14,6 +14,7 @@ from tesseract_grpc._proto.tesseract.v1 import schema_pb2, table_service_pb2
 
 from ..backup.options import BackupOptions
 from ..backup.report import BackupResult
+from ..core.alterations import Alterations
 from ..core.batch import encode
 from ..core.errors import invalid
 from ..core.expressions import ExpressionCheck, expression_check
@@ -250,16 +251,22 @@ class Tesseract(Alterable, Retained):
             ends_on=ends_on(**options),
         )
 
-    # --- definition
+    # --- indexes, which derived tables have too, although nothing else of them can be altered
 
     def create_index(self, column: str, kind: str | bool = True) -> None:
         """Adds an index over a column, or changes its kind: True, "hash" or "sorted"."""
         added = index_of(column, kind)
+        if not self.derived:
+            self.add_index(column, kind)
+            return
         self.info()
         self._set_indexes([index for index in self._schema.indexes if index.column != column] + [added])
 
     def drop_index(self, column: str) -> None:
         """Takes the index of a column away."""
+        if not self.derived:
+            self.alter(Alterations().drop_index(column))
+            return
         self.info()
         left = [index for index in self._schema.indexes if index.column != column]
         if len(left) == len(self._schema.indexes):
