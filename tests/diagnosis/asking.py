@@ -92,8 +92,7 @@ class Asking:
 
     async def upsert(self, name: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, str] = TYPES) -> int:
         """One commit; its version."""
-        operation = pb.WriteOperation(table=name, upsert=pb.Upsert(rows=batch(rows, types)))
-        response: pb.WriteResponse = await self.ask("write", pb.WriteRequest(operations=[operation]))
+        response: pb.WriteResponse = await self.ask("write", write(name, rows, types))
         return response.version
 
     async def delete(self, name: str, ids: Sequence[int]) -> int:
@@ -116,6 +115,11 @@ class Asking:
     async def close(self) -> None:
         """Ends it."""
         await self.hosts.close()
+
+
+def write(name: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, str] = TYPES) -> pb.WriteRequest:
+    """A commit that upserts."""
+    return pb.WriteRequest(operations=[pb.WriteOperation(table=name, upsert=pb.Upsert(rows=batch(rows, types)))])
 
 
 def _class(pool: Any, name: str) -> Any:

@@ -138,6 +138,7 @@ async def test_the_process_ends_with_the_call() -> None:
             while not (started := set(me.children()) - before):  # noqa: ASYNC110 - a process tells nobody
                 await asyncio.sleep(0.01)
             call.cancel()
+        async with asyncio.timeout(6):  # it would go on for longer
             while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in started):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         with pytest.raises(asyncio.CancelledError):

@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tesseract_grpc._proto.tesseract.v1 import diagnosis_service_pb2 as dpb
-from tesseract_grpc._proto.tesseract.v1 import schema_pb2
+from tesseract_grpc._proto.tesseract.v1 import schema_pb2, value_pb2
 from tesseract_grpc.server.query_cache import OVERHEAD, at_version, question
-from tests.diagnosis.asking import Asking, pb, q, spb, twin_of
+from tests.diagnosis.asking import Asking, pb, q, spb, twin_of, write
 
 COUNT = q.Aggregate(name="rows", function=q.AGGREGATE_FUNCTION_COUNT)
 SUM = q.Aggregate(name="total", function=q.AGGREGATE_FUNCTION_SUM, column="n")
 NAMES = ("a", "b", "c")
+EXTRA = schema_pb2.Column(name="extra", type=value_pb2.DATA_TYPE_INT64)
 
 
 def custom(text: str) -> q.Filter:
@@ -91,9 +92,8 @@ class World:
         """One change of any kind."""
         pick, name = self.random.random(), self.random.choice(NAMES)
         if pick < 0.35:
-            with_rows = [self.row() for _ in range(self.random.randrange(1, 4))]
-            if name in self.hub.host.hub.tables:
-                await self.hub.upsert(name, list({row["id"]: row for row in with_rows}.values()))
+            rows = {row["id"]: row for row in (self.row() for _ in range(self.random.randrange(1, 4)))}
+            await self.attempt("write", write(name, list(rows.values())))
         elif pick < 0.45 and name in self.hub.host.hub.tables:
             await self.hub.delete(name, [self.random.randrange(5)])
         elif pick < 0.55:
@@ -109,7 +109,9 @@ class World:
         elif pick < 0.80:
             await self.attempt("delete_table", pb.DeleteTableRequest(name=name))
             await self.hub.create(name)
-        elif pick < 0.84:
+        elif pick < 0.82:
+            await self.alter(name)
+        elif pick < 0.86:
             index = [schema_pb2.Index(column=self.random.choice(("n", "name")))]
             mask = FieldMask(paths=["indexes"])
             table = schema_pb2.Table(name=name, indexes=index)
@@ -123,6 +125,18 @@ class World:
             await self.attempt("update_session", request)
         elif pick < 0.95:
             await self.attempt("delete_session", spb.DeleteSessionRequest(name="s"))
+
+    async def alter(self, name: str) -> None:
+        """Gives the table another column, takes it away, or gives it another name."""
+        alteration = self.random.choice(
+            (
+                pb.Alteration(add_column=pb.AddColumn(column=EXTRA)),
+                pb.Alteration(drop_column=pb.DropColumn(column="extra")),
+                pb.Alteration(rename_column=pb.RenameColumn(column="n", new_name="m")),
+                pb.Alteration(rename_column=pb.RenameColumn(column="m", new_name="n")),
+            )
+        )
+        await self.attempt("alter_table", pb.AlterTableRequest(name=name, alterations=[alteration]))
 
     async def answer(self, query: q.Query, window: q.Window, *, whole: bool) -> Any:
         """What a client is told, or the kind of its refusal and what it says."""
@@ -251,9 +265,9 @@ async def test_an_answer_that_is_too_large_is_not_kept() -> None:
 
 
 async def test_a_stream_that_is_broken_off_leaves_nothing() -> None:
-    hub = Asking(piece_bytes=1_000)
+    hub = Asking(piece_bytes=10_000)
     await hub.create("a")
-    await hub.upsert("a", [{"id": id, "n": id, "name": f"name {id}", "at": id} for id in range(5_000)])
+    await hub.upsert("a", [{"id": id, "n": id, "name": f"name {id}", "at": id} for id in range(20_000)])
     answers = hub.handler("query_stream")(twin_of(pb.QueryStreamRequest(query=q.Query(table="a"))), _Call())
     await anext(answers)
     assert hub.host.queries._collected > 0

@@ -125,6 +125,12 @@ def test_expressions_come_after_patterns_however_small_they_are() -> None:
     assert [part.how for part in filter_order(where, table)] == ["texts", "expression"]
 
 
+def test_a_filter_that_keeps_nothing_tests_nothing() -> None:
+    for text in ("false", "n == 1 && n == 2"):
+        (step,) = HUB.explain(Query("t", Custom(text))).inputs
+        assert (step.row_count, step.filter_order) == (0, ())
+
+
 def test_few_candidates_are_looked_at_for_a_key() -> None:
     hub = make(720)
     examined = hub.counters.rows_examined

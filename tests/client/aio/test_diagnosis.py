@@ -100,7 +100,7 @@ async def test_what_cannot_be_diagnosed(hub: AsyncEventHorizon, table: AsyncTess
         await hub.diagnose("nothing")
     for wrong in ({"top_values": -1}, {"samples": "many"}):
         with pytest.raises(InvalidRequest):
-            await hub.diagnose(table, **wrong)  # type: ignore[arg-type]
+            await hub.diagnose(table, **wrong)
     with pytest.raises(InvalidRequest):
         await hub.performance_test(table, 0)
 

@@ -99,7 +99,7 @@ def test_what_cannot_be_diagnosed(hub: EventHorizon, table: Tesseract) -> None:
         hub.diagnose("nothing")
     for wrong in ({"top_values": -1}, {"samples": "many"}):
         with pytest.raises(InvalidRequest):
-            hub.diagnose(table, **wrong)  # type: ignore[arg-type]
+            hub.diagnose(table, **wrong)
     with pytest.raises(InvalidRequest):
         hub.performance_test(table, 0)
 
