@@ -1,6 +1,7 @@
 """How fast a table of PostgreSQL comes into a hub, and where the time goes.
 
     python -m benchmarks.migrate [--rows 1000000] [--batch 5000] [--json]
+    python -m benchmarks --only migrate                     the same for results.json
 
 A PostgreSQL server of its own (from the system's packages), a table of eight columns (a key, numbers, a decimal, a time
 with a zone, texts few and many, nulls), a hub in a process of its own, and the command's own code in this one. What is
@@ -19,6 +20,8 @@ from typing import Any
 
 import psutil
 
+from benchmarks.workload import Figure, Figures
+from benchmarks.workload import Settings as BenchmarkSettings
 from tesseract_grpc.cli.demo.server_process import server_process
 from tesseract_grpc.client import EventHorizon
 from tesseract_grpc.client.migrate.catalogue import table_of
@@ -41,21 +44,32 @@ ROWS = (
 )
 
 
+METRIC = "migrate"
+SIZE = 1_000_000
+
+
+def run(_: str, settings: BenchmarkSettings) -> Figures:
+    """The workload: rows a second with the comparison."""
+    figures = measured(settings.scaled(SIZE, least=1_000), DEFAULT_BATCH)
+    detail = {name: float(value) for name, value in figures.items() if name != "rows_a_second"}
+    return {METRIC: Figure(float(figures["rows_a_second"]), detail)}
+
+
+def measured(rows: int, batch: int) -> dict[str, Any]:
+    """A table of so many rows, migrated; and read by the driver alone."""
+    with postgres() as url:
+        execute(url, TABLE, ROWS.format(rows=rows), "ANALYZE trades")
+        return {"rows": rows, "batch": batch, **migrated(url, batch), **driver_alone(url, batch)}
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=SIZE)
     parser.add_argument("--batch", type=int, default=DEFAULT_BATCH)
     parser.add_argument("--json", action="store_true", help="one object")
     given = parser.parse_args()
-    with postgres() as url:
-        execute(url, TABLE, ROWS.format(rows=given.rows), "ANALYZE trades")
-        figures = {
-            "rows": given.rows,
-            "batch": given.batch,
-            **migrated(url, given.batch),
-            **driver_alone(url, given.batch),
-        }
+    figures = measured(given.rows, given.batch)
     if given.json:
         print(json.dumps(figures))
     else:

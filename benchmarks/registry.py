@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks import aggregates, joined, live, load, oneshot
+from benchmarks import aggregates, joined, live, load, migrate, oneshot
 from benchmarks.field import LIVE_PEERS, PEERS
 from benchmarks.wire.workloads import WIRE
 from benchmarks.workload import OURS, Better, Figures, Metric, Settings, Workload
@@ -98,5 +98,13 @@ _IN_PROCESS = (
     ),
 )
 
-WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (*_IN_PROCESS, *WIRE)}
+_MIGRATE = Workload(
+    migrate.METRIC,
+    (Metric(migrate.METRIC, "rows/s", _HIGHER, "a table of PostgreSQL of 1 M rows, migrated and compared"),),
+    (OURS,),
+    migrate.run,
+    pinned=False,
+)
+
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (*_IN_PROCESS, *WIRE, _MIGRATE)}
 METRICS: dict[str, Metric] = {metric.name: metric for workload in WORKLOADS.values() for metric in workload.metrics}

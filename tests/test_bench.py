@@ -19,6 +19,7 @@ from benchmarks.registry import METRICS, WORKLOADS
 from benchmarks.results import merge, read_results
 from benchmarks.trades import make_trades, make_updates, session_symbols
 from benchmarks.workload import OURS, Better, Figure, Settings
+from tests.migrate.servers import DatabaseMissing, postgres_bin
 
 TINY = Settings(scale=0.004, seconds=0.5)
 INSTALLED = [name for name in PEERS if not missing(name)]  # perspective comes with the extra `bench`
@@ -41,9 +42,19 @@ def pairs() -> list[tuple[str, str]]:
     ]
 
 
+def has_postgres() -> bool:
+    try:
+        postgres_bin()
+    except DatabaseMissing:
+        return False
+    return True
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("workload", "contestant"), pairs())
 def test_workload_yields_finite_figures(workload: str, contestant: str) -> None:
+    if workload == "migrate" and not has_postgres():
+        pytest.skip("PostgreSQL is not installed")
     figures = runner.run_once(workload, contestant, TINY)
     assert set(figures) == {metric.name for metric in WORKLOADS[workload].metrics}
     for figure in figures.values():
