@@ -473,12 +473,7 @@ def test_everybody_holds_what_there_is_after_every_alteration(seed: int) -> None
 def test_who_is_not_concerned_hears_nothing_and_costs_nothing() -> None:
     hub = with_others()
     mirrors = opened(hub)
-    for name in (
-        "computed",
-        "joined",
-        "looked_up",
-        "reversed",
-    ):  # these stand on the table's own slots, or show all of it
+    for name in ("computed", "joined", "looked_up", "reversed"):  # they share the slots of the table, or show all of it
         hub.close_session(name)
     mirrors = [mirror for mirror in mirrors if mirror.watch.session.ended is None]
     before = {name: (session.result, session.generation) for name, session in hub.sessions.items()}
@@ -551,3 +546,16 @@ def test_a_derived_table_that_would_end_refuses_and_others_follow() -> None:
     insert(hub, [{"id": 8, "number": 9, "name": "q"}])
     agree(hub, [seen])
     assert [row["id"] for row in read(hub, Query("named"))] == [1, 2, 3, 8]
+
+
+def test_a_tree_follows_the_column_that_says_whose_child_a_row_is() -> None:
+    rows = [{"id": 1, "n": None}, {"id": 2, "n": 1}, {"id": 3, "n": 1}, {"id": 4, "n": 3}]
+    hub = filled([{**row, "name": "a", "x": 0.0, "kind": "low"} for row in rows])
+    session = hub.open_session(Query("t", tree="n", columns=("id",)), "tree")
+    mirror = Follower(session.watch())
+    hub.alter_table("t", [change("n", "type", type=T.INT64, using="id == 4 ? 2 : n")])
+    agree(hub, [mirror])
+    assert [row["id"] for row in mirror.rows] == [1, 2, 4, 3]
+    hub.alter_table("t", [RenameColumn("n", "parent")])
+    assert session.query.tree == "parent"
+    agree(hub, [mirror])

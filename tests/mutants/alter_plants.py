@@ -7,7 +7,7 @@ from tests.mutants.plant import Plant
 REBINDING, HANDOVER, EDIT = "engine/live/rebinding.py", "engine/live/table_handover.py", "engine/live/edit.py"
 ALTERING, ALTERED = "engine/live/altering.py", "engine/operators/altered_table.py"
 SWAP, SERVED = ("tests/engine/test_swap.py",), ("tests/server/test_swap.py",)
-ALTER = ("tests/engine/test_alter.py",)
+ALTER = ("tests/engine/test_alter_rows.py",)
 
 ALTERATIONS = (
     Plant(
@@ -139,6 +139,38 @@ ALTERATIONS = (
         "        if same.any():",
         "        if same.all() and len(same) > 10**9:",
         "two rows have one key",
+        tests=("tests/engine/test_alter.py::test_two_rows_of_one_key_refuse_it",),
+    ),
+    Plant(
+        "a column that came is taken for one that went",
+        "engine/query/expression/rename.py",
+        "    if found is None:\n        raise ColumnGone(name)",
+        "    if found is None:\n        return name",
+        "a permanent filter keeps rows by another column of that name: its readers see more than they may",
+        tests=ALTER,
+    ),
+    Plant(
+        "who comes back is led on by a column that came later",
+        "engine/live/resume.py",
+        "        if since < born:",
+        "        if since < born - 1_000_000:",
+        "a resumed reader holds rows that its filter no longer keeps",
+        tests=ALTER,
+    ),
+    Plant(
+        "results of before are found by their names",
+        ALTERING,
+        "            if self._new_key or mentions(result.fingerprint, self._touched):",
+        "            if self._new_key:",
+        "a session over a column of another type shows the rows of before",
+        tests=ALTER,
+    ),
+    Plant(
+        "everybody is made anew",
+        ALTERING,
+        "            if same and not self._concerned(now, old, before, shown, session):\n                return",
+        "            if same and self._concerned(now, old, before, shown, session) is None:\n                return",
+        "adding a column evaluates every session again, whatever it shows",
         tests=ALTER,
     ),
 )

@@ -296,8 +296,7 @@ class Altering:
         result, plan = session.result, resolved.plan
         if resolved.source is not self._source or session.resolved.source is not self._source or self._new_key:
             return None
-        reads = {*result.filter.predicate.columns, *result.order.words.positions}
-        if any(self._after.columns[p] is not self._before.columns[p] for p in reads):
+        if any(self._after.columns[p] is not self._before.columns[p] for p in result.reads):
             return None
         if self._under_new_names(session.plan) != plan.fingerprint:
             return None

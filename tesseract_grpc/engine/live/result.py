@@ -63,7 +63,6 @@ class Result:
         self.filter.set_now(line.now)
         self.route = self.filter.key
         self.history = Changelog(history, line.current)
-        self._myself = (self,)
         self.sessions: dict[str, Session] = {}
         self.watches: set[Watch] = set()
         self.examined = 0  # rows that commits offered
@@ -100,6 +99,12 @@ class Result:
         return self.filter.examined
 
     @property
+    def reads(self) -> frozenset[int]:
+        """The positions of the columns that decide which rows it has, and in which order."""
+        tree = () if self.tree is None else self.tree.reads
+        return frozenset((*self.filter.predicate.columns, *self.order.words.positions, *tree))
+
+    @property
     def count(self) -> int:
         """The number of rows."""
         return len(self.order)
@@ -132,7 +137,7 @@ class Result:
         if len(change):
             self._record(change, self.order.apply(change))
         self.apply_ns += stopwatch() - begun
-        return self._myself if len(change) else ()
+        return (self,) if len(change) else ()
 
     def apply_one(self, change: RowChange, routed: bool) -> Sequence[Result]:
         """The same for a commit of one row. One in `SAMPLED` is timed, for all: reading a clock twice would show."""
@@ -153,10 +158,10 @@ class Result:
         place = self.order.apply_one(kind, change)
         if not self.watches:
             self.history.forget(change.version)
-            return self._myself
+            return (self,)
         reason = change.reason if change.kind is ChangeKind.REMOVED else RemoveReason.FILTERED
         self.history.append(RowChange(change.version, kind, change.slot, change.changed, None, reason, place))
-        return self._myself
+        return (self,)
 
     @property
     def timely(self) -> bool:
@@ -169,7 +174,7 @@ class Result:
         if not len(change):
             return ()
         self._record(change, self.order.apply(change))
-        return self._myself
+        return (self,)
 
     def _record(self, change: Delta, placement: Placement | None) -> None:
         if not self.watches:

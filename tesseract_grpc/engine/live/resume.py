@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.live.changes import Changes
@@ -46,7 +47,8 @@ class Passages:
     """The passages of one session as it is defined."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        # Weak, for the session has this: one that ends is freed at once, with its rows, and waits for no collector.
+        self._session: Session = proxy(session)
         self._known: dict[tuple[Window, int, int], Passage] = {}
         self._past: tuple[int, int, int, Past] | None = None  # by version, version since, and clock
 
@@ -120,8 +122,6 @@ class Passages:
 def _refuse_altered(session: Session, table: Table, since: int) -> None:
     """Raises NotResumable when a column that a session reads or shows was another one at a version."""
     if table.born:
-        result = session.result
-        read = {*result.filter.predicate.columns, *result.order.words.positions, *session.positions}
-        born = max(table.born.get(position, 0) for position in read)
+        born = max(table.born.get(position, 0) for position in (*session.result.reads, *session.positions))
         if since < born:
             raise NotResumable(f"version {since} lies before version {born}, which altered the columns that it reads")

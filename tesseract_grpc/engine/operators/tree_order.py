@@ -40,7 +40,7 @@ from tesseract_grpc.engine.operators.tree_order_shape import ABSENT, ROOT, TreeS
 from tesseract_grpc.engine.operators.tree_order_siblings import SiblingRows
 from tesseract_grpc.engine.query.query import Window
 from tesseract_grpc.engine.query.sort_key import SortKey
-from tesseract_grpc.engine.query.tree import Tree
+from tesseract_grpc.engine.query.tree import ParentColumn, Tree
 
 _ORPHAN, _CUT = 1, 2
 _NO_ROWS: NDArray[np.intp] = np.empty(0, np.intp)
@@ -54,6 +54,8 @@ class TreeOrder:
         self._sort, self._tree = sort, tree
         self.words = SortWords(table, sort)
         self.lineage = make_lineage(table, tree)
+        named = (tree.column,) if isinstance(tree, ParentColumn) else (tree.level, *tree.by)
+        self.reads = frozenset(table.schema.position(name) for name in named)  # what says whose child a row is
         self.sort_mask = self.lineage.mask
         for position in self.words.positions:
             self.sort_mask |= column_bit(position)
