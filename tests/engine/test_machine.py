@@ -14,6 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.engine import lives
+from tests.engine.keeping import retain_table, sweep_texts
 from tests.engine.limits import SHORT_HISTORY
 from tests.engine.small import small_thresholds
 from tests.engine.world import SESSIONS, World, play
@@ -106,8 +108,24 @@ class Machine(RuleBasedStateMachine):
         self.world.rename_table(rng)
 
     @rule(rng=seeds)
+    def swap_tables(self, rng: Random) -> None:
+        lives.swap_tables(self.world, rng)
+
+    @rule(rng=seeds)
+    def alter_table(self, rng: Random) -> None:
+        lives.alter_table(self.world, rng)
+
+    @rule(rng=seeds)
     def recreate_table(self, rng: Random) -> None:
         self.world.recreate_table(rng)
+
+    @rule(rng=randoms)
+    def retain_table(self, rng: Random) -> None:
+        retain_table(self.world, rng)
+
+    @rule(rng=seeds)
+    def sweep_texts(self, rng: Random) -> None:
+        sweep_texts(self.world, rng)
 
     @invariant()
     def the_law(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tesseract_grpc._proto.tesseract.v1 import change_pb2, session_service_pb2
+from tesseract_grpc.engine.data import alteration as engine
 from tesseract_grpc.engine.data.commit import Condition, Write, WriteKind
 from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, IndexKind, IndexSchema, TableSchema
 from tesseract_grpc.engine.data.vector import Batch
@@ -23,7 +24,7 @@ from tesseract_grpc.engine.query.query import Expansion, Query, Window
 from tesseract_grpc.engine.query.sort_key import SortKey
 from tesseract_grpc.engine.query.window_column import WindowColumn, WindowFunction
 from tests import wire
-from tests.oracle import asks, question
+from tests.oracle import alterations, asks, question
 from tests.oracle.part import Part, written
 from tests.oracle.question import By, Question, Span
 
@@ -38,20 +39,28 @@ OPERATORS = {
 
 
 def schema(table: asks.Definition) -> TableSchema:
-    return TableSchema(
-        tuple(
-            ColumnSchema(
-                field.name,
-                DataType[field.type.upper()],
-                field.key,
-                field.required,
-                field.default,
-                field.names,
-                **computed_as(field),
-            )
-            for field in table.fields
-        )
-    )
+    return TableSchema(tuple(map(column, table.fields)))
+
+
+def column(field: asks.Field) -> ColumnSchema:
+    kind = DataType[field.type.upper()]
+    return ColumnSchema(field.name, kind, field.key, field.required, field.default, field.names, **computed_as(field))
+
+
+def alteration(change: alterations.Alteration) -> engine.Alteration:
+    match change:
+        case alterations.Add(field, backfill, after):
+            return engine.AddColumn(column(field), "" if backfill is None else written(backfill), after)
+        case alterations.Drop(name):
+            return engine.DropColumn(name)
+        case alterations.Rename(name, to):
+            return engine.RenameColumn(name, to)
+        case alterations.Change(name, field, using):
+            stored = {"type", "required", "enum_values", "expression", "default_value"}
+            parts = frozenset(stored if field.computed is None else {"expression"})
+            return engine.ChangeColumn(name, column(field), parts, "" if using is None else written(using))
+        case alterations.SetKey(columns):
+            return engine.SetKey(columns)
 
 
 def computed_as(field: asks.Field) -> dict[str, Any]:
@@ -231,9 +240,10 @@ def said(begins: int, ends: int, generation: int, continued: bool = False, **eve
     return Response(from_version=begins, to_version=ends, continued=continued, generation=generation, **event)
 
 
-def reset(version: int, generation: int) -> Response:
-    """An edit by which rows are named by other columns: a snapshot follows."""
-    event = change_pb2.Reset(reason=change_pb2.RESET_REASON_DEFINITION_CHANGED)
+def reset(version: int, generation: int, *, replaced: bool = False) -> Response:
+    """An edit, or another table, by which rows are named by other columns: a snapshot follows."""
+    reasons = change_pb2.RESET_REASON_DEFINITION_CHANGED, change_pb2.RESET_REASON_TABLE_CHANGED
+    event = change_pb2.Reset(reason=reasons[replaced])
     return said(version, version, generation, reset=event)
 
 

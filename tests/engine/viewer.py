@@ -76,6 +76,7 @@ class Recording:
         self.gone = False  # disconnected: there is no watch until it comes back
         self.now_us = 0  # the clock of what it holds
         self.generation = 1
+        self.edits: list[Shape] = []  # what is watched became since its reader was last told
         self.stream: list[Response] = []
         self.truth: dict[int, Answer] = {}
         self.mirror = Mirror()
@@ -110,7 +111,36 @@ class Recording:
         return taken
 
     def tell(self, changes: Changes) -> None:
+        edit = changes.session_changed
+        if edit is None:
+            self.record(translate.changed(self.types, changes, self.generation))
+            return
+        self.generation = edit.generation or self.generation + 1  # tables have none
+        several = len(self.edits) > 1
+        shape, self.edits = self.edits[-1] if edit.reset else self.edits[0], self.edits[1:]
+        before = {name: self.types[name] for name in self.key_names}
+        self.types, self.key_names = {c.name: shape.field(c.name).type for c in edit.columns}, shape.key
+        assert set(self.types) == {field.name for field in shape.fields}, f"the columns are {list(self.types)}"
+        if edit.reset:
+            key = {name: self.types[name] for name in self.key_names}
+            assert several or list(before.items()) != list(key.items()), "what the reader has could have been kept"
+            self.edits.clear()
+            self.types = types_of(shape, self.watch)
+            self.record(translate.reset(self.mirror.version, self.generation, replaced=edit.replaced))
+            self.begin()
+            return
+        versions = changes.from_version, changes.to_version
+        self.record(translate.edited(self.types, self.key_names, versions, self.generation))
         self.record(translate.changed(self.types, changes, self.generation))
+
+    def begin_again(self, *, replaced: bool) -> None:
+        """What it holds is of no use: drops it and takes a snapshot."""
+        if self.edits:
+            self.key_names = self.edits[-1].key
+            self.types = types_of(self.edits[-1], self.watch)
+            self.edits.clear()
+        self.record(translate.reset(self.mirror.version, self.generation, replaced=replaced))
+        self.begin()
 
     def held(self) -> dict[Key, Row]:
         return {self.key(row): row for row in self.mirror.rows}
@@ -142,26 +172,7 @@ class Viewer(Recording):
         self.session = session
         self.question = question
         self.span = span
-        self.edits: list[Shape] = []  # what the session became since its reader was last told
         self.begin()
-
-    def tell(self, changes: Changes) -> None:
-        edit = changes.session_changed
-        if edit is None:
-            super().tell(changes)
-            return
-        self.generation = edit.generation
-        shape, self.edits = self.edits[-1] if edit.reset else self.edits[0], self.edits[1:]
-        self.types, self.key_names = {c.name: shape.field(c.name).type for c in edit.columns}, shape.key
-        if edit.reset:
-            self.edits.clear()
-            self.types = types_of(shape, self.watch)
-            self.record(translate.reset(self.mirror.version, self.generation))
-            self.begin()
-            return
-        versions = changes.from_version, changes.to_version
-        self.record(translate.edited(self.types, self.key_names, versions, self.generation))
-        super().tell(changes)
 
     def come_back(self, exact: bool) -> None:
         """Goes on where it was, unless the session is another one, or history does not reach back."""
@@ -171,14 +182,10 @@ class Viewer(Recording):
                 self.resume(session.watch(window, self.mirror.version, now_us=self.now_us, exact=exact))
                 return
             except NotResumable:
-                assert self.mirror.version < changelog.since or session.timely, "history reaches back"
+                since = max(changelog.since, altered_at(session.result.table))
+                assert self.mirror.version < since or session.timely, "history reaches back"
         self.gone, self.watch, self.generation = False, session.watch(window), session.generation
-        if self.edits:
-            self.key_names = self.edits[-1].key
-            self.types = types_of(self.edits[-1], self.watch)
-            self.edits.clear()
-        self.record(translate.reset(self.mirror.version, self.generation))
-        self.begin()
+        self.begin_again(replaced=False)
 
     def catch_up(self, version: int, whole: list[Row], model: Model, simple: bool) -> None:
         """Takes what is pending. `whole` is the true result, `simple` whether every
@@ -191,10 +198,12 @@ class Viewer(Recording):
             reason = removes.reason.name
             for row in removes.keys.to_rows():
                 true = self.why(row, whole, model, begun)
-                if true is None or (begun < version - 1 and (true, reason) == ("DELETED", "FILTERED")):
+                gone = true in ("DELETED", "EXPIRED")
+                if true is None or (begun < version - 1 and gone and reason in ("FILTERED", "EXPIRED")):
                     continue  # it left the result first, and was deleted later
                 if (true, reason) == ("FILTERED", "EXPIRED"):
-                    assert "now()" in repr(self.question) or self.question.table == "lines", "nothing here expires"
+                    timely = "now()" in repr((self.question, model.definitions.get(self.question.table)))
+                    assert timely, "nothing here expires"
                     continue
                 assert reason == true, f"{row} was removed as {reason}, and is {true}"
         if simple:
@@ -214,7 +223,9 @@ class Viewer(Recording):
             return None
         key = tuple(row[name] for name in self.key_names)
         stayed = key in model.rows[ask.table] and model.born[ask.table][key] <= begun
-        return "DELETED" if not stayed else "WINDOW" if in_result else "FILTERED"
+        if not stayed:
+            return model.left.get((ask.table, key), "DELETED")
+        return "WINDOW" if in_result else "FILTERED"
 
     def compare(self, rows: list[Row], total: int) -> None:
         """The law: the mirror is the query evaluated from scratch."""
@@ -230,33 +241,45 @@ class TableViewer(Recording):
         super().__init__(Relation(table.fields, table.key, []), watch)
         self.table = table
         self.derived = derived
+        self.made = watch.table.create_version  # which table it is: what a resume token says
+        self.altered = False  # whether the table was altered while it was away
         self.begin()
 
     def come_back(self, hub: Hub, exact: bool) -> None:
         """Goes on where it was, unless history does not reach back."""
         name, version = self.table.name, self.mirror.version
-        try:
-            self.resume(hub.watch_table(name, version, old_values=True, exact=exact))
-        except NotResumable:
-            assert version < hub.table(name).changelog.since, "history reaches back"
-            self.gone, self.watch = False, hub.watch_table(name, old_values=True)
-            self.record(translate.reset(version, self.generation))
-            self.begin()
+        made, self.altered = hub.table(name).create_version, self.altered or bool(self.edits)
+        if made == self.made and (not self.edits or not self.derived):
+            try:
+                self.resume(hub.watch_table(name, version, old_values=True, exact=exact))
+            except NotResumable:
+                table = hub.table(name)
+                since = max(table.changelog.since, table.update_version if self.altered else altered_at(table))
+                assert version < since, "history reaches back"
+            else:
+                self.edits.clear()  # it has become what it was
+                return
+        self.gone, self.watch, self.made = False, hub.watch_table(name, old_values=True), made
+        self.generation += 1
+        self.begin_again(replaced=True)
 
     def catch_up(self, version: int) -> None:
         """Takes what is pending."""
         self.take(version)
+        self.made = self.watch.table.create_version
 
     def tell(self, changes: Changes) -> None:
-        """Old values are those that it holds before this change; after a passage there may be another."""
-        self.judge(changes, self.held())
+        """Old values are those that it holds before this change; after a passage there may be another. Where columns
+        become others they are not told."""
+        if changes.session_changed is None:
+            self.judge(changes, self.held())
         super().tell(changes)
 
     def judge(self, changes: Changes, before: dict[Key, Row]) -> None:
         for removes in changes.removes:
             assert removes.old_rows is not None
             for key_row, old in zip(removes.keys.to_rows(), removes.old_rows.to_rows(), strict=True):
-                assert self.derived or removes.reason.name == "DELETED"
+                assert self.derived or removes.reason.name in ("DELETED", "EXPIRED")
                 same([old], [before[self.key(key_row)]], "the old row of a remove")
         for updates in changes.updates:
             assert updates.old_values is not None
@@ -270,6 +293,11 @@ class TableViewer(Recording):
         self.truth[self.mirror.version] = Answer(rows, len(rows), ordered=False)
         mine = sorted(self.mirror.rows, key=lambda row: repr(self.key(row)))
         same(mine, sorted(rows, key=lambda row: repr(self.key(row))), f"the mirror of table {self.table.name}")
+
+
+def altered_at(relation: Any) -> int:
+    """The version that made a column of a table what it is, the last of all."""
+    return max(getattr(relation, "born", {}).values(), default=0)
 
 
 def cut(rows: list[Row], span: Span) -> list[Row]:

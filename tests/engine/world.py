@@ -32,6 +32,8 @@ from tesseract_grpc.engine.live.session import QueryResult
 from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.testing import Response
 from tests.engine import translate
+from tests.engine.keeping import retain_table, sweep_texts
+from tests.engine.lives import alter_table, schema_fits, swap_tables
 from tests.engine.small import small_thresholds
 from tests.engine.viewer import TableViewer, Viewer, cut, same
 from tests.oracle.answer import fixed, is_tree, shape_of
@@ -44,6 +46,7 @@ from tests.oracle.rows import Refused
 from tests.world import composed, domain
 from tests.world import writes as random_writes
 from tests.world.spans import random_span
+from tests.world.variants import UNIQUE, Variant
 
 SESSIONS = 20
 """At least so many sessions are open on every history."""
@@ -57,6 +60,9 @@ ONE_IN_EIGHT = ("plain", "big", *14 * ("",))
 class World:
     def __init__(self, keys: random_writes.Keys = domain.KEYS, **limits: Any) -> None:
         self.keys = keys
+        self.unique = {*UNIQUE, "total", "twice", "side", "part"}  # columns that one table alone has
+        self.fresh: set[str] = set()  # those that came with alterations, whether or not they are there
+        self.spare: tuple[str, Variant] | None = None  # a table that is nearly another one, and which
         self.hub = Hub("test", epoch="test", **limits)
         self.model = Model()
         self.questions: dict[str, Question] = {}
@@ -357,6 +363,7 @@ class World:
         model = copy.copy(self.model) if validate_only else self.model
         if validate_only:
             model.rows, model.wrote, model.born = copy.deepcopy((self.model.rows, self.model.wrote, self.model.born))
+            model.left = dict(self.model.left)
         refusal, error = "", ""
         counts: list[dict[str, int]] = []
         try:
@@ -415,6 +422,7 @@ class World:
         assert set(self.hub.sessions) == set(self.questions)
         for name, question in self.questions.items():
             self.verify_session(rng, name, question, random_span(rng, self.model, question))
+        schema_fits(self)
         for definition in self.definitions():
             self.verify_rows(definition)
 
@@ -499,6 +507,10 @@ STEPS: dict[Callable[[World, Random], None], float] = {
     World.edit_session: 1.5,
     World.tick: 3,
     World.derive_table: 0.7,
+    swap_tables: 1.2,
+    alter_table: 2,
+    retain_table: 1.5,
+    sweep_texts: 3,
 }
 """What a history is made of, and how often. (Recreating a table is rarer, see `play`.)"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -42,10 +43,18 @@ class Model:
 
     def swap(self, one: str, other: str) -> None:
         """Two tables exchange their names."""
-        for held in (self.rows, self.wrote, self.born):
-            held[one], held[other] = held[other], held[one]
+        self.rows[one], self.rows[other] = self.rows[other], self.rows[one]
+        self.wrote[one], self.wrote[other] = self.wrote[other], self.wrote[one]
+        self.born[one], self.born[other] = self.born[other], self.born[one]
         mine, theirs = self.definitions[one], self.definitions[other]
         self.definitions[one], self.definitions[other] = replace(theirs, name=one), replace(mine, name=other)
+
+    def copied(self) -> Model:
+        """The same tables, of which each can become another one here without becoming so there."""
+        other = copy.copy(self)
+        other.definitions, other.rows = dict(self.definitions), dict(self.rows)
+        other.wrote, other.born = dict(self.wrote), dict(self.born)
+        return other
 
     def alter(self, name: str, changes: Sequence[Alteration]) -> None:
         """Applies all changes of a table or raises Refused. Versions of rows stay."""

@@ -73,11 +73,12 @@ class Reader:
 
 
 class SocketWorld:
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
+        """`options` are those of the server."""
         self.stack = ExitStack()
         self.clock = ManualClock(NOW / 1e6)
         self.server = self.stack.enter_context(
-            running_server(progress_interval=0.1, tick_interval=0.02, clock=self.clock)
+            running_server(progress_interval=0.1, tick_interval=0.02, clock=self.clock, **options)
         )
         self.channel = self.stack.enter_context(self.server.channel())
         self.client = self.stack.enter_context(EventHorizon.connect(self.server.address))
@@ -88,7 +89,9 @@ class SocketWorld:
         self.model.now = NOW
         self.answers: dict[tuple[int, Question, Open | None], tuple[list[Row], int]] = {}
         self.version = 0
+        self.keys = dict(domain.KEYS)
         self.states: dict[int, dict[str, list[Row]]] = {}
+        self.definitions: dict[int, list[Definition]] = {}  # the tables at a version
         self.times: dict[int, int] = {}  # the time at a version
         self.questions: dict[str, Question] = {}
         self.readers: list[Reader] = []
@@ -117,6 +120,7 @@ class SocketWorld:
         """Keeps what is true at a version."""
         self.version = version
         self.states[version] = {name: list(rows.values()) for name, rows in self.model.rows.items()}
+        self.definitions[version] = list(self.model.definitions.values())
         self.times[version] = self.model.now
 
     def fill(self, rng: Random) -> None:
@@ -230,7 +234,7 @@ class SocketWorld:
         self.now_at(self.tables.UpdateTable(request).version)
 
     def commit(self, rng: Random) -> None:
-        puts = random_writes.commit(rng, list(self.model.definitions.values()), self.model.wrote)
+        puts = random_writes.commit(rng, list(self.model.definitions.values()), self.model.wrote, self.keys)
         refusal, error = "", ""
         counts: list[dict[str, int]] = []
         try:
@@ -324,20 +328,19 @@ class SocketWorld:
             return None
         which = reader.span.open if reader.span is not None and is_tree(question) else None
         if (version, question, which) not in self.answers:
-            past = self.past(known, self.times[version])
+            past = self.past(version)
             self.answers[version, question, which] = past.answer(question, Span(open=which))
         rows, total = self.answers[version, question, which]
         return Answer(rows if reader.span is None else cut(rows, reader.span), total, ordered=reader.span is not None)
 
-    def past(self, known: dict[str, list[Row]], now: int) -> Model:
+    def past(self, version: int) -> Model:
         """All tables as they were."""
         past = Model()
-        past.now = now
-        for definition in domain.TABLES:
-            if definition.name in known:
-                past.create(definition)
-                rows = {tuple(row[name] for name in definition.key): row for row in known[definition.name]}
-                past.rows[definition.name] = rows
+        past.now = self.times[version]
+        for definition in self.definitions[version]:
+            past.create(definition)
+            rows = self.states[version][definition.name]
+            past.rows[definition.name] = {tuple(row[name] for name in definition.key): row for row in rows}
         return past
 
     def judge(self, reader: Reader) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tesseract_grpc._proto.tesseract.v1 import query_pb2, schema_pb2, session_service_pb2, table_service_pb2, value_pb2
 from tests import wire
-from tests.oracle import asks, question
+from tests.oracle import alterations, asks, question
 from tests.oracle.part import Part, written
 from tests.oracle.question import By, Question, Span
 
@@ -22,21 +22,42 @@ OPERATORS = {
 
 
 def table_of(table: asks.Definition) -> schema_pb2.Table:
-    return schema_pb2.Table(
-        columns=[
-            schema_pb2.Column(
-                name=field.name,
-                type=getattr(value_pb2, f"DATA_TYPE_{field.type.upper()}"),
-                primary_key=field.key,
-                required=field.required,
-                default_value=None if field.default is None else value_of(field, field.default),
-                enum_values=field.names,
-                expression="" if field.computed is None else written(field.computed),
-                default_expression="" if field.default_of is None else written(field.default_of),
-            )
-            for field in table.fields
-        ]
+    return schema_pb2.Table(columns=map(column_of, table.fields))
+
+
+def column_of(field: asks.Field) -> schema_pb2.Column:
+    return schema_pb2.Column(
+        name=field.name,
+        type=getattr(value_pb2, f"DATA_TYPE_{field.type.upper()}"),
+        primary_key=field.key,
+        required=field.required,
+        default_value=None if field.default is None else value_of(field, field.default),
+        enum_values=field.names,
+        expression="" if field.computed is None else written(field.computed),
+        default_expression="" if field.default_of is None else written(field.default_of),
     )
+
+
+def alteration_of(change: alterations.Alteration) -> table_service_pb2.Alteration:
+    message = table_service_pb2.Alteration()
+    match change:
+        case alterations.Add(field, backfill, after):
+            message.add_column.column.CopyFrom(column_of(field))
+            message.add_column.backfill = "" if backfill is None else written(backfill)
+            message.add_column.after = after
+        case alterations.Drop(name):
+            message.drop_column.column = name
+        case alterations.Rename(name, to):
+            message.rename_column.column, message.rename_column.new_name = name, to
+        case alterations.Change(name, field, using):
+            message.change_column.column = name
+            message.change_column.definition.CopyFrom(column_of(field))
+            stored = ("type", "required", "enum_values", "expression", "default_value")
+            message.change_column.update_mask.paths.extend(stored if field.computed is None else ("expression",))
+            message.change_column.using = "" if using is None else written(using)
+        case alterations.SetKey(columns):
+            message.set_key.columns.extend(columns)
+    return message
 
 
 def types_of(table: asks.Definition) -> wire.Types:
