@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.wire import altering, beside, delays, durable, fanout, ingest, latency, resumption, stopped
+from benchmarks.wire import (
+    altering,
+    backups,
+    beside,
+    cached,
+    delays,
+    durable,
+    fanout,
+    ingest,
+    latency,
+    resumption,
+    stopped,
+)
 from benchmarks.workload import OURS, Better, Figures, Metric, Settings, Workload
 
 _HIGHER, _LOWER = Better.HIGHER, Better.LOWER
@@ -91,6 +103,29 @@ WIRE = (
         ),
         (OURS,),
         durable.run_durable,
+        pinned=False,
+    ),
+    Workload(
+        "backup",
+        (
+            Metric("backup", "rows/s", _HIGHER, "1 M rows into a file at one version; DuckDB: export to Parquet"),
+            Metric("backup_mb", "MB/s", _HIGHER, "the same in MB of plain columns"),
+            Metric("restore", "rows/s", _HIGHER, "that file into a table; DuckDB: import from Parquet"),
+            Metric("restore_mb", "MB/s", _HIGHER, "the same in MB of plain columns"),
+        ),
+        (OURS, "duckdb"),
+        backups.run_backup,
+        pinned=False,
+    ),
+    Workload(
+        "query",
+        (
+            Metric("query_again", "ms", _LOWER, "1 M rows: filter, sort, first 100; a query that was asked before"),
+            Metric("query_first", "ms", _LOWER, "the same, a new query each time"),
+            Metric("query_without_cache", "ms", _LOWER, "the same, by a server that keeps no answers"),
+        ),
+        (OURS,),
+        cached.run_cached,
         pinned=False,
     ),
     Workload(

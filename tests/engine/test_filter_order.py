@@ -137,6 +137,7 @@ def test_few_candidates_are_looked_at_for_a_key() -> None:
     assert ids(hub, "id in (3, 5, 9999) && n != null") == [row for row in (3, 5) if row in ids(HUB, "n != null")]
     assert hub.counters.rows_examined - examined == 2
     assert hub.table("t").keys.uses == 1
+    assert ids(hub, "id == 0") == [0]
     for text in ("id == 5", "id == -1", "id in (1, 2)"):
         assert ids(hub, text) == [id for id in ids(hub, "n == null || n != null") if f"{id}" in text.replace("-1", "")]
 
