@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks import aggregates, joined, live, load, migrate, oneshot
+from benchmarks import aggregates, joined, live, load, migrate, oneshot, retention
 from benchmarks.field import LIVE_PEERS, PEERS
 from benchmarks.wire.workloads import WIRE
 from benchmarks.workload import OURS, Better, Figures, Metric, Settings, Workload
@@ -90,6 +90,36 @@ _IN_PROCESS = (
         (Metric(joined.METRIC, "updates/s", _HIGHER, "336,776 flights joined live with 3 tables, batches of 100"),),
         (OURS, *joined.PEERS),
         joined.run,
+    ),
+    Workload(
+        "expire_age",
+        (
+            Metric(
+                "expire_age", "rows/s", _HIGHER, "1 M rows, 50 filtered and 1 grouped live: 1,000 rows expire a tick"
+            ),
+            Metric("expire_idle_tick", "us", _LOWER, "the same table: a tick at which no row expires"),
+        ),
+        (OURS,),
+        retention.run_age,
+    ),
+    Workload(
+        "expire_ring",
+        (
+            Metric(
+                "expire_ring", "rows/s", _HIGHER, "a full ring of 1 M rows, 51 sessions: 1,000 come and leave a commit"
+            ),
+        ),
+        (OURS,),
+        retention.run_ring,
+    ),
+    Workload(
+        "drop_texts",
+        (
+            Metric("drop_texts", "texts/s", _HIGHER, "1 M texts that no row has, dropped in slices"),
+            Metric("drop_texts_sorted", "texts/s", _HIGHER, "the same of a column that is sorted"),
+        ),
+        (OURS,),
+        retention.run_texts,
     ),
     *(
         aggregates.workload(function, (OURS, *(peer for peer in PEERS if peer not in wrong)), by_symbol=by_symbol)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tesseract_grpc.engine.data.alteration import ChangeColumn, DropColumn, RenameColumn
 from tesseract_grpc.engine.data.commit import Write, WriteKind
 from tesseract_grpc.engine.data.delta import RemoveReason
 from tesseract_grpc.engine.data.errors import EngineError, InvalidRequest, Reason
@@ -17,6 +18,7 @@ from tesseract_grpc.engine.data.schema import ColumnSchema, DataType, IndexKind,
 from tesseract_grpc.engine.data.vector import Batch
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.filter import Compare, CompareOp
+from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
 from tesseract_grpc.engine.query.query import Query
 
 SECOND = 1_000_000
@@ -200,6 +202,80 @@ def test_a_refused_commit_loses_no_row_of_an_index_or_queue() -> None:
         )
     hub.check()
     assert len(hub.query(Query("t", filter=Compare("size", CompareOp.EQUAL, 7.0))).rows) == 1
+
+
+def test_a_row_is_not_taken_for_the_one_whose_slot_it_has() -> None:
+    hub = hub_with(Retention(max_records=3, order_column="size"))
+    write(hub, [{"id": n, "size": 1.0} for n in (1, 2, 3)])
+    write(hub, [{"id": 1}], WriteKind.DELETE)
+    hub.forget_history("t")
+    write(hub, [{"id": 4, "size": 1.0}])  # in the slot of 1, with its value
+    write(hub, [{"id": 5, "size": 1.0}])
+    assert ids(hub) == [3, 4, 5]
+    hub.check()
+
+
+def test_what_is_derived_of_expired_rows_leaves_with_them() -> None:
+    hub = hub_with(Retention(max_records=2))
+    hub.create_derived_table("named", Query("t", filter=Compare("name", CompareOp.NOT_EQUAL, "z")))
+    groups = hub.open_session(Query("t", group=Grouping(("name",), (Aggregate("rows", "count"),))), "groups").watch()
+    below = hub.open_session(Query("named"), "below").watch()
+    write(hub, [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}])
+    groups.snapshot()
+    below.snapshot()
+    write(hub, [{"id": 3, "name": "b"}])
+    told = groups.take()
+    assert [(r.reason, r.keys.to_rows()) for r in told.removes] == [(RemoveReason.DELETED, [{"name": "a"}])]
+    told = below.take()
+    assert [(r.reason, r.keys.to_rows()) for r in told.removes] == [(RemoveReason.EXPIRED, [{"id": 1}])]
+    assert [row["id"] for row in hub.query(Query("named")).rows.to_rows()] == [2, 3]
+    hub.check()
+
+
+def test_alterations_follow_the_columns_of_a_retention_or_are_refused() -> None:
+    hub = hub_with(Retention(max_age_us=SECOND, age_column="at", max_records=3, order_column="size"))
+    for alteration in (
+        DropColumn("at"),
+        DropColumn("size"),
+        ChangeColumn("at", ColumnSchema("at", DataType.INT64), frozenset({"type"}), "1"),
+        ChangeColumn("size", ColumnSchema("size", DataType.JSON), frozenset({"type"})),
+    ):
+        with pytest.raises(EngineError):
+            hub.alter_table("t", [alteration])
+    hub.alter_table("t", [RenameColumn("at", "since"), RenameColumn("size", "weight"), DropColumn("name")])
+    retention = hub.table("t").retention
+    assert retention is not None and (retention.age_column, retention.order_column) == ("since", "weight")
+    schema = hub.table("t").schema
+    rows = [{"id": n, "since": n * SECOND, "weight": float(-n)} for n in range(5)]
+    hub.commit([Write("t", WriteKind.INSERT, Batch.of_rows(schema.columns, rows))])
+    assert ids(hub) == [0, 1, 2]
+    hub.tick(2 * SECOND + 1)
+    assert ids(hub) == [2]
+    hub.check()
+
+
+def test_exchanged_tables_keep_theirs() -> None:
+    hub = hub_with(Retention(max_records=1))
+    hub.create_table("u", SCHEMA)
+    hub.swap_tables("t", "u")
+    write(hub, [{"id": 1}, {"id": 2}])
+    assert ids(hub) == [1, 2]
+    hub.commit([Write("u", WriteKind.INSERT, Batch.of_rows(SCHEMA.columns, [{"id": 1}, {"id": 2}]))])
+    assert hub.table("u").row_count == 1
+    hub.rename_table("u", "v")
+    assert hub.table("v").retention == Retention(max_records=1)
+    hub.check()
+
+
+def test_a_tick_takes_rows_of_several_tables_in_one_version() -> None:
+    hub = hub_with(Retention(max_age_us=SECOND, age_column="at"))
+    hub.create_table("u", SCHEMA, retention=Retention(max_age_us=2 * SECOND, age_column="at"))
+    for table in ("t", "u"):
+        hub.commit([Write(table, WriteKind.INSERT, Batch.of_rows(SCHEMA.columns, [{"id": 1, "at": 0}]))])
+    before = hub.version
+    result = hub.tick(3 * SECOND)
+    assert hub.version == before + 1 and {table.name for table in result.tables} == {"t", "u"}
+    assert hub.table("t").row_count == hub.table("u").row_count == 0
 
 
 class Naive:

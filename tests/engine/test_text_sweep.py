@@ -92,7 +92,7 @@ def test_before_images_hold_their_texts() -> None:
     hub.commit([Write("t", WriteKind.UPDATE, Batch.of_rows(SCHEMA.columns, [{"id": "key a", "name": "later"}]))])
     assert hub.drop_texts("t") == 0
     told = watch.take()
-    assert told.updates is not None and "a" in repr(told)
+    assert "'a'" in repr(told.updates)
     hub.forget_history("t")
     assert hub.drop_texts("t") == 2
     hub.check()

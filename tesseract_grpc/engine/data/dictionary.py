@@ -218,6 +218,11 @@ class Dictionary:
         return (before + after) // 2 if after - before > 1 else -1
 
     @property
+    def labelled(self) -> bool:
+        """Whether texts have order labels."""
+        return self._sorted is not None
+
+    @property
     def count(self) -> int:
         """How many texts are kept."""
         return len(self.codes)

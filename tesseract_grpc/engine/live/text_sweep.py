@@ -25,6 +25,8 @@ from tesseract_grpc.engine.live.source import Source
 
 BUDGET = 4_096
 """Texts that are dropped at once: a few milliseconds."""
+LABELLED = 8
+"""A text that has an order label takes the time of so many others."""
 SMALLEST = 1_024
 """Dictionaries with fewer texts are not looked at by themselves."""
 
@@ -49,7 +51,7 @@ class TextSweep:
         """
         owners = self._owners()
         wanted = owners.keys() if name is None else self._of_table(name)
-        left = budget
+        left, before = budget, self.dropped
         for dictionary in wanted:
             churn = sum(source.table.changelog.recorded for source, _ in owners.get(dictionary, ()))
             if name is None and not self._worth(dictionary, churn):
@@ -57,14 +59,16 @@ class TextSweep:
             for source, positions in owners.get(dictionary, ()):
                 _empty_free_slots(source, positions)
             found = self._unheld(dictionary, owners.get(dictionary, []))
-            dictionary.let_go(found[:left])
-            self.dropped += len(found[:left])
-            if len(found) <= left:
+            share = left if not dictionary.labelled else -(-left // LABELLED)
+            gone = found[:share]
+            dictionary.let_go(gone)
+            self.dropped += len(gone)
+            if len(gone) == len(found):
                 self._seen[dictionary] = churn, dictionary.count
-            left -= len(found[:left])
-            if not left:
+            left -= len(gone) if not dictionary.labelled else LABELLED * len(gone)
+            if left <= 0:
                 break
-        return budget - left
+        return self.dropped - before
 
     def _worth(self, dictionary: Dictionary, churn: int) -> bool:
         count, (churned, counted) = dictionary.count, self._seen.get(dictionary, (0, 0))
