@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from tesseract_grpc._proto.tesseract.v1 import change_pb2, query_pb2, schema_pb2, value_pb2
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
-from tesseract_grpc.testing import check_resumed, check_stream, rows_of
+from tesseract_grpc.testing import Mirror, check_resumed, check_sessions, check_stream, rows_of, split_cuts
 from tests.server.support import Api, compare, refused, serving, sort, user
 from tests.server.test_resume import Watching
 from tests.wire import batch
@@ -262,3 +263,32 @@ async def test_a_restart_gives_the_same_hub_and_goes_on_with_its_readers(tmp_pat
         assert back.events()[0] == "begin" and (back.responses[0].begin.resumed or snapshot)
         assert back.mirror.rows == await shown(api, "groups")
         assert server.hubs["default"].check() > 0
+
+
+async def test_several_sessions_on_one_stream_are_altered_at_one_version() -> None:
+    async with serving() as (_, api):
+        await people(api)
+        for name, query in (("named", NAMED), ("sorted", SORTED), ("groups", BY_ACTIVE)):
+            await api.open(name, query)
+        asked = [spb.WatchSessionRequest(name=name) for name in ("named", "sorted", "groups")]
+        call = api.sessions.WatchSessions(spb.WatchSessionsRequest(sessions=asked))
+        responses: list[spb.WatchSessionsResponse] = []
+
+        async def until(version: int) -> list[Mirror]:
+            """What the reader holds of each session, once all are at a version."""
+            while not responses or responses[-1].response.continued or responses[-1].response.to_version < version:
+                responses.append(await asyncio.wait_for(call.read(), 10))
+            mirrors = [Mirror() for _ in asked]
+            for mirror, stream in zip(mirrors, split_cuts(responses, len(asked)), strict=True):
+                for response in stream:
+                    mirror.apply(response)
+            return mirrors
+
+        await until(2)
+        altered = await alter(api, rename("age", "years"), add("note"), drop("born"))
+        for version in (altered.version, (await put(api, id=10, name="z", note="n", years=30)).version):
+            for mirror, each in zip(await until(version), asked, strict=True):
+                if version == (await api.all_rows()).version:
+                    assert mirror.rows == await shown(api, each.name)
+        check_sessions(responses, [None] * len(asked))
+        assert sum(each.response.HasField("session_changed") for each in responses) == 2
