@@ -13,7 +13,6 @@ progress finish. After `drain_timeout` what is left is cut off.
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 import time
@@ -34,13 +33,13 @@ from tesseract_grpc.server import address, logs, tls
 from tesseract_grpc.server.auth import TokenInterceptor
 from tesseract_grpc.server.changes import BEHAVIOURS
 from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.collector import calm, keep_collecting
 from tesseract_grpc.server.config import ConfigError, ServerConfig
 from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.gate import Gate, shutting_down
 from tesseract_grpc.server.health import Health
 from tesseract_grpc.server.host import Clock, Host, Hosts, keep_ticking
 from tesseract_grpc.server.journal import JournalState, Recovery
-from tesseract_grpc.server.log_opening import begin_epochs
 from tesseract_grpc.server.methods import build_handlers
 from tesseract_grpc.server.metrics.endpoint import Endpoint, SampleCollector
 from tesseract_grpc.server.metrics.loop_lag import LoopLag
@@ -178,6 +177,7 @@ class Server:
                 keep_patrolling(audiences, min(self.config.lag_after, self.config.slow_reader_timeout))
             ),
             asyncio.create_task(keep_ticking(self._hosts.by_name.values(), self.config.tick_interval)),
+            asyncio.create_task(keep_collecting(self._relations_ended)),
         ]
         self._log.info(
             "server.started",
@@ -211,6 +211,9 @@ class Server:
         await self._end_watching()
         self._log.info("server.stopped", cut_off=cut_off)
         self._stopped.set()
+
+    def _relations_ended(self) -> int:
+        return sum(host.hub.counters.relations_ended for host in self._hosts.by_name.values())
 
     def _turned(self, host: Host) -> None:
         """A hub takes writes again, or none any more, or is closed."""
@@ -349,26 +352,6 @@ def _channel_options(config: ServerConfig) -> list[tuple[str, int]]:
     ]
 
 
-def _calm_the_collector() -> None:
-    """Lets the garbage collector of this process walk less often over what stays.
-
-    Ten thousand open sessions are 800,000 tracked objects, and a full collection over them stops every commit for
-    milliseconds. Little here is garbage in cycles: a rarer collection finds the same. What exists already stays.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-def new_epochs(config: ServerConfig) -> Mapping[str, str]:
-    """Begins a new epoch for every hub of a data directory that is not served; returns them by id. To be called once,
-    when an older copy of the data was put in their place. Raises ServeError, ConfigError."""
-    try:
-        return begin_epochs(config)
-    except (LogFailed, LogDamaged) as error:
-        raise ServeError(str(error)) from error
-
-
 async def serve(config: ServerConfig, *, started: asyncio.Future[Server] | None = None) -> None:
     """Serves until SIGTERM or SIGINT, then drains; a second signal stops at once. Raises ConfigError, ServeError."""
     logs.configure(config)
@@ -376,7 +359,7 @@ async def serve(config: ServerConfig, *, started: asyncio.Future[Server] | None 
     await server.start()
     if started is not None:
         started.set_result(server)
-    _calm_the_collector()
+    calm()
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
 
@@ -395,4 +378,4 @@ async def serve(config: ServerConfig, *, started: asyncio.Future[Server] | None 
             loop.remove_signal_handler(number)
 
 
-__all__ = ["ConfigError", "ServeError", "Server", "ServerConfig", "new_epochs", "serve"]
+__all__ = ["ConfigError", "ServeError", "Server", "ServerConfig", "serve"]

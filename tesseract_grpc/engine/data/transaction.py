@@ -457,7 +457,8 @@ class Transaction:
 
     def placed(self, slots: Slots) -> None:
         """Records rows that the owner of the table has placed itself."""
-        self._journal.append((Delta(self.version, inserted=slots), lambda: self.table.unplace(slots)))
+        table = self.table
+        self._journal.append((Delta(self.version, inserted=slots), lambda: table.unplace(slots)))
 
     # Ending
 

@@ -157,6 +157,7 @@ class Node:
         if not self.attached:
             return
         self.attached = False
+        self.source.counters.relations_ended += 1
         self.wave.timely.pop(self, None)
         del self.inputs[0].source.nodes[self.fingerprint]
         for part in self.inputs:

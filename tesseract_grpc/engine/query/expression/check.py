@@ -100,15 +100,18 @@ def _checked(
     text: str, schema: TableSchema, field: str, tree: syntax.Node, ask: Callable[[Checker, syntax.Node], Typed]
 ) -> Checked:
     checker = Checker(schema)
-    root = ask(checker, tree)
-    if checker.problems:
-        raise BadExpression(checker.problems, field)
-    root = checker.documents.finished(root)
-    if root.type is not Type.ENUM:
-        return Checked(root, text)
-    if isinstance(root, ColumnRef):
-        return Checked(root, text, schema.column(root.name).enum_values)
-    return Checked(checker.operators.to_text(root), text)
+    try:
+        root = ask(checker, tree)
+        if checker.problems:
+            raise BadExpression(checker.problems, field)
+        root = checker.documents.finished(root)
+        if root.type is not Type.ENUM:
+            return Checked(root, text)
+        if isinstance(root, ColumnRef):
+            return Checked(root, text, schema.column(root.name).enum_values)
+        return Checked(checker.operators.to_text(root), text)
+    finally:
+        checker.release()
 
 
 class Checker:
@@ -122,6 +125,10 @@ class Checker:
         self.operators = Operators(self)
         self.calls = Calls(self)
         self.documents = Documents(self)
+
+    def release(self) -> None:
+        """Lets go of its parts, which know it: nothing of a run waits for the garbage collector."""
+        del self.operators, self.calls, self.documents
 
     def wrong(
         self, node: syntax.Node | Typed, message: str, hint: str = "", reason: Reason = Reason.BAD_EXPRESSION
