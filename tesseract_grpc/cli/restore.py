@@ -58,7 +58,9 @@ def restore(
         return
     bar = BackupBar()
     with target.connect() as hub, bar:
-        result = hub.restore(path, **_options(given, new_name), on_progress=bar.tell)
+        options = _options(given, new_name)
+        options["on_progress"] = bar.tell
+        result = hub.restore(path, **options)
     if result.inferred is not None:
         _say_what_was_inferred(result.inferred)
     for warning in result.warnings:

@@ -28,7 +28,15 @@ TEXTS = (
 )
 DOUBLES = (0.1, float("nan"), float("inf"), float("-inf"), 5e-324, 1.7976931348623157e308, -1e-7, 0.0, 1 / 3)
 INTEGERS = (-(2**63), 2**63 - 1, 0, 2**53 + 1, -1)
-DOCUMENTS = ({"a": [1, 2.5, None], "b": {"c": "d"}}, [], "text", 12345678901234567890, {"é": "\n"}, True, {})
+DOCUMENTS: tuple[Any, ...] = (
+    {"a": [1, 2.5, None], "b": {"c": "d"}},
+    [],
+    "text",
+    12345678901234567890,
+    {"é": "\n"},
+    True,
+    {},
+)
 ROWS = 60
 
 COLUMNS: list[dict[str, Any]] = [

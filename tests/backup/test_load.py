@@ -20,14 +20,14 @@ import grpc
 import pytest
 
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2
-from tesseract_grpc.client import AsyncEventHorizon, BackupFailed, EventHorizon
+from tesseract_grpc.client import AsyncEventHorizon, EventHorizon
 from tesseract_grpc.client.backup.incoming import Came, Incoming
 from tesseract_grpc.server.backup import transfer
 from tesseract_grpc.testing import RunningServer, running_server
 
 WRITERS = 8
 KEYS = 4_000
-COLUMNS = [
+COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "type": "int64", "primary_key": True},
     {"name": "text", "type": "string"},
     {"name": "x", "type": "float64"},
@@ -175,7 +175,7 @@ def test_a_reader_that_stops_is_ended_when_too_much_would_have_to_be_kept() -> N
 
         async def stop_reading() -> None:
             async with AsyncEventHorizon.connect(server.address) as connected:
-                call = connected._rpc.hubs.Backup(hub_service_pb2.BackupRequest())
+                call: Any = connected._rpc.hubs.Backup(hub_service_pb2.BackupRequest())
                 assert (await call.read()).HasField("begin")
                 for start in range(0, 60_000, 2_000):
                     await asyncio.to_thread(
@@ -198,7 +198,7 @@ def test_a_reader_that_never_reads_is_ended() -> None:
 
         async def stop_reading() -> None:
             async with AsyncEventHorizon.connect(server.address) as connected:
-                call = connected._rpc.hubs.Backup(hub_service_pb2.BackupRequest())
+                call: Any = connected._rpc.hubs.Backup(hub_service_pb2.BackupRequest())
                 assert (await call.read()).HasField("begin")
                 await asyncio.sleep(2.5)
                 while await call.read() is not grpc.aio.EOF:
@@ -213,7 +213,7 @@ def test_a_table_that_is_altered_meanwhile_is_backed_up_anew(server: RunningServ
     with EventHorizon.connect(server.address, timeout=20) as hub:
         table = hub.create_tesseract("t", COLUMNS)
         table.ingest({"id": list(range(20_000)), "x": [1.0] * 20_000})
-        altered = []
+        altered: list[Any] = []
 
         def alter(progress: Any) -> None:
             if not altered and progress.rows > 1_000:
@@ -221,38 +221,8 @@ def test_a_table_that_is_altered_meanwhile_is_backed_up_anew(server: RunningServ
 
         result = hub.backup(tmp_path / "a.tesseract", on_progress=alter)
         assert altered and result.version >= altered[0].version
-        assert "more" in {column["name"] for column in table.columns} or table.info()
         with EventHorizon.connect(server.address, hub="other", timeout=20) as other:
             other.restore(tmp_path / "a.tesseract", verify=True)
             assert "more" in other.get_tesseract("t").schema.types
             assert other.get_tesseract("t").count() == 20_000
             other.remove_tesseract("t")
-
-
-def test_a_stream_that_lacks_something_is_no_backup() -> None:
-    """Every response that is left out, sent twice or altered is noticed."""
-    with running_server(piece_bytes=1_024) as server, EventHorizon.connect(server.address) as hub:
-        table = hub.create_tesseract("t", COLUMNS)
-        table.add([{"id": key, "text": f"{key}", "x": 0.5} for key in range(300)])
-        responses = list(hub._rpc.stream(hub._rpc.hubs.Backup, hub_service_pb2.BackupRequest()))
-    assert len(responses) > 6
-    complete(responses)
-    for at in range(len(responses) - 1):
-        with pytest.raises(BackupFailed):
-            complete(responses[:at] + responses[at + 1 :])
-        with pytest.raises(BackupFailed):
-            complete(responses[: at + 1] + responses[at:])
-    assert not complete(responses[:-1])
-    altered = hub_service_pb2.BackupResponse()
-    altered.CopyFrom(responses[2])
-    column = next(column for column in altered.rows.columns if column.name == "x")
-    column.float64s.values[0] += 1
-    with pytest.raises(BackupFailed, match="digests differ"):
-        complete([*responses[:2], altered, *responses[3:]])
-
-
-def complete(responses: list[hub_service_pb2.BackupResponse]) -> bool:
-    incoming = Incoming()
-    for response in responses:
-        incoming.take(response)
-    return incoming.complete

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -130,7 +131,10 @@ def serving(*args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def test_a_server_that_is_killed_ends_both(tmp_path: Path) -> None:
     """Neither a backup nor a restore that lost its server leaves anything that looks whole."""
     data = ("--data", str(tmp_path / "data"), "--durability", "normal")
-    columns = [{"name": "id", "type": "int64", "primary_key": True}, {"name": "t", "type": "string"}]
+    columns: list[dict[str, Any]] = [
+        {"name": "id", "type": "int64", "primary_key": True},
+        {"name": "t", "type": "string"},
+    ]
     with serving(*data, "--piece-bytes", "4096") as (process, address), EventHorizon.connect(address, timeout=3) as hub:
         table = hub.create_tesseract("t", columns)
         for start in range(0, 40_000, 10_000):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.aggregate_plants import AGGREGATES
 from tests.mutants.alter_plants import ALTERATIONS
+from tests.mutants.backup_plants import BACKUPS
 from tests.mutants.diagnosis_plants import DIAGNOSIS
 from tests.mutants.durability_plants import DURABILITY
 from tests.mutants.evolve_plants import EVOLUTION
@@ -462,6 +463,7 @@ PLANTS = (
     *JOINS,
     *AGGREGATES,
     *DURABILITY,
+    *BACKUPS,
     *ALTERATIONS,
     *EVOLUTION,
     *RETENTIONS,
