@@ -359,7 +359,7 @@ QUERIES: dict[str, Query] = {
 
 
 def opened(hub: Hub) -> list[Mirror]:
-    mirrors = []
+    mirrors: list[Mirror] = []
     for name, query in QUERIES.items():
         session = hub.open_session(query, name)
         window = Window(1, 2) if name == "window" else Window()
@@ -427,7 +427,8 @@ def alteration(hub: Hub, random: Random) -> Alteration:
             return change(one.name, "type", type=T.FLOAT64, using="id % 3")
         case _:
             keys = random.sample([each.name for each in columns], k=random.randint(1, 2))
-            return random.choice([SetKey(tuple(keys)), AddIndex(IndexSchema(one.name)), SetKey(("id",))])
+            some: list[Alteration] = [SetKey(tuple(keys)), AddIndex(IndexSchema(one.name)), SetKey(("id",))]
+            return random.choice(some)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -549,7 +550,7 @@ def test_a_derived_table_that_would_end_refuses_and_others_follow() -> None:
 
 
 def test_a_tree_follows_the_column_that_says_whose_child_a_row_is() -> None:
-    rows = [{"id": 1, "n": None}, {"id": 2, "n": 1}, {"id": 3, "n": 1}, {"id": 4, "n": 3}]
+    rows: list[Row] = [{"id": 1, "n": None}, {"id": 2, "n": 1}, {"id": 3, "n": 1}, {"id": 4, "n": 3}]
     hub = filled([{**row, "name": "a", "x": 0.0, "kind": "low"} for row in rows])
     session = hub.open_session(Query("t", tree="n", columns=("id",)), "tree")
     mirror = Follower(session.watch())

@@ -271,7 +271,7 @@ async def test_several_sessions_on_one_stream_are_altered_at_one_version() -> No
         for name, query in (("named", NAMED), ("sorted", SORTED), ("groups", BY_ACTIVE)):
             await api.open(name, query)
         asked = [spb.WatchSessionRequest(name=name) for name in ("named", "sorted", "groups")]
-        call = api.sessions.WatchSessions(spb.WatchSessionsRequest(sessions=asked))
+        call: Any = api.sessions.WatchSessions(spb.WatchSessionsRequest(sessions=asked))
         responses: list[spb.WatchSessionsResponse] = []
 
         async def until(version: int) -> list[Mirror]:
