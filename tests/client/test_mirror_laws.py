@@ -297,6 +297,7 @@ IMPOSSIBLE = {
     "remove of a row that is not there": wire.changes(TYPES, removes={1: [{"k": 9}]}),
     "remove of a row twice": wire.changes(TYPES, removes={1: [{"k": 1}, {"k": 1}]}),
     "update of a row that is not there": wire.changes(TYPES, updates=[[{"k": 9, "a": "z"}]]),
+    "update of a row that leaves": wire.changes(TYPES, removes={1: [{"k": 1}]}, updates=[[{"k": 1, "a": "z"}]]),
     "move of a row that is not there": wire.changes(TYPES, moves=[({"k": 9}, 0)]),
     "move of a row twice": wire.changes(TYPES, moves=[({"k": 1}, 0), ({"k": 1}, 1)]),
     "move of a row that leaves": wire.changes(TYPES, removes={1: [{"k": 1}]}, moves=[({"k": 1}, 0)]),

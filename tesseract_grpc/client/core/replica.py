@@ -109,8 +109,11 @@ class Replica:
             raise StreamBroken("malformed", "a row leaves or comes twice in one change")
         if any(key in self._slot_of for key, _ in comes):
             raise StreamBroken("malformed", "a row comes that is there already")
+        leaving = {slot for _, slot in removed}
+        if leaving and any(slot in leaving for slot, _ in updated):
+            raise StreamBroken("malformed", "a row leaves and is updated in one change")
         if delta.edited is not None:
-            self._check_edit(delta, delta.edited, {slot for _, slot in removed})
+            self._check_edit(delta, delta.edited, leaving)
         places = _places(delta)
         order = self._without([slot for _, slot in removed] + moved)
         mask = _scatter_mask(len(order) + len(places), places)
