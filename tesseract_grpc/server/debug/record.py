@@ -65,10 +65,6 @@ class Record:
     sequence: int = 0
     """Its number among the records of the hub, given by the ring."""
 
-    def __post_init__(self) -> None:
-        if len(self.request_id) > MOST_ID:
-            self.request_id = self.request_id[:MOST_ID]
-
     @property
     def size(self) -> int:
         """About what it takes in memory, in bytes. O(details)."""

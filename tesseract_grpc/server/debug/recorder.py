@@ -7,16 +7,16 @@ into a record only where values were asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
 
 from tesseract_grpc.server.codec import twin
-from tesseract_grpc.server.debug.record import Detail, Level, Record
+from tesseract_grpc.server.debug.record import MOST_ID, Detail, Level, Record
 from tesseract_grpc.server.debug.ring import Ring
 from tesseract_grpc.server.debug.settings import Settings
-from tesseract_grpc.server.debug.subject import Subject, subject_of
+from tesseract_grpc.server.debug.subject import Subject
 from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.status import cut
 
@@ -33,6 +33,8 @@ _FIELDS = frozenset(
     for message in file.message_types_by_name.values()
     for field in message.fields
 ) | {"update_mask"}
+_COUNTS = ("inserted", "updated", "deleted", "skipped")
+_NOTHING: Mapping[str, Detail] = {}
 _NONE = Subject()
 
 
@@ -44,6 +46,7 @@ class Recorder:
         self.settings = settings
         self.slow_query = settings.slow_query
         self._least = settings.level
+        self._all = settings.level <= Level.DEBUG  # whether what happens all the time is recorded
         self._values = settings.include_values
         self._clock = clock
         self._version = version
@@ -70,7 +73,7 @@ class Recorder:
             kind,
             message,
             self._version() if version is None else version,
-            subject.request_id,
+            subject.request_id[:MOST_ID],
             subject.table,
             subject.session,
             seconds,
@@ -86,7 +89,9 @@ class Recorder:
 
     def called(self, method: str, subject: Subject, seconds: float, code: str) -> None:
         """A call has ended."""
-        self.add(Level.DEBUG, "call", f"{method} ended with {code}", subject=subject, seconds=seconds, code=code)
+        if self._all:
+            message, details = f"{method} ended with {code}", {"code": code}
+            self.ring.add(self._plain("call", message, subject, self._version(), seconds, details))
 
     def refused(self, method: str, subject: Subject, refusal: Refusal, seconds: float | None) -> None:
         """A request was answered with a refusal."""
@@ -122,26 +127,35 @@ class Recorder:
 
     def applied(self, request: Message | None, response: Any, seconds: float, waited: float | None) -> None:
         """A change was applied: a commit of rows, or a tick of the clock. Definitions tell of themselves."""
-        if not self.wants(Level.DEBUG):
+        if not self._all:
             return
         if request is None:
-            self.add(Level.DEBUG, "commit", "the clock was moved", seconds=seconds)
+            self.ring.add(self._plain("commit", "the clock was moved", _NONE, self._version(), seconds, _NOTHING))
         elif isinstance(request, twin.table_service.WriteRequest):
-            details: dict[str, Detail] = {"operations": len(response.results)}
-            for counts in response.results:
-                for field, number in counts.ListFields():
-                    details[field.name] = int(details.get(field.name, 0)) + number
+            details = _counted(response.results)
             if waited is not None:
                 details["log_ms"] = waited * 1_000
-            self.add(
-                Level.DEBUG,
-                "commit",
-                "rows were written",
-                subject=subject_of(request),
-                version=response.version,
-                seconds=seconds,
-                **details,
-            )
+            # What was applied has good names, so they need not be looked at again.
+            table = request.operations[0].table.rpartition("/")[2]
+            subject = Subject(table=table, request_id=request.request_id[:MOST_ID])
+            self.ring.add(self._plain("commit", "rows were written", subject, response.version, seconds, details))
+
+    def _plain(
+        self, kind: str, message: str, subject: Subject, version: int, seconds: float, details: Mapping[str, Detail]
+    ) -> Record:
+        """A record of what happens all the time: made in one step, for it costs whoever waits for an answer."""
+        return Record(
+            self._clock(),
+            Level.DEBUG,
+            kind,
+            message,
+            version,
+            subject.request_id,
+            subject.table,
+            subject.session,
+            seconds,
+            details,
+        )
 
     def table(self, what: str, table: str, request_id: str = "", **details: Detail) -> None:
         """The definition of a table was changed."""
@@ -226,6 +240,16 @@ class Recorder:
         """The log or a snapshot could not be written. What the disk says has no values in it, but paths."""
         what = "log" if kind == "log" else "snapshot"
         self.add(Level.ERROR, kind, f"the {what} could not be written", error=type(error).__name__)
+
+
+def _counted(results: Sequence[Any]) -> dict[str, Detail]:
+    """What was done to rows, by all operations of a commit."""
+    found: dict[str, Detail] = {"operations": len(results)}
+    for name in _COUNTS:
+        count = sum(getattr(result, name) for result in results)
+        if count:
+            found[name] = count
+    return found
 
 
 def safe_field(path: str) -> str:

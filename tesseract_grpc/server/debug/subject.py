@@ -13,6 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from tesseract_grpc.engine.data.schema import NAME_PATTERN
+from tesseract_grpc.server.debug.record import MOST_ID
 from tesseract_grpc.server.names import DEFAULT_HUB
 
 _KINDS = {"tables": "table", "sessions": "session"}
@@ -52,7 +53,7 @@ def _read(message: Any, found: Subject, depth: int) -> None:
     for field, kind in places.names:
         text = getattr(message, field)
         if text and kind == "request_id":
-            found.request_id = found.request_id or text
+            found.request_id = found.request_id or text[:MOST_ID]
         elif text:
             _take(text, kind, found)
     if depth == 2:
@@ -68,8 +69,9 @@ def _read(message: Any, found: Subject, depth: int) -> None:
 
 def _take(text: str, kind: str, found: Subject) -> None:
     parts = text.split("/") if len(text) <= 400 else ["?"]
-    if not all(NAME_PATTERN.match(part) for part in parts):
-        return
+    for part in parts:
+        if not NAME_PATTERN.match(part):
+            return
     if parts[0] == "hubs" and len(parts) in (2, 4):
         found.hub = parts[1]
         kind = _KINDS.get(parts[2], "") if len(parts) == 4 else ""
