@@ -9,7 +9,6 @@ and the last line says how many rows that are. (With more batches under way it w
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +24,7 @@ from tesseract_grpc.cli.inference import TYPES, FileColumn, convert, infer_colum
 from tesseract_grpc.cli.key_choice import KeyChoice, choose_key, numbered
 from tesseract_grpc.cli.load_progress import LoadProgress
 from tesseract_grpc.client import EventHorizon, NotFound, Tesseract, TesseractError
+from tesseract_grpc.client.backup.table_names import table_id
 
 Mode = Literal["insert", "upsert"]
 
@@ -65,7 +65,7 @@ def import_file(
     if importlib.util.find_spec("pyarrow") is None:
         hint = "pip install 'tesseract-grpc[arrow]'"
         raise CommandFailed("reading files needs pyarrow", reason="PACKAGE_MISSING", hint=hint)
-    name = table_name or _table_id(path.stem)
+    name = table_name or table_id(path)
     file = DataFile.open(path, _types(types))
     file.look()
     left_out = set(_split(exclude))
@@ -76,12 +76,6 @@ def import_file(
         return
     with target.connect() as hub:
         _load(hub, file, name, columns, key, mode, batch_rows)
-
-
-def _table_id(text: str) -> str:
-    """The text with what a table's id cannot have made `_`."""
-    fitting = re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:128]
-    return fitting if re.match(r"[A-Za-z_]", fitting) else f"_{fitting}"[:128]
 
 
 def _types(texts: tuple[str, ...]) -> dict[str, str]:

@@ -15,6 +15,8 @@ from typing import Any
 from tesseract_grpc.cli.cell import as_json
 from tesseract_grpc.cli.columns import Column
 from tesseract_grpc.cli.errors import BadArgument, CommandFailed
+from tesseract_grpc.client.backup.arrow_rows import table_type as type_of_arrow
+from tesseract_grpc.client.core.datatype import name_of_type
 
 TYPES = ("bool", "int64", "float64", "timestamp", "string", "json")
 
@@ -53,25 +55,8 @@ def infer_columns(schema: Any, overrides: dict[str, str]) -> list[FileColumn]:
 
 def table_type(arrow: Any) -> str | None:
     """The name of the table type that holds an Arrow type; None when there is none."""
-    import pyarrow.types as is_a
-
-    if is_a.is_dictionary(arrow):
-        return table_type(arrow.value_type)
-    tests = (
-        (is_a.is_boolean, "bool"),
-        (is_a.is_integer, "int64"),
-        (is_a.is_floating, "float64"),
-        (is_a.is_decimal, "float64"),
-        (is_a.is_timestamp, "timestamp"),
-        (is_a.is_date, "timestamp"),
-        (is_a.is_string, "string"),
-        (is_a.is_large_string, "string"),
-        (is_a.is_string_view, "string"),
-        (is_a.is_time, "string"),
-        (is_a.is_null, "string"),
-        (is_a.is_nested, "json"),
-    )
-    return next((name for test, name in tests if test(arrow)), None)
+    found = type_of_arrow(arrow)
+    return None if found is None else name_of_type(found)
 
 
 def convert(batch: Any, columns: list[Column]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from tesseract_grpc.cli.data_file import DataFile
 from tesseract_grpc.cli.errors import BadArgument
 from tesseract_grpc.cli.inference import FileColumn
+from tesseract_grpc.client.backup.inference import key_candidates
 
 KEY_TYPES = {"bool", "int64", "timestamp", "string"}
 LOOK_ROWS = 65_536
@@ -75,12 +76,7 @@ def _check_asked(name: str, types: dict[str, str]) -> None:
 
 def _candidates(types: dict[str, str], table: str) -> list[str]:
     """Columns worth trying, the best first."""
-    singular = table.removesuffix("s").lower()
-    wanted = ("id", "key", f"{table.lower()}_id", f"{singular}_id", f"{singular}id", table.lower(), singular)
-    by_name = {name.lower(): name for name in types}
-    first = next(iter(types), None)
-    found = [by_name[name] for name in wanted if name in by_name] + ([first] if first else [])
-    return [name for name in dict.fromkeys(found) if types[name] in KEY_TYPES]
+    return [name for name in key_candidates(list(types), table) if types[name] in KEY_TYPES]
 
 
 def _is_unique(file: DataFile, name: str) -> bool:
