@@ -168,6 +168,7 @@ async def test_derived_tables_have_none() -> None:
 async def test_a_restart_gives_the_same_rows_and_versions(tmp_path: Path, snapshot_records: int) -> None:
     clock = ManualClock(NOW)
     options: dict[str, Any] = {"data": tmp_path / "data", "snapshot_records": snapshot_records, "tick_interval": 0.01}
+    options["history_commits"] = 1  # so that a start needs no record before its snapshot
     wanted = retention(max_age=10, age_column="born", max_records=6, order_column="score")
     limit = schema_pb2.MemoryLimit(max_bytes=1 << 30, policy=schema_pb2.MEMORY_POLICY_EVICT)
     seen: tuple[Any, ...] = ()
@@ -176,6 +177,8 @@ async def test_a_restart_gives_the_same_rows_and_versions(tmp_path: Path, snapsh
             if not life:
                 await create(api, retention=wanted, memory_limit=limit)
             hub = server.hubs["default"]
+            recovered = server._hosts.by_name["default"].journal.recovery.snapshot_position
+            assert (recovered > 0) == (life > 0 and snapshot_records == 3)
             table = (await api.tables.GetTable(pb.GetTableRequest(name="users"))).table
             assert (table.retention, table.memory_limit) == (wanted, limit)
             assert not seen or (await ids(api), hub.table("users").next_sequence) == seen
