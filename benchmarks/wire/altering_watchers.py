@@ -22,7 +22,15 @@ from tesseract_grpc._proto.tesseract.v1 import query_pb2
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
 from tesseract_grpc._proto.tesseract.v1.session_service_pb2_grpc import SessionServiceStub
-from tesseract_grpc.testing import check_stream, fold, rows_of
+from tesseract_grpc.testing import (
+    check_stream,
+    fold,
+    rows_of,
+    validate_atomic,
+    validate_bookmarkable,
+    validate_contiguous,
+    validate_ordered,
+)
 
 PATIENCE = 300.0
 PAGE = query_pb2.Window(offset=0, limit=40)
@@ -123,9 +131,11 @@ class _Watcher:
 
     async def verify(self, channel: grpc.aio.Channel) -> None:
         """All promises, and the mirror against the session. Raises ContractViolation, AssertionError."""
-        check_stream(self.responses)
-        if not self.name:
+        if not self.name:  # it holds no rows, and was told all of the table several times
+            for validate in (validate_ordered, validate_contiguous, validate_atomic, validate_bookmarkable):
+                validate(self.responses)
             return
+        check_stream(self.responses)
         mirror = fold(self.responses)
         page = await SessionServiceStub(channel).QuerySession(
             spb.QuerySessionRequest(name=self.name, window=self.window)
