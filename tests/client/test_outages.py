@@ -18,6 +18,8 @@ COLUMNS: list[dict[str, Any]] = [
     {"name": "n", "type": "int64", "index": True},
 ]
 RETRY = Retry(initial_backoff=0.02, max_backoff=0.2)
+PATIENCE = 120
+"""Seconds: a server takes long to start on a machine that is busy."""
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def test_a_killed_server_loses_nobody_anything(mortal: Mortal) -> None:
     told: list[Any] = []
     added: list[int] = []
     gaps: list[Any] = []
-    with EventHorizon.connect(mortal.address, timeout=30, retry=RETRY) as hub:
+    with EventHorizon.connect(mortal.address, timeout=PATIENCE, retry=RETRY) as hub:
         table = hub.create_tesseract("t", COLUMNS)
         session = hub.create_session("s", table=table, sort=[{"field": "n", "direction": "desc"}])
         table.on("add", lambda rows: added.extend(row["id"] for row in rows))
@@ -71,7 +73,7 @@ def test_a_killed_server_loses_nobody_anything(mortal: Mortal) -> None:
             assert mirror.rows() == fresh
             assert top.rows() == fresh[:10]
             assert sum(row["n"] for row in fresh) == sum(at * 7 % 1009 for at in range(count)) + count
-            eventually(lambda: len(added) == count)
+            eventually(lambda: len(added) == count, PATIENCE)
         stop.set()
     assert added == list(range(count))
     assert gaps == []
@@ -79,14 +81,16 @@ def test_a_killed_server_loses_nobody_anything(mortal: Mortal) -> None:
 
 
 def test_unary_calls_wait_for_a_server_that_starts_again(mortal: Mortal) -> None:
-    with EventHorizon.connect(mortal.address, timeout=30, retry=RETRY) as hub:
+    with EventHorizon.connect(mortal.address, timeout=PATIENCE, retry=RETRY) as hub:
         table = hub.create_tesseract("t", COLUMNS)
         for at in range(3):
             mortal.kill()
             starting = threading.Timer(0.3, mortal.start)
             starting.start()
-            assert table.add({"id": at}).durability == "fsync"
-            starting.join()
+            try:
+                assert table.add({"id": at}).durability == "fsync"
+            finally:
+                starting.join()
         assert table.count() == 3
         info = hub.info()
         assert (info.state, info.durability) == ("serving", "fsync")
@@ -110,11 +114,12 @@ def test_a_connection_that_forwards_nothing_is_left(server: RunningServer, table
                 eventually(lambda: len(mirror) == 1)
                 began, before = time.monotonic(), hole.connections
                 hole.swallow()
-                eventually(lambda: mirror.state == "stale")
+                eventually(lambda: mirror.state == "stale", 20)
                 stale_after = time.monotonic() - began
-                assert 0.9 < stale_after < 3  # three intervals of 0.5 s, less what had passed since the last
+                # Three intervals of 0.5 s, less what had passed since the last; a ping would notice after a minute.
+                assert 0.9 < stale_after < 20
                 assert mirror.rows() == [{"id": 1, "n": 1}]
-                eventually(lambda: mirror.state == "live")
+                eventually(lambda: mirror.state == "live", 20)
                 assert hole.connections == before + 1
                 written = table.add({"id": 2, "n": 2})  # new calls go the new way, too
                 mirror.wait_for(written.version)
@@ -145,7 +150,7 @@ def test_another_incarnation_is_a_snapshot_that_says_so(tmp_path: Path) -> None:
                     made = other.create_tesseract("t", COLUMNS)
                     other.create_session("s", table=made)
                     made.add({"id": 9, "n": 9})
-                eventually(lambda: mirror.epoch != epoch, 20)
+                eventually(lambda: mirror.epoch != epoch, PATIENCE)
                 assert mirror.rows() == [{"id": 9, "n": 9}]
                 snapshots = [event.reason for event in events if isinstance(event, Snapshot)]
                 assert snapshots == ["other_epoch"]
