@@ -12,7 +12,8 @@ GUARD = "server/memory_guard.py"
 LEAVING = ("tests/engine/test_retention.py",)
 WORDS = ("tests/engine/test_retention_semantics.py",)
 TEXTS = ("tests/engine/test_text_sweep.py",)
-SERVED = ("tests/server/test_retention.py",)
+ROOM = ("tests/server/test_retention.py::test_rows_leave_to_make_room_and_the_log_says_how_many",)
+RESTART = ("tests/server/test_retention.py::test_a_restart_gives_the_same_rows_and_versions",)
 
 RETENTIONS = (
     Plant(
@@ -95,7 +96,7 @@ RETENTIONS = (
         "            table.retention,\n",
         "            None,\n",
         "after a restart rows stay for ever",
-        tests=SERVED,
+        tests=RESTART,
     ),
     Plant(
         "what is on its way does not count",
@@ -103,7 +104,7 @@ RETENTIONS = (
         "        self.rows += need.rows\n        self.texts += need.texts\n        self._known",
         "        self._known",
         "many writers together fill a table beyond its limit",
-        tests=SERVED,
+        tests=ROOM,
     ),
     Plant(
         "texts are changed under a reader",
