@@ -336,4 +336,47 @@ SLOW_READERS = (
     ),
 )
 
-DURABILITY = (*LOGS, *RECOVERY, *RESUMING_PLANTS, *SLOW_READERS)
+BESIDE_COMMITS = (
+    Plant(
+        "several sessions are resumed without what they are owed then",
+        "server/streams/cut.py",
+        "        if (passage := self.owed(slow=False)) is not None:",
+        "        if (passage := None) is not None:",
+        "who comes back to several sessions while commits go on is told that they were edited, and begins anew",
+        tests=("tests/server/test_watch_sessions.py::test_it_resumes_though_commits_go_on_while_it_begins",),
+    ),
+    Plant(
+        "digests of several sessions are made one by one",
+        "server/streams/cut.py",
+        "        return iter(parts)\n",
+        "        return (of_several(at, each.say_progress(version, held=held, cut=True)) for at, each in said)\n",
+        "a client that verifies finds a difference where there is none",
+        tests=("tests/server/test_watch_sessions.py",),
+    ),
+    Plant(
+        "a flush that fails in an unknown way is forgotten",
+        "store/sqlite_log.py",
+        "            except Exception as error:\n                # Whether",
+        "            except sqlite3.Error as error:\n                # Whether",
+        "a log has a hole and does not open again, or a hub stays read-only for good",
+        tests=("tests/store/test_logs.py",),
+    ),
+    Plant(
+        "documents are as deep as the stack has room",
+        "engine/data/documents.py",
+        "    if levels_exceed(text, MOST_LEVELS):\n        return False\n    try",
+        "    try",
+        "a write that was acknowledged is refused when the log is replayed",
+        tests=("tests/engine/test_documents.py",),
+    ),
+    Plant(
+        "pages follow keys as texts",
+        "client/migrate/reading.py",
+        "        if not isinstance(kind, sql.Enum):\n            return key >= bound",
+        "        if True:\n            return key >= bound",
+        "a migration from MariaDB loses rows whose key has an ENUM",
+        tests=("tests/migrate/test_keys.py",),
+    ),
+)
+
+DURABILITY = (*LOGS, *RECOVERY, *RESUMING_PLANTS, *SLOW_READERS, *BESIDE_COMMITS)

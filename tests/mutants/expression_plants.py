@@ -55,8 +55,8 @@ EXPRESSIONS = (
     Plant(
         "a document is not measured",
         LANGUAGE + "document.py",
-        "if level > MAX_LEVELS:",
-        "if level > 9 * MAX_LEVELS:",
+        "if levels_exceed(text, MAX_LEVELS):",
+        "if levels_exceed(text, 9 * MAX_LEVELS):",
         "documents of hundreds of levels are read",
         tests=(JSON,),
     ),
