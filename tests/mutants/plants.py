@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.aggregate_plants import AGGREGATES
 from tests.mutants.alter_plants import ALTERATIONS
 from tests.mutants.backup_plants import BACKUPS
+from tests.mutants.debug_plants import DEBUG
 from tests.mutants.diagnosis_plants import DIAGNOSIS
 from tests.mutants.durability_plants import DURABILITY
 from tests.mutants.evolve_plants import EVOLUTION
@@ -468,4 +469,5 @@ PLANTS = (
     *EVOLUTION,
     *RETENTIONS,
     *DIAGNOSIS,
+    *DEBUG,
 )

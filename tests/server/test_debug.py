@@ -271,7 +271,9 @@ async def test_refusals_have_their_reason_and_their_place(api: Api, debug: Debug
     await refused(api.tables.Query(pb.QueryRequest(query=query_pb2.Query(table="nothing"))))
     stream = api.tables.WriteStream()
     await stream.write(pb.WriteStreamRequest(sequence=1, write=pb.WriteRequest(operations=[insert([user(1)])])))
-    assert (await stream.read()).refused.reason == "DUPLICATE_KEY"  # type: ignore[union-attr]
+    answer = await stream.read()
+    assert isinstance(answer, pb.WriteStreamResponse)
+    assert answer.refused.reason == "DUPLICATE_KEY"
     await stream.done_writing()
     write, query, streamed = await debug.records(kinds=["refusal"])
     assert write.message == "Write refused: DUPLICATE_KEY"
@@ -282,6 +284,17 @@ async def test_refusals_have_their_reason_and_their_place(api: Api, debug: Debug
     assert (query.details["reason"], query.details["code"]) == ("UNKNOWN_TABLE", "NOT_FOUND")
     assert query.details["field"].startswith("query")
     assert streamed.message == "WriteStream refused: DUPLICATE_KEY"
+
+
+async def test_refusals_have_their_message_where_values_are_asked_for(api: Api, debug: Debug) -> None:
+    await debug.on(dpb.DEBUG_LEVEL_WARNING, include_values=True)
+    refusal = await refused(api.insert([user(1, name="Ada"), user(99)]))
+    assert refusal.reason == "DUPLICATE_KEY"
+    record = await debug.one("refusal")
+    assert record.details["message"] == refusal.message
+    assert record.details["rows"].startswith("row 0: ")
+    missing = await refused(api.tables.Query(pb.QueryRequest(query=query_pb2.Query(table="users", columns=["nobody"]))))
+    assert (await debug.records(kinds=["refusal"]))[-1].details["message"] == missing.message
 
 
 async def test_a_bug_is_an_error_with_its_place_in_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,7 +436,9 @@ async def test_records_are_followed(api: Api, debug: Debug) -> None:
     request = dpb.WatchDebugRecordsRequest(filter=dpb.DebugFilter(kinds=["commit"]), include_existing=True)
     call = debug.stub.WatchDebugRecords(request)
     later = debug.stub.WatchDebugRecords(dpb.WatchDebugRecordsRequest(filter=dpb.DebugFilter(kinds=["commit"])))
-    assert not (await later.read()).records  # type: ignore[union-attr]
+    first = await later.read()
+    assert isinstance(first, dpb.WatchDebugRecordsResponse)
+    assert not first.records
     await api.insert([user(21)])
     assert await versions(call, 2) == [3, 4]
     assert await versions(later, 1) == [4]

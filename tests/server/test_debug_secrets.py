@@ -19,11 +19,14 @@ from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
 from tesseract_grpc.server import ServerConfig, logs
 from tests.server.support import Api, compare, insert, rows, serving, sort, user
 from tests.server.test_debug import Debug, ms
+from tests.wire import batch
 
 SECRET = "hunter2-Zq9"
 """In every text."""
 NUMBER = 860_142_977
 """In every number."""
+STRANGE = {"id": "int64", SECRET: "string"}
+"""A column that there is not."""
 TRACES = (SECRET, SECRET.lower(), "hunter2", str(NUMBER), "860142977", "860_142_977", "860,142,977", "Zq9")
 
 
@@ -119,6 +122,7 @@ def hostile_writes() -> list[pb.WriteOperation]:
         insert([user(6, level=SECRET)]),  # no value of the enum
         insert([user(7, notes=f'{{"{SECRET}"')]),  # no JSON
         insert([{"id": 8, "name": None}]),
+        pb.WriteOperation(table="users", insert=pb.Insert(rows=batch([{"id": 9, SECRET: "x"}], STRANGE))),
         pb.WriteOperation(table="users", update=pb.Update(rows=rows([{"id": NUMBER + 1, "name": SECRET}]))),
         pb.WriteOperation(table="users", update=pb.Update(rows=rows([{"id": 1, "name": SECRET}])), condition=condition),
         pb.WriteOperation(table="users", delete=delete),

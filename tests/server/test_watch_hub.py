@@ -205,7 +205,7 @@ async def test_what_happens_while_it_is_told_what_there_is() -> None:
                     known.add(response.table_renamed.table.name)
         tables = (await api.tables.ListTables(pb.ListTablesRequest(page_size=1_000))).tables
         sessions = (await api.sessions.ListSessions(spb.ListSessionsRequest(page_size=1_000))).sessions
-        assert known == {each.name for each in (*tables, *sessions)}
+        assert known == {table.name for table in tables} | {session.name for session in sessions}
 
 
 async def test_an_idle_watch_says_progress() -> None:

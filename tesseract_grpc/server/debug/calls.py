@@ -9,9 +9,10 @@ from google.protobuf.message import Message
 
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.debug.mode import DebugMode
+from tesseract_grpc.server.debug.recorder import Recorder
 from tesseract_grpc.server.debug.subject import Subject, subject_of
 from tesseract_grpc.server.errors import Refusal, ServerReason
-from tesseract_grpc.server.logs import trace_of
+from tesseract_grpc.server.logs import logger, trace_of
 
 _SILENT = frozenset({"GetDebugSettings", "ListDebugRecords", "WatchDebugRecords", "ClearDebugRecords"})
 """Calls of those who look at records, which would else look at themselves."""
@@ -53,7 +54,13 @@ class CallRecords:
         mode = self._modes.get(subject.hub)
         if mode is None or mode.recorder is None:
             return
-        recorder, name = mode.recorder, call.method.rpartition("/")[2]
+        try:
+            self._refused(mode.recorder, call, subject, refusal, error)
+        except Exception as bug:  # whoever was refused must hear of that, and of nothing else
+            logger().error("debug.not_recorded", error=type(bug).__name__, trace=trace_of(bug))
+
+    def _refused(self, recorder: Recorder, call: Call, subject: Subject, refusal: Refusal, error: Exception) -> None:
+        name = call.method.rpartition("/")[2]
         if refusal.reason is ServerReason.INTERNAL:
             recorder.failed(name, subject, error, refusal.metadata.get("error_id", ""), trace_of(error))
         else:

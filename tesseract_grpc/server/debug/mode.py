@@ -77,7 +77,7 @@ class DebugMode:
         if recorder is not None and seconds >= recorder.slow_query and recorder.wants(Level.WARNING):
             message = f"{what} took {seconds * 1_000:,.1f} ms"
             slow = recorder.make(
-                Level.WARNING, "slow_query", message, subject=subject, seconds=seconds, version=version, **details
+                Level.WARNING, "slow_query", message, subject=subject, seconds=seconds, version=version, more=details
             )
             self._slow.offer(asked, slow)
 

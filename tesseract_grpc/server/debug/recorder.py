@@ -64,9 +64,10 @@ class Recorder:
         subject: Subject = _NONE,
         version: int | None = None,
         seconds: float | None = None,
+        more: Mapping[str, Detail] = _NOTHING,
         **details: Detail,
     ) -> Record:
-        """A record of the present moment, which nobody keeps yet."""
+        """A record of the present moment, which nobody keeps yet. `more` are details whose names are not ours."""
         return Record(
             self._clock(),
             level,
@@ -77,7 +78,7 @@ class Recorder:
             subject.table,
             subject.session,
             seconds,
-            details,
+            {**details, **more},
         )
 
     def add(self, level: Level, kind: str, message: str, **about: Any) -> None:
@@ -110,7 +111,7 @@ class Recorder:
                 shown = refusal.rows.problems[:ROWS_SHOWN]
                 details["rows"] = "; ".join(f"row {each.row}: {cut(each.message)}" for each in shown)
         message = f"{method} refused: {refusal.reason}"
-        self.add(Level.WARNING, "refusal", message, subject=subject, seconds=seconds, **details)
+        self.add(Level.WARNING, "refusal", message, subject=subject, seconds=seconds, more=details)
 
     def failed(self, method: str, subject: Subject, error: BaseException, error_id: str, trace: list[str]) -> None:
         """A call met a bug. The message of the exception is left out: it may hold a value."""

@@ -33,7 +33,7 @@ class Selection:
     kinds: frozenset[str] = frozenset()
     table: str = ""
     session: str = ""
-    since: float = 0.0
+    since_us: int = 0
 
     @classmethod
     def of(cls, message: pb.DebugFilter, hub: str) -> Selection:
@@ -47,7 +47,7 @@ class Selection:
             frozenset(message.kinds),
             table_in(message.table, hub, "filter.table") if message.table else "",
             session_in(message.session, hub, "filter.session") if message.session else "",
-            since.seconds + since.nanos / 1e9 if message.HasField("since") else 0.0,
+            since.seconds * 1_000_000 + since.nanos // 1_000 if message.HasField("since") else 0,
         )
 
     def takes(self, record: Record) -> bool:
@@ -57,7 +57,7 @@ class Selection:
             and (not self.kinds or record.kind in self.kinds)
             and (not self.table or record.table == self.table)
             and (not self.session or record.session == self.session)
-            and record.time >= self.since
+            and (not self.since_us or round(record.time * 1e6) >= self.since_us)
         )
 
 
