@@ -143,7 +143,7 @@ class _Watcher:
         if page.version != mirror.version or repr(rows_of(page.rows)) != repr(mirror.rows):
             mine, true = [repr(row) for row in mirror.rows], [repr(row) for row in rows_of(page.rows)]
             wrong = [pair for pair in zip(mine, true, strict=False) if pair[0] != pair[1]][:2]
-            what = f"the mirror of '{self.name}' at {mirror.version} has {len(mine)} rows, {len(true)} at {page.version}"
+            what = f"the mirror of {self.name} at {mirror.version} has {len(mine)} rows, {len(true)} at {page.version}"
             raise AssertionError(f"{what}: {wrong}")
 
 

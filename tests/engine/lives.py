@@ -6,7 +6,7 @@ with the other one there and back, and goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,14 @@ from tests.engine import translate
 from tests.oracle.alterations import Drop, Rename, follow
 from tests.oracle.answer import shape_of
 from tests.oracle.asks import Definition
+from tests.oracle.model import Model
 from tests.oracle.origins import tables_in
 from tests.oracle.part import Part
 from tests.oracle.question import Question
 from tests.oracle.rows import Refused
 from tests.oracle.uses import uses
 from tests.world import writes as random_writes
-from tests.world.altering import alterations, names_of
+from tests.world.altering import Asked, alterations, names_of
 from tests.world.variants import Variant, variant
 
 if TYPE_CHECKING:
@@ -214,15 +215,8 @@ def alter_table(world: World, rng: Random) -> None:
         return
     assert done.version == world.hub.version == before + 1
     shapes = {session: seen(world, ask) for session, ask in readers.items()}
-    world.model.definitions, world.model.rows = model.definitions, model.rows
-    world.model.wrote, world.model.born = model.wrote, model.born
-    world.unique = (world.unique - gone - renames.keys()) | set(names_of(asked.definition)) & world.fresh
-    world.keys = {**world.keys, name: asked.keys}
-    world.questions = {session: follow(ask, renames) for session, ask in world.questions.items()}
-    world.model.views = {view: follow(ask, renames) for view, ask in world.model.views.items()}
-    for viewer in world.viewers:
-        viewer.question = follow(viewer.question, renames)
-    world.answers.clear()
+    world.unique -= gone
+    become(world, model, asked, renames)
     world.forget(sorted(ended))
     told = {session.name for session in done.sessions}
     for session in readers.keys() - ended.keys() - told:
@@ -231,6 +225,19 @@ def alter_table(world: World, rng: Random) -> None:
     assert tables <= {name, *concerned}
     hand_over(world, sorted(told), tables)
     world.fill(rng)
+
+
+def become(world: World, model: Model, asked: Asked, renames: Mapping[str, str]) -> None:
+    """The table is altered: so are the oracle's, and whoever asks for a column that is called otherwise follows."""
+    world.model.definitions, world.model.rows = model.definitions, model.rows
+    world.model.wrote, world.model.born = model.wrote, model.born
+    world.unique = (world.unique - renames.keys()) | set(names_of(asked.definition)) & world.fresh
+    world.keys = {**world.keys, asked.table: asked.keys}
+    world.questions = {session: follow(ask, renames) for session, ask in world.questions.items()}
+    world.model.views = {view: follow(ask, renames) for view, ask in world.model.views.items()}
+    for viewer in world.viewers:
+        viewer.question = follow(viewer.question, renames)
+    world.answers.clear()
 
 
 def seen(world: World, question: Question) -> list[tuple[str, str, tuple[str, ...], bool]]:

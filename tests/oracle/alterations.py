@@ -122,7 +122,7 @@ def converted(value: Any, old: Field, new: Field) -> Any:
 
 
 def follow(asked: Asked, names: Mapping[str, str]) -> Asked:
-    """A question, an expression or a column after columns were given other names, which are those of one table alone."""
+    """A question, an expression or a column after columns of one table, which no other has, were given other names."""
 
     def text(name: str) -> str:
         for old, new in names.items():
