@@ -7,7 +7,7 @@ from tests.mutants.plant import Plant
 REBINDING, HANDOVER, EDIT = "engine/live/rebinding.py", "engine/live/table_handover.py", "engine/live/edit.py"
 ALTERING, ALTERED = "engine/live/altering.py", "engine/operators/altered_table.py"
 SWAP, SERVED = ("tests/engine/test_swap.py",), ("tests/server/test_swap.py",)
-ALTER = ("tests/engine/test_alter_rows.py",)
+ALTER, ROWS = ("tests/engine/test_alter.py",), ("tests/engine/test_alter_rows.py",)
 
 ALTERATIONS = (
     Plant(
@@ -115,7 +115,7 @@ ALTERATIONS = (
         "if had is None or had.type is not column.type:",
         "if had is None:",
         "a column of another type shows what it was before",
-        tests=ALTER,
+        tests=ROWS,
     ),
     Plant(
         "steps that took an altered column stay",
@@ -123,7 +123,7 @@ ALTERATIONS = (
         "return any(self._copies(each) for each in above(old.source))",
         "return False",
         "a computed column shows what it was before an alteration",
-        tests=ALTER,
+        tests=ROWS,
     ),
     Plant(
         "computed columns do not follow what they read",
@@ -131,7 +131,7 @@ ALTERATIONS = (
         "            if not columns_mentioned(column.expression, written):",
         "            if columns_mentioned(column.expression, written):",
         "a computed column keeps its values when a column that it reads is given others",
-        tests=ALTER,
+        tests=ROWS,
     ),
     Plant(
         "a key that is twice is taken",
