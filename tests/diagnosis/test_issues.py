@@ -81,7 +81,15 @@ async def test_with_the_index_that_was_asked_for_nothing_is_asked_for() -> None:
     assert (keys.primary, keys.uses, index.column, index.uses) == (True, 0, "n", issues.OFTEN * 2)
 
 
-@pytest.mark.parametrize("text", ["n >= 0", "name ~ 'x'", "n + id > 100000", "id == 7"])
+async def test_an_index_that_was_passed_over_is_not_asked_for_again() -> None:
+    hub = await table(indexes=[schema_pb2.Index(column="at")])
+    await ask(hub, "at > '1970-01-01T00:00:05Z' && n >= 48", issues.OFTEN)
+    assert (await found(hub))["index"].column == "n"
+
+
+@pytest.mark.parametrize(
+    "text", ["n >= 0", "name ~ 'x'", "n + id > 100000", "id == 7", "at > '1970-01-01T00:00:05Z' && n * 2 == 4"]
+)
 async def test_no_index_is_asked_for_that_would_not_help(text: str) -> None:
     hub = await table()
     await ask(hub, text, issues.OFTEN * 2)

@@ -123,6 +123,8 @@ def test_expressions_come_after_patterns_however_small_they_are() -> None:
     table = HUB.table("t")
     where = check_filter(Custom("n < f && s ~ 'a'"), SCHEMA)
     assert [part.how for part in filter_order(where, table)] == ["texts", "expression"]
+    where = check_filter(Custom("n < f && (s ~ 'a' || s ~ 'b' || s ~ 'c' || f > 1)"), SCHEMA)
+    assert [part.how for part in filter_order(where, table)] == ["branches", "expression"]
 
 
 def test_a_filter_that_keeps_nothing_tests_nothing() -> None:

@@ -107,7 +107,7 @@ DIAGNOSIS = (
         "return index is not None and (index.kind",
         "return index is None and (index.kind",
         "an index is recommended that is there, and none that is not",
-        tests=(f"{ISSUES}::test_with_the_index_that_was_asked_for_nothing_is_asked_for",),
+        tests=(f"{ISSUES}::test_an_index_that_was_passed_over_is_not_asked_for_again",),
     ),
     Plant(
         "a measurement leaves its reader behind",

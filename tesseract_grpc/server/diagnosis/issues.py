@@ -112,6 +112,8 @@ def _indexable(facts: Facts, use: FilterUse) -> tuple[str, IndexKind] | None:
     equal = [column for column in equal if column.distinct * SELECTIVE > 1 and not _answers(facts, column, use)]
     if equal:
         return max(equal, key=lambda column: column.distinct).schema.name, IndexKind.HASH
+    if not set(use.shape.columns) <= {*use.shape.equal, *use.shape.bounded}:
+        return None  # what keeps few rows may be what no index answers
     for name in use.shape.bounded:
         column = facts.column(name)
         if column is not None and not _answers(facts, column, use):
