@@ -39,7 +39,9 @@ _BROKEN = (
     TypeError,
     IndexError,
     EOFError,
+    OSError,
     NotImplementedError,
+    RuntimeError,
 )
 
 
