@@ -205,13 +205,14 @@ def test_a_refused_commit_loses_no_row_of_an_index_or_queue() -> None:
 
 
 def test_a_row_is_not_taken_for_the_one_whose_slot_it_has() -> None:
-    hub = hub_with(Retention(max_records=3, order_column="size"))
-    write(hub, [{"id": n, "size": 1.0} for n in (1, 2, 3)])
-    write(hub, [{"id": 1}], WriteKind.DELETE)
+    hub = hub_with(Retention(max_records=2_000, order_column="size"))
+    write(hub, [{"id": n, "size": 1.0} for n in range(2_000)])  # so many that they stand in order at once
+    write(hub, [{"id": 0}], WriteKind.DELETE)
     hub.forget_history("t")
-    write(hub, [{"id": 4, "size": 1.0}])  # in the slot of 1, with its value
-    write(hub, [{"id": 5, "size": 1.0}])
-    assert ids(hub) == [3, 4, 5]
+    write(hub, [{"id": 5_000, "size": 1.0}])  # in the slot of 0, with its value
+    assert hub.table("t").high_water == 2_000
+    write(hub, [{"id": 5_001, "size": 1.0}])
+    assert ids(hub) == [*range(2, 2_000), 5_000, 5_001]
     hub.check()
 
 

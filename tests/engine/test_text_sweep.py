@@ -118,6 +118,20 @@ def test_filters_do_not_take_a_text_for_another_that_has_its_code() -> None:
     hub.check()
 
 
+def test_a_free_code_that_was_judged_is_judged_again() -> None:
+    hub = hub_with()
+    put(hub, "kept", *(f"old {n}" for n in range(10)))
+    session = hub.open_session(Query("t", filter=Like("name", "old")), "like")
+    remove(hub, *(f"old {n}" for n in range(10)))
+    hub.forget_history("t")
+    assert hub.drop_texts("t") == 30
+    rows = [{"id": f"many {n}", "name": "kept"} for n in range(40)]  # all codes are judged at once, free ones too
+    hub.commit([Write("t", WriteKind.UPSERT, Batch.of_rows(SCHEMA.columns, rows))])
+    put(hub, "old 3", "old 7")
+    assert sorted(str(row["name"]) for row in session.read().rows.to_rows()) == ["old 3", "old 7"]
+    hub.check()
+
+
 def test_it_is_done_where_it_is_worth_it_and_in_slices() -> None:
     hub = hub_with(retention=Retention(max_records=100))
     assert hub.drop_texts() == 0

@@ -10,8 +10,13 @@ DICTIONARY, SWEEP, LEAF = "engine/data/dictionary.py", "engine/live/text_sweep.p
 GUARD = "server/memory_guard.py"
 
 LEAVING = ("tests/engine/test_retention.py",)
+SLOTS = ("tests/engine/test_retention.py::test_a_row_is_not_taken_for_the_one_whose_slot_it_has",)
 WORDS = ("tests/engine/test_retention_semantics.py",)
-TEXTS = ("tests/engine/test_text_sweep.py",)
+SWEPT = "tests/engine/test_text_sweep.py"
+READ = (f"{SWEPT}::test_what_was_read_before_stays_what_it_was",)
+FILTERED = (f"{SWEPT}::test_filters_do_not_take_a_text_for_another_that_has_its_code",)
+JUDGED = (f"{SWEPT}::test_a_free_code_that_was_judged_is_judged_again",)
+IMAGES = (f"{SWEPT}::test_before_images_hold_their_texts",)
 ROOM = ("tests/server/test_retention.py::test_rows_leave_to_make_room_and_the_log_says_how_many",)
 RESTART = ("tests/server/test_retention.py::test_a_restart_gives_the_same_rows_and_versions",)
 
@@ -39,7 +44,7 @@ RETENTIONS = (
         "true &= table.sequence[slots].view(np.uint64) == sequences",
         "true &= table.sequence[slots].view(np.uint64) >= 0",
         "of rows with equal values the wrong one leaves",
-        tests=LEAVING,
+        tests=SLOTS,
     ),
     Plant(
         "expired rows say that they were deleted",
@@ -113,7 +118,7 @@ RETENTIONS = (
         "texts = self.texts  #",
         "an answer that is being sent loses texts",
         quick=True,
-        tests=TEXTS,
+        tests=READ,
     ),
     Plant(
         "a code that is given again keeps its judgement",
@@ -121,7 +126,7 @@ RETENTIONS = (
         "        self._tell(given)\n",
         "",
         "a filter shows rows for the sake of texts that are gone",
-        tests=TEXTS,
+        tests=JUDGED,
     ),
     Plant(
         "history does not hold its texts",
@@ -129,7 +134,7 @@ RETENTIONS = (
         "            source.table.changelog.mark_codes(positions, used)\n",
         "",
         "old values are empty, or those of other rows",
-        tests=TEXTS,
+        tests=IMAGES,
     ),
     Plant(
         "the text of a filter is dropped",
@@ -137,7 +142,7 @@ RETENTIONS = (
         "column.dictionary.pin(str(value))",
         "column.dictionary.encode_one(str(value))",
         "a session misses rows that come back",
-        tests=TEXTS,
+        tests=FILTERED,
     ),
     Plant(
         "a new key is taken for a removed one",
@@ -145,6 +150,6 @@ RETENTIONS = (
         "table.find(_present_codes(part.keys, table))",
         "table.find(part.keys)",
         "a slow reader keeps a row that is gone, and lacks one that is there",
-        tests=TEXTS,
+        tests=READ,
     ),
 )
