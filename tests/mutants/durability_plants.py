@@ -369,14 +369,6 @@ BESIDE_COMMITS = (
         "a write that was acknowledged is refused when the log is replayed",
         tests=("tests/engine/test_documents.py",),
     ),
-    Plant(
-        "pages follow keys as texts",
-        "client/migrate/reading.py",
-        "        if not isinstance(kind, sql.Enum):\n            return key >= bound",
-        "        if True:\n            return key >= bound",
-        "a migration from MariaDB loses rows whose key has an ENUM",
-        tests=("tests/migrate/test_keys.py",),
-    ),
 )
 
 DURABILITY = (*LOGS, *RECOVERY, *RESUMING_PLANTS, *SLOW_READERS, *BESIDE_COMMITS)
