@@ -20,6 +20,7 @@ ROLE_OF: Mapping[str, Role | None] = {
     _TABLES + "GetTable": Role.READ,
     _TABLES + "ListTables": Role.READ,
     _TABLES + "UpdateTable": Role.ADMIN,
+    _TABLES + "AlterTable": Role.ADMIN,
     _TABLES + "SwapTables": Role.ADMIN,
     _TABLES + "RenameTable": Role.ADMIN,
     _TABLES + "DeleteTable": Role.ADMIN,
@@ -44,6 +45,7 @@ ROLE_OF: Mapping[str, Role | None] = {
     _HUBS + "GetHub": Role.READ,
     _HUBS + "ListHubs": Role.READ,
     _HUBS + "CheckHub": Role.ADMIN,
+    _HUBS + "Backup": Role.ADMIN,
     _HUBS + "RequestProgress": Role.READ,
     _HUBS + "WatchHub": Role.READ,
     _DIAGNOSIS + "DiagnoseTable": Role.READ,
@@ -55,7 +57,6 @@ ROLE_OF: Mapping[str, Role | None] = {
     _DIAGNOSIS + "ListDebugRecords": Role.ADMIN,
     _DIAGNOSIS + "WatchDebugRecords": Role.ADMIN,
     _DIAGNOSIS + "ClearDebugRecords": Role.ADMIN,
-    _HUBS + "Backup": Role.ADMIN,
     # Load balancers ask for health without a token.
     "/grpc.health.v1.Health/Check": None,
     "/grpc.health.v1.Health/Watch": None,
