@@ -85,6 +85,7 @@ def run_age(_: str, settings: Settings) -> Figures:
             left += table.tick(now) * 0
     detail = {
         "ms/tick": 1e3 * watch.wall / len(watch.laps),
+        "cpu_us/row": 1e6 * watch.cpu / max(1, left),
         "longest_ms": 1e3 * max(watch.laps),
         "order_bytes/row": table.order_bytes() / rows,
     }
@@ -105,7 +106,11 @@ def run_ring(_: str, settings: Settings) -> Figures:
     for piece in pieces:
         with watch:
             left += table.insert(piece)
-    detail = {"longest_ms": 1e3 * max(watch.laps), "order_bytes/row": table.order_bytes() / rows}
+    detail = {
+        "longest_ms": 1e3 * max(watch.laps),
+        "cpu_us/row": 1e6 * watch.cpu / max(1, left),
+        "order_bytes/row": table.order_bytes() / rows,
+    }
     return {"expire_ring": Figure(left / watch.wall, detail)}
 
 
