@@ -263,6 +263,10 @@ async def test_queries_that_are_fast_enough_are_not_slow(api: Api, debug: Debug)
     await api.all_rows()
     await asyncio.sleep(0.05)
     assert not await debug.records(kinds=["slow_query"])
+    await debug.clear()
+    await debug.set(level=dpb.DEBUG_LEVEL_INFO)
+    await api.all_rows()
+    assert not await debug.records(kinds=["query"])
 
 
 async def test_refusals_have_their_reason_and_their_place(api: Api, debug: Debug) -> None:
