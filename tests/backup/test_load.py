@@ -166,34 +166,10 @@ def test_a_slow_reader_gets_the_rows_of_then(server: RunningServer) -> None:
     assert [{name: row[name] for name in ("id", "text", "x")} for row in seen] == list(awaited.values())
 
 
-def test_a_reader_that_stops_is_ended_when_too_much_would_have_to_be_kept() -> None:
-    options: dict[str, Any] = {"backup_bytes": 100_000, "history_rows": 500, "slow_reader_timeout": 60}
-    with running_server(**options) as server, EventHorizon.connect(server.address) as hub:
-        table = hub.create_tesseract("t", [*COLUMNS, {"name": "long", "type": "string"}])
-        for start in range(0, 60_000, 2_000):
-            table.add([{"id": key, "text": "x" * 500, "long": f"{key}" * 200} for key in range(start, start + 2_000)])
-
-        async def stop_reading() -> None:
-            async with AsyncEventHorizon.connect(server.address) as connected:
-                call: Any = connected._rpc.hubs.Backup(hub_service_pb2.BackupRequest())
-                assert (await call.read()).HasField("begin")
-                for start in range(0, 60_000, 2_000):
-                    await asyncio.to_thread(
-                        table.upsert, [{"id": key, "text": "new"} for key in range(start, start + 2_000)]
-                    )
-                while await call.read() is not grpc.aio.EOF:
-                    pass
-
-        with pytest.raises(Exception, match="backup_bytes is 100,000"):
-            asyncio.run(stop_reading())
-        assert server.run(lambda running: len(next(iter(running._hosts.by_name.values())).backups)) == 0
-        assert hub.check() == []
-
-
 def test_a_reader_that_never_reads_is_ended() -> None:
     with running_server(slow_reader_timeout=0.5) as server, EventHorizon.connect(server.address) as hub:
         table = hub.create_tesseract("t", [*COLUMNS, {"name": "long", "type": "string"}])
-        for start in range(0, 60_000, 5_000):
+        for start in range(0, 20_000, 5_000):
             table.add([{"id": key, "long": f"{key}" * 300} for key in range(start, start + 5_000)])
 
         async def stop_reading() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from contextlib import aclosing
 
 from tesseract_grpc._proto.tesseract.v1 import hub_service_pb2 as hpb
 from tesseract_grpc._proto.tesseract.v1 import schema_pb2
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
 from tesseract_grpc.server import Server
+from tesseract_grpc.server.backup.transfer import PATROL
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.errors import Refusal, ServerReason
+from tesseract_grpc.server.services.backups import begin_backup
 from tesseract_grpc.testing import digest_of, rows_of
-from tests.server.support import Api, insert, refused, serving, user
+from tests.server.support import Api, insert, refused, rows, serving, user
 
 
 async def all_of(api: Api, **asked: object) -> list[hpb.BackupResponse]:
@@ -44,12 +50,12 @@ async def test_the_order_and_the_digests() -> None:
         assert pieces > 3
         assert kinds == ["begin", *["rows"] * pieces, "table_end", "table_end", "end"]
         hashed = hashlib.sha256()
-        rows = []
+        found_rows = []
         for response in found[1 : pieces + 1]:
             some = rows_of(response.rows)
             hashed.update(digest_of({column.name: column.type for column in begin.tables[0].columns}, some))
-            rows += some
-        assert [row["id"] for row in rows] == list(range(120))
+            found_rows += some
+        assert [row["id"] for row in found_rows] == list(range(120))
         ends = [response.table_end for response in found[pieces + 1 : pieces + 3]]
         assert [(end.table.rpartition("/")[2], end.row_count) for end in ends] == [("b", 120), ("a", 0)]
         assert [end.digest for end in ends] == [hashed.digest(), hashlib.sha256().digest()]
@@ -103,3 +109,39 @@ async def test_it_waits_for_a_version_and_is_counted() -> None:
         call.cancel()
     assert not host.backups
     assert all(not source.watches for source in host.hub._sources.values())
+
+
+class Waiting:
+    """A call whose client does not read."""
+
+    cut: Refusal | None = None
+
+    def cut_off(self, refusal: Refusal) -> None:
+        self.cut = self.cut or refusal
+
+
+async def test_what_is_kept_for_a_client_that_does_not_read_is_bounded() -> None:
+    async with serving(backup_bytes=20_000, max_rows_per_write=5_000) as (server, api):
+        await api.create_users("t")
+        await api.write(insert([user(number) for number in range(3_000)], "t"))
+        host, call = server._hosts.by_name["default"], Waiting()
+        begin, transfer = begin_backup(host, twin.hub_service.BackupRequest(), call)  # type: ignore[arg-type]
+        async with transfer, aclosing(transfer.responses(begin)) as responses:
+            await anext(responses)
+            await asyncio.sleep(3 * PATROL)
+            assert call.cut is None, "nothing was written, and nothing is kept"
+            await api.write(insert([user(number + 10_000) for number in range(10)], "t"))
+            await api.tables.Write(
+                pb.WriteRequest(
+                    operations=[
+                        pb.WriteOperation(
+                            table="t", upsert=pb.Upsert(rows=rows([user(number, age=1) for number in range(3_000)]))
+                        )
+                    ]
+                )
+            )
+            async with asyncio.timeout(10):
+                while call.cut is None:  # noqa: ASYNC110 - a patrol looks now and then
+                    await asyncio.sleep(0.05)
+        assert call.cut.reason is ServerReason.SLOW_READER and "backup_bytes is 20,000" in call.cut.message
+        assert not host.backups
