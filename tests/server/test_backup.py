@@ -62,6 +62,10 @@ async def test_the_order_and_the_digests() -> None:
         assert found[-1].end.row_count == 120
 
 
+def names_of(begin: hpb.BackupBegin) -> list[str]:
+    return [table.name for table in begin.tables] + [session.name for session in begin.sessions]
+
+
 async def test_what_is_asked_for_and_what_is_refused() -> None:
     async with serving() as (_, api):
         await api.create_users("t")
@@ -75,7 +79,7 @@ async def test_what_is_asked_for_and_what_is_refused() -> None:
 
         async def names(**asked: object) -> list[str]:
             begin = (await all_of(api, **asked))[0].begin
-            return [each.name.rpartition("/")[2] for each in (*begin.tables, *begin.sessions)]
+            return [name.rpartition("/")[2] for name in names_of(begin)]
 
         assert await names() == ["t", "u", "d", "s"]
         assert await names(include_sessions=False) == ["t", "u", "d"]
@@ -88,7 +92,7 @@ async def test_what_is_asked_for_and_what_is_refused() -> None:
             ({"tables": ["d"]}, "MALFORMED_REQUEST", "tables"),
             ({"parent": "hubs/no"}, "UNKNOWN_HUB", "parent"),
         ):
-            problem = await refused(all_of(api, **asked))  # type: ignore[arg-type]
+            problem = await refused(all_of(api, **asked))
             assert (problem.reason, *problem.fields[:1]) == (reason, field)
 
 
