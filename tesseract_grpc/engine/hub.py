@@ -214,7 +214,7 @@ class Hub:
         validate_only: bool = False,
         at: int = 0,
     ) -> Altered:
-        """Changes the columns, the key or the indexes of a table that is in use: all alterations or none, in one version.
+        """Changes columns, the key or indexes of a table that is in use: all alterations or none, in one version.
 
         Sessions and derived tables go on under the new names, and their readers are told the difference. Sessions that
         miss a column end, unless `keeps` is true of one: then all is refused. With `validate_only` nothing is changed,

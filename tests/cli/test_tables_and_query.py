@@ -199,7 +199,10 @@ def test_help_is_there_for_every_command(command: Command) -> None:
 
 
 def test_retain_says_which_rows_leave(command: Command, hub: EventHorizon) -> None:
-    columns = [{"name": "id", "type": "int64", "primary_key": True}, {"name": "at", "type": "timestamp"}]
+    columns: list[dict[str, Any]] = [
+        {"name": "id", "type": "int64", "primary_key": True},
+        {"name": "at", "type": "timestamp"},
+    ]
     table = hub.create_tesseract("retained", columns)
     table.add([{"id": id} for id in range(10)])
     assert command.invoke("retain", "retained").stdout == "all rows stay\n"

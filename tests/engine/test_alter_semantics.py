@@ -1,4 +1,4 @@
-"""The conversions of docs/SEMANTICS.md are executed: a column of one value gets another type, by itself and with `using`."""
+"""The conversions of docs/SEMANTICS.md are executed: a column of one value gets another type, also with `using`."""
 
 from __future__ import annotations
 

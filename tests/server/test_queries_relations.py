@@ -254,9 +254,9 @@ async def test_a_derived_table_is_a_table(shop: Api) -> None:
     created = await derive(shop)
     assert (created.version, created.table.row_count, created.table.description) == (7, 3, "what was sold")
     assert created.table.query.table == "hubs/default/tables/orders"
-    found = (await shop.tables.GetTable(pb.GetTableRequest(name="sales"))).table
-    found.ClearField("memory")
-    assert found == created.table
+    table = (await shop.tables.GetTable(pb.GetTableRequest(name="sales"))).table
+    table.ClearField("memory")
+    assert table == created.table
     board = await Board.open(shop, query(table="sales", filter={"custom": "worth > 10"}))
     assert await board.column("worth") == [15.0, 14.0]
     await put(shop, "orders", [{"id": 11, "qty": 5}])

@@ -259,7 +259,7 @@ async def test_a_stream_with_a_bug_keeps_nobody_else_from_speaking(
     broken, good = scene.stream(), scene.stream()
     responses = good.responses()
     await opened(responses)
-    well = {"beat": Stream.beat, "patrol": Stream.patrol}
+    well: dict[str, Any] = {"beat": Stream.beat, "patrol": Stream.patrol}
 
     def step(name: str) -> Any:
         def done(stream: Stream, *given: Any) -> None:

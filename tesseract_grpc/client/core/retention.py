@@ -1,8 +1,8 @@
 """Which rows leave a table by themselves, and how much memory it may take: as users say it, and as the wire does.
 
 `{"max_age": "24h", "age_column": "at", "max_records": 100_000, "interval": 600}`. A span of time is a number of
-seconds, a `timedelta`, or a text with a unit (`"90s"`, `"1.5h"`, `"7d"`). A memory limit is a number of bytes, or a dict with a
-policy. What it means for a table is the server's to judge.
+seconds, a `timedelta`, or a text with a unit (`"90s"`, `"1.5h"`, `"7d"`). A memory limit is a number of bytes, or a
+dict with a policy. What it means for a table is the server's to judge.
 """
 
 from __future__ import annotations

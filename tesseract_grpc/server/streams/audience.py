@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from tesseract_grpc.server.errors import Refusal
@@ -47,7 +48,7 @@ class Audience:
                 if not streams:
                     del self._streams[subject]
 
-    def move(self, subjects: Mapping[Hashable, Hashable]) -> None:
+    def move(self, subjects: Mapping[Any, Hashable]) -> None:
         """Who watched a key of `subjects` watches its value from here on, all at once. O(their number)."""
         moved = {new: self._streams.pop(old, set()) for old, new in subjects.items()}
         for new, streams in moved.items():

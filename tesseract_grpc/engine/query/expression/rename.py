@@ -55,8 +55,8 @@ def renamed_text(text: str, names: Names, field: str = "", *, template: bool = F
     starts = [0]
     for line in text.split("\n")[:-1]:
         starts.append(starts[-1] + len(line) + 1)
-    for (line, column), old, kind in found:
-        start = starts[line - 1] + column - 1
+    for (row, column), old, kind in found:
+        start = starts[row - 1] + column - 1
         text = _replaced(text, start, old, new_name(old, names), kind)
     return text
 
