@@ -54,6 +54,7 @@ class ServerProcess:
         self._stop()
         if error is not None:
             error.add_note(f"the server said:\n{self._output()}")
+        self._log.close()
 
     def cpu(self) -> float:
         """Return the CPU seconds that the server has used."""

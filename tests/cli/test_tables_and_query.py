@@ -214,7 +214,7 @@ def test_retain_says_which_rows_leave(command: Command, hub: EventHorizon) -> No
     assert "at most 4 rows" in command.invoke("tables", "retained").stdout
     assert "at most 4 rows" in command.invoke("tables").stdout
     shown = command.invoke("tables", "retained", "--memory").stdout.splitlines()
-    parts = {" ".join(line.split()[:-1]): int(line.split()[-1]) for line in shown[1:]}
+    parts = {" ".join(line.split()[:-2]): int(line.split()[-2]) for line in shown[1:]}
     assert parts["all"] == sum(size for part, size in parts.items() if part != "all") > 0
     assert command.invoke("retain", "retained", "--off", "--memory-limit", "0").stdout == "all rows stay\n"
     assert command.invoke("retain", "retained", "--off", "--max-records", "4").exit_code == 2

@@ -19,6 +19,7 @@ from tesseract_grpc.engine.query.literal import Literal
 from tesseract_grpc.engine.query.query import Query
 from tesseract_grpc.engine.query.sort_key import SortKey
 from tests.engine.filter_notation import DOCUMENT, Line, column, lines, literal, parse, value, values
+from tests.engine.test_retention_semantics import ROWS as RETENTIONS
 
 FILTERS = lines("column", "value", "filter", "result")
 ORDERS = lines("column", "order", "rows in order")
@@ -75,7 +76,8 @@ def test_document_is_read() -> None:
     tables = sum(line.startswith("|---") for line in text.splitlines())
     rows = sum(line.startswith("|") for line in text.splitlines()) - 2 * tables
     elsewhere = [lines(*header) for headers in ELSEWHERE.values() for header in headers]
-    assert all(elsewhere) and rows == sum(map(len, (FILTERS, ORDERS, WRITES, INCREMENTS, *elsewhere)))
+    assert all(elsewhere)
+    assert rows == sum(map(len, (FILTERS, ORDERS, WRITES, INCREMENTS, RETENTIONS, *elsewhere)))
     for name, headers in ELSEWHERE.items():
         source = (Path(__file__).parent / name).read_text()
         assert all(f"lines({', '.join(map(json.dumps, header))})" in source for header in headers), name

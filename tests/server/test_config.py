@@ -98,10 +98,12 @@ def test_every_option_has_a_flag_a_variable_and_a_description() -> None:
         assert option.variable == "TESSERACT_" + option.name.upper()
         assert option.description.endswith(".")
     switches = [option.name for option in options() if option.is_switch]
-    assert switches == ["insecure"]
+    assert switches == ["insecure", "debug"]
     choices = {option.name: option.choices for option in options() if option.choices}
     assert choices == {
+        "debug_level": ("debug", "info", "warning", "error"),
         "durability": ("memory", "normal", "fsync"),
+        "hub_memory_policy": ("refuse", "evict"),
         "log_format": ("console", "json"),
         "log_level": ("debug", "info", "warning", "error"),
     }

@@ -19,6 +19,7 @@ async def test_the_services_can_be_listed_and_described(api: Api) -> None:
         "tesseract.v1.TableService",
         "tesseract.v1.SessionService",
         "tesseract.v1.HubService",
+        "tesseract.v1.DiagnosisService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }
