@@ -36,17 +36,14 @@ class SqlOracle:
 
     def __init__(self) -> None:
         self.db = duckdb.connect(":memory:", config={"threads": 1})
-        self.known: set[str] = set()
+        self.known: dict[str, Definition] = {}  # the tables, as they were when they were made
+        self.enums: set[str] = set()
 
     def load(self, model: Model) -> None:
         for name, table in model.definitions.items():
-            if name not in self.known:
-                self.known.add(name)
-                for field in table.fields:
-                    if field.type == "enum":
-                        self.db.execute(f"CREATE TYPE {enum(field)} AS ENUM ({', '.join(map(quoted, field.names))})")
-                columns = ", ".join(f'"{f.name}" {TYPES.get(f.type) or enum(f)}' for f in table.fields)
-                self.db.execute(f"CREATE TABLE {name} (place BIGINT, {columns})")
+            if self.known.get(name) != table:  # it is new, or was altered or exchanged
+                self.make(table)
+                self.known[name] = table
             self.db.execute(f"DELETE FROM {name}")
             rows = [
                 f"({at}, {', '.join(literal(field, row[field.name]) for field in table.fields)})"
@@ -54,6 +51,15 @@ class SqlOracle:
             ]
             if rows:
                 self.db.execute(f"INSERT INTO {name} VALUES {', '.join(rows)}")
+
+    def make(self, table: Definition) -> None:
+        """An empty table, in the place of what had its name. Columns of several tables may share an enum."""
+        for field in table.fields:
+            if field.type == "enum" and enum(field) not in self.enums:
+                self.enums.add(enum(field))
+                self.db.execute(f"CREATE TYPE {enum(field)} AS ENUM ({', '.join(map(quoted, field.names))})")
+        columns = ", ".join(f'"{field.name}" {type_of(field)}' for field in table.fields)
+        self.db.execute(f"CREATE OR REPLACE TABLE {table.name} (place BIGINT, {columns})")
 
     def rows(self, sql: str) -> list[Row]:
         found = self.db.execute(sql)
