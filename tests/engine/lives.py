@@ -22,6 +22,7 @@ from tests.oracle.model import Model
 from tests.oracle.origins import tables_in
 from tests.oracle.part import Part
 from tests.oracle.question import Question
+from tests.oracle.relation import Unlike
 from tests.oracle.rows import Refused
 from tests.oracle.uses import uses
 from tests.world import writes as random_writes
@@ -87,6 +88,17 @@ def missing(world: World, question: Question, name: str, lost: Iterable[str]) ->
     return {column for column in lost if name in reads(world, question) and uses(question, column)}
 
 
+def apart(model: Model, questions: Mapping[str, Question]) -> set[str]:
+    """Those whose unions are none any more: on a model as it will be, the columns of their sources differ."""
+    found = set()
+    for name, question in questions.items():
+        try:
+            shape_of(model, question)
+        except Unlike:
+            found.add(name)
+    return found
+
+
 def swap(world: World, rng: Random, base: str, made: Variant) -> None:
     spare = made.definition.name
     of_base, of_spare = world.model.definitions[base], world.model.definitions[spare]
@@ -99,7 +111,16 @@ def swap(world: World, rng: Random, base: str, made: Variant) -> None:
         for session, question in world.questions.items()
         if (found := set().union(*(missing(world, question, name, lost[name]) for name in lost)))
     }
-    stuck = [v for v, ask in world.model.views.items() if any(missing(world, ask, name, lost[name]) for name in lost)]
+    stuck = {v for v, ask in world.model.views.items() if any(missing(world, ask, name, lost[name]) for name in lost)}
+    concerned = {name for name, question in world.questions.items() if {base, spare} & reads(world, question)}
+    maybe = {name for name in concerned if made.other_key and depends_on_key(world, name)}
+    if not stuck:
+        model = world.model.copied()
+        model.swap(base, spare)
+        stuck = apart(model, model.views)
+        asks = {name: world.questions[name] for name in concerned - ending.keys() - maybe}
+        either = {field.name for field in (*of_base.fields, *of_spare.fields)}
+        ending |= dict.fromkeys(set() if stuck else apart(model, asks), either)
     if stuck or (ending and rng.random() < 0.3):
         before = world.hub.version
         with pytest.raises(PreconditionFailed) as refused:
@@ -108,10 +129,8 @@ def swap(world: World, rng: Random, base: str, made: Variant) -> None:
         assert world.hub.version == before
         if stuck:
             return
-    concerned = {name for name, question in world.questions.items() if {base, spare} & reads(world, question)}
     done = world.hub.swap_tables(base, spare)
     assert done.version == world.hub.version
-    maybe = {name for name in concerned if made.other_key and depends_on_key(world, name)}
     ended = {end.session.name: end.column for end in done.ended}
     assert ending.keys() <= ended.keys() <= ending.keys() | maybe, f"{ended} have ended, in truth {ending}"
     for name, column in ended.items():
@@ -189,6 +208,9 @@ def alter_table(world: World, rng: Random) -> None:
     refusal, error, done = "", None, None
     try:
         model.alter(name, asked.changes)
+        model.views = {view: follow(ask, renames) for view, ask in model.views.items()}
+        if not stuck and not (changed or asked.other_key):
+            stuck = bool(apart(model, {view: model.views[view] for view in concerned}))
     except Refused as refused:
         refusal = str(refused)
     tried = rng.random() < 0.15
@@ -203,10 +225,12 @@ def alter_table(world: World, rng: Random) -> None:
         return
     assert not refusal, f"{asked} is not refused, and {refusal}"
     assert not stuck, f"{asked} is not refused for the sake of {concerned}"
+    asks = {session: follow(ask, renames) for session, ask in readers.items() if session not in lose.keys() | unsure}
+    unlike = apart(model, asks)
     ended = {end.session.name: end.column for end in done.ended}
     why = [end.message for end in done.ended]
-    assert lose.keys() <= ended.keys() <= lose.keys() | unsure, (
-        f"{ended} ended ({why}), in truth {lose}: {asked.changes}"
+    assert lose.keys() | unlike <= ended.keys() <= lose.keys() | unlike | unsure, (
+        f"{ended} ended ({why}), in truth {lose} and {unlike}: {asked.changes}"
     )
     for session in lose.keys() - unsure:
         assert ended[session] in lose[session], f"{session} misses {lose[session]} and not {ended[session]}"

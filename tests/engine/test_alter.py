@@ -34,7 +34,7 @@ from tesseract_grpc.engine.query.filter import Compare, CompareOp, Custom
 from tesseract_grpc.engine.query.grouping import Aggregate, Grouping
 from tesseract_grpc.engine.query.query import Query, Window
 from tesseract_grpc.engine.query.sort_key import SortKey
-from tesseract_grpc.engine.query.source import Join, JoinKey, QuerySource, SessionSource, TableSource
+from tesseract_grpc.engine.query.source import Join, JoinKey, QuerySource, SessionSource, TableSource, Union
 from tests.engine.test_edit import Mirror
 
 Row = dict[str, Any]
@@ -560,3 +560,20 @@ def test_a_tree_follows_the_column_that_says_whose_child_a_row_is() -> None:
     hub.alter_table("t", [RenameColumn("n", "parent")])
     assert session.query.tree == "parent"
     agree(hub, [mirror])
+
+
+def test_a_union_ends_when_its_sources_have_not_the_same_columns_any_more() -> None:
+    hub = filled()
+    hub.create_table("u", SCHEMA)
+    hub.open_session(Query("t"), "all")
+    some = QuerySource(Query("u", columns=("id", "name", "n", "x", "kind")))
+    hub.open_session(Query("", source=Union((some, SessionSource("all")))), "both")
+    hub.open_session(Query("", source=Union((SessionSource("all"), TableSource("t")))), "alike")
+    alike = Follower(hub.session("alike").watch())
+    done = hub.alter_table("t", [AddColumn(column("more", T.INT64), backfill="n")])
+    assert [(each.session.name, each.message) for each in done.ended] == [
+        ("both", "the first source has no column 'more', this one has")
+    ]
+    assert done.ended[0].session.ended is Reason.TABLE_ALTERED
+    agree(hub, [alike])
+    assert "more" in alike.rows[0]

@@ -10,7 +10,7 @@ from tests.oracle.asks import Field, Row
 from tests.oracle.expressions import as_text, evaluate
 from tests.oracle.part import Part
 from tests.oracle.question import Computed, Join, Lookup, Origin, Template
-from tests.oracle.relation import Relation, derived, names_of, same_key
+from tests.oracle.relation import Relation, Unlike, derived, names_of, same_key
 
 Find = Callable[[Origin], Relation]
 
@@ -43,7 +43,11 @@ def joined(rows: Relation, join: Join, find: Find) -> Relation:
 
 
 def together(relations: Sequence[Relation], branch: str) -> Relation:
-    """The rows of all sources, one source after the other."""
+    """The rows of all sources, one source after the other. Raises Unlike unless all have the same columns and key."""
+    mine, *others = ({f.name: (f.type, f.names, f.name in each.key) for f in each.fields} for each in relations)
+    for theirs in others:
+        if theirs != mine:
+            raise Unlike(f"{sorted(mine.items() ^ theirs.items())}")
     first = relations[0]
     rows = [
         {branch: number} | {field.name: row[field.name] for field in first.fields}

@@ -19,6 +19,10 @@ class Overflow(Exception):
     """A sum of integers has left INT64: whoever asked is refused, and a session ends."""
 
 
+class Unlike(Exception):
+    """The sources of a union have not the same columns: it means nothing, and a session that asks for it ends."""
+
+
 @dataclass(frozen=True)
 class Relation:
     """What a table, or a step of a query, holds. `key` names the columns that name a row, in their order. Rows stand in
