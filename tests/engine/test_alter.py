@@ -577,3 +577,12 @@ def test_a_union_ends_when_its_sources_have_not_the_same_columns_any_more() -> N
     assert done.ended[0].session.ended is Reason.TABLE_ALTERED
     agree(hub, [alike])
     assert "more" in alike.rows[0]
+
+
+def test_a_reader_from_before_goes_on_where_only_an_index_is_another() -> None:
+    hub = filled()
+    before = hub.version
+    insert(hub, [{"id": 9, "n": 5, "name": "z"}])
+    hub.alter_table("t", [AddIndex(IndexSchema("n"))])
+    change = hub.watch_table("t", before).take()
+    assert change.inserts is not None and [row["id"] for row in change.inserts.rows.to_rows()] == [9]

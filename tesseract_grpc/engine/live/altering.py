@@ -329,7 +329,7 @@ class Altering:
             handover.depart()
         version = line.advance()
         table.assume(self._after)
-        self._note(version)
+        self._note(version, told)
         if table.retention is not None:
             table.set_retention(retention, table.memory_limit)
         for each, view in zip(self._bound, views, strict=True):
@@ -366,7 +366,7 @@ class Altering:
         values = [before.columns[p] for p in before.schema.shown] != [after.columns[p] for p in after.schema.shown]
         return values or before.schema.visible != after.schema.visible
 
-    def _note(self, version: int) -> None:
+    def _note(self, version: int, told: bool) -> None:
         """Notes since when columns are what they are, and whose readers must be gone."""
         table, source = self._table, self._source
         for position, column in enumerate(table.columns):
@@ -382,7 +382,8 @@ class Altering:
             ):
                 table.born[position] = version
         table.update_version = version
-        source.altered(version)
+        if told:  # with other indexes alone, who comes back has the columns of now
+            source.altered(version)
         for watch in tuple(source.watches):
             if not watch.follows:
                 watch.end(Reason.TABLE_CHANGED)  # who copies this very table has to begin again
