@@ -15,7 +15,7 @@ import pytest
 
 from tesseract_grpc.engine.data.errors import AlterationRefused, PreconditionFailed, Reason
 from tests.engine import translate
-from tests.oracle.alterations import Drop, Rename, follow
+from tests.oracle.alterations import Change, Drop, Rename, follow
 from tests.oracle.answer import shape_of
 from tests.oracle.asks import Definition
 from tests.oracle.model import Model
@@ -139,6 +139,7 @@ def swap(world: World, rng: Random, base: str, made: Variant) -> None:
     assert {session.name for session in done.sessions} == concerned - ended.keys()
     world.model.swap(base, spare)
     world.keys = {**world.keys, base: world.keys[spare], spare: world.keys[base]}
+    world.altered |= {base: world.altered.get(spare, 0), spare: world.altered.get(base, 0)}
     world.answers.clear()
     world.forget(sorted(ended))
     views = {view for view, ask in world.model.views.items() if {base, spare} & reads(world, ask)}
@@ -253,8 +254,11 @@ def alter_table(world: World, rng: Random) -> None:
 
 def become(world: World, model: Model, asked: Asked, renames: Mapping[str, str]) -> None:
     """The table is altered: so are the oracle's, and whoever asks for a column that is called otherwise follows."""
+    before = world.model.definitions[asked.table]
     world.model.definitions, world.model.rows = model.definitions, model.rows
     world.model.wrote, world.model.born = model.wrote, model.born
+    if any(isinstance(each, Change) for each in asked.changes) or asked.definition != before:
+        world.altered[asked.table] = world.hub.version
     world.unique = (world.unique - renames.keys()) | set(names_of(asked.definition)) & world.fresh
     world.keys = {**world.keys, asked.table: asked.keys}
     world.questions = {session: follow(ask, renames) for session, ask in world.questions.items()}

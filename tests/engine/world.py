@@ -71,6 +71,7 @@ class World:
         self.streams: list[list[Response]] = []
         self.touched: list[list[str]] = []
         self.answers: dict[tuple[Question, Open | None], tuple[list[Row], int]] = {}
+        self.altered: dict[str, int] = {}  # the versions that last altered the columns, the key or the values of tables
         self.names = 0
         self.commits = 0
         self.refused = 0
