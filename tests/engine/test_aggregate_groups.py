@@ -15,6 +15,7 @@ import pytest
 
 from tesseract_grpc.engine.data.changelog import HistoryLimits
 from tesseract_grpc.engine.data.commit import CommitLimits, Write, WriteKind
+from tesseract_grpc.engine.data.delta import Delta
 from tesseract_grpc.engine.data.schema import DataType, TableSchema
 from tesseract_grpc.engine.data.table import Table
 from tesseract_grpc.engine.data.transaction import Transaction
@@ -169,7 +170,7 @@ def test_numbers_of_groups_that_vanished_are_given_again() -> None:
         for version in range(1, 301):
             rows = [{"id": key, column: values[version * 4 + key], "s": "a"} for key in range(4)]
             delta = written(table, Write("t", WriteKind.UPSERT, Batch.of_rows(table.schema.columns, rows)), version)
-            change = groups.apply([groups.filter.apply(delta)], version)
+            change = followed(groups, delta, version)
             groups.table.changelog.append(change)
             groups.table.changelog.forget(groups.table.changelog.trimmed_since())
             groups.table.release()
@@ -188,7 +189,7 @@ def test_a_group_that_comes_back_before_it_is_forgotten_keeps_its_number() -> No
     def write(version: int, since: int, **values: Any) -> int:
         row = {"id": 1, **values}
         delta = written(table, Write("t", WriteKind.UPSERT, Batch.of_rows(table.schema.columns, [row])), version)
-        groups.table.changelog.append(groups.apply([groups.filter.apply(delta)], version))
+        groups.table.changelog.append(followed(groups, delta, version))
         groups.table.changelog.forget(since)
         groups.table.release()
         groups.check()
@@ -207,15 +208,21 @@ def test_a_group_that_comes_back_before_it_is_forgotten_keeps_its_number() -> No
     assert rows_of(groups.table) == [{"s": "a", "n": 1}]
 
 
-def written(table: Table, write: Write, version: int) -> Any:
+def written(table: Table, write: Write, version: int) -> Delta:
     """What a write did."""
     transaction = Transaction(table, version, TableSelector(table, 0), CommitLimits())
     transaction.apply(write)
     delta = transaction.finish()
     table.changelog.append(delta)
-    table.changelog.forget(version)
-    table.release()
     return delta
+
+
+def followed(groups: GroupOperator, delta: Delta, version: int) -> Delta:
+    """What groups make of a change. Only then is it forgotten: until that, removed rows can be read in their slots."""
+    change = groups.apply([groups.filter.apply(delta)], version)
+    groups.source.changelog.forget(version)
+    groups.source.release()
+    return change
 
 
 def test_extremes_that_keep_leaving_are_found_without_looking_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,12 +245,11 @@ def test_extremes_that_keep_leaving_are_found_without_looking_again(monkeypatch:
         oldest, fresh = max(0, version - 30) * 2, (version * 2, version * 2 + 1)
         rows: list[Row] = [{"id": k, "i": k, "s": f"{k:05}", "b": k % 4 < 2} for k in fresh]
         batch = Batch.of_rows(table.schema.columns, rows)
-        deltas = [written(table, Write("t", WriteKind.INSERT, batch), version)]
+        followed(groups, written(table, Write("t", WriteKind.INSERT, batch), version), version)
         gone = Batch.of_rows(table.schema.columns, [{"id": oldest}, {"id": oldest + 1}])
-        groups.apply([groups.filter.apply(deltas[0])], version)
         left = written(table, Write("t", WriteKind.DELETE, gone), version)
         if len(left):
-            groups.apply([groups.filter.apply(left)], version)
+            followed(groups, left, version)
         held = table.batch(table.live_slots(), range(5)).to_rows()
         for group in rows_of(groups.table):
             assert group["least"] == min(row["i"] for row in held if row["b"] == group["b"])  # type: ignore[type-var]
@@ -308,7 +314,7 @@ def test_duckdb_says_the_same(seed: int, by: tuple[str, ...]) -> None:
         batch = Batch.of_rows(table.schema.columns, rows if kind is WriteKind.UPSERT else [{"id": k} for k in keys])
         delta = written(table, Write("t", kind, batch, ignore_missing=True), version)
         if len(delta):
-            groups.table.changelog.append(groups.apply([groups.filter.apply(delta)], version))
+            groups.table.changelog.append(followed(groups, delta, version))
             groups.table.changelog.forget(version)
             groups.table.release()
     slots = table.live_slots()
