@@ -17,6 +17,7 @@ from tests.vectors.player import playing
 from tests.vectors.record import recorded
 from tests.vectors.scenes import SCENES
 from tests.vectors.vector import Json, Vector, load_all, message, plain
+from tests.vectors.wrong import WRONG, WRONG_ONE, altered
 
 VECTORS = {vector.name: vector for vector in load_all()}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -185,28 +186,8 @@ def _nulls(found: Json) -> Json:
 
 async def test_a_client_that_is_wrong_is_found_out() -> None:
     """The runner can fail: other rows, another order, a change that is not told, a token that is not asked with."""
-    vector = VECTORS["resume_net_change"]
-
-    def wrong(change: Any) -> Vector:
-        played = copy.deepcopy(vector)
-        change(played)
-        return played
-
-    def another_value(played: Vector) -> None:
-        update = played.streams[1].responses[1]["changes"]["updates"][0]["rows"]
-        column = next(column for column in update["columns"] if "int64s" in column and column["name"] == "qty")
-        column["int64s"]["values"][0] = "999"
-
-    def another_place(played: Vector) -> None:
-        played.streams[1].responses[1]["changes"]["inserts"]["indexes"][0] = 0
-
-    def not_told(played: Vector) -> None:
-        played.streams[1].responses[1]["changes"].pop("removes")
-
-    def another_token(played: Vector) -> None:
-        played.streams[1].request.pop("resume_token")
-
-    for change in (another_value, another_place, not_told, another_token):
-        found, mismatches = await read(vector, wrong(change))
-        assert found != vector.expect or mismatches, change.__name__
-        assert bool(mismatches) == (change is another_token)
+    vector = VECTORS[WRONG_ONE]
+    for how in WRONG:
+        found, mismatches = await read(vector, altered(vector, how))
+        assert found != vector.expect or mismatches, how
+        assert bool(mismatches) == (how == "another_token")
