@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,6 @@ from typing import Any
 
 from tests.client.serving import free_port
 from tests.clients.proxy import Proxy
-from tests.clients.serve import FILE_LIMIT
 
 PATIENCE = 60.0
 TAIL = 2_000
@@ -24,18 +24,49 @@ class StageError(Exception):
     """What was asked for cannot be done."""
 
 
-class StagedServer:
-    """One server. `port` and `http_port` are its own; clients go through proxies where there are some."""
+class Zygote:
+    """The process that forks servers; see zygote.py."""
 
-    def __init__(self, folder: Path, flags: Sequence[str], *, http: bool = False, file_limit: int = 0) -> None:
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._lock = asyncio.Lock()
+
+    async def fork(self, order: dict[str, Any]) -> int:
+        """Starts a server; its process id."""
+        async with self._lock:
+            if self._process is None:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "tests.clients.zygote",
+                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
+                )  # fmt: skip
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            await self._process.stdin.drain()
+            return int(await asyncio.wait_for(self._process.stdout.readline(), PATIENCE))
+
+    async def close(self) -> None:
+        """Ends it, and with it all servers."""
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
+
+
+class StagedServer:
+    """One server. Clients go to `address`, through a proxy where there is one."""
+
+    def __init__(
+        self, zygote: Zygote, folder: Path, flags: Sequence[str], *, http: bool = False, file_limit: int = 0
+    ) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.port = free_port()
         self.http_port = free_port() if http else 0
         self.proxies: list[Proxy] = []
         self.extra: dict[str, Any] = {}
         """What is told about it beside its addresses: tokens, files of TLS."""
-        self._file_limit = file_limit
-        self._process: asyncio.subprocess.Process | None = None
+        self._zygote, self._file_limit = zygote, file_limit
+        self._pid = 0
         self._log = folder / "server.log"
         self._flags = ["--listen", f"127.0.0.1:{self.port}", "--data", str(folder / "data"), *flags]
         if "--durability" not in flags:
@@ -45,37 +76,37 @@ class StagedServer:
 
     async def start(self) -> None:
         """Returns when it serves."""
-        if self._process is not None:
+        if self._pid:
             raise StageError("the server runs")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TESSERACT_")}
-        if self._file_limit:
-            environment[FILE_LIMIT] = str(self._file_limit)
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.clients.serve", *self._flags,
-                env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log,
-            )  # fmt: skip
-        assert self._process.stdout is not None
-        line = await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)
-        if b"listening" not in line:
-            await self.kill()
-            raise StageError(f"the server did not start: {self._log.read_text()[-TAIL:]}")
+        self._log.write_bytes(b"")
+        order = {"flags": self._flags, "log": str(self._log), "file_limit": self._file_limit}
+        self._pid = await self._zygote.fork(order)
+        ended = asyncio.ensure_future(_end_of(self._pid))
+        async with asyncio.timeout(PATIENCE):
+            while not (said := self._log.read_text()).startswith("listening") and "\nlistening" not in said:
+                if ended.done():
+                    self._pid = 0
+                    raise StageError(f"the server did not start: {said[-TAIL:]}")
+                await asyncio.sleep(0.01)
+        ended.cancel()
 
     async def kill(self, number: int = signal.SIGKILL) -> None:
         """As `kill -9` does: nothing is finished. Returns when it is dead."""
-        process, self._process = self._process, None
-        if process is None:
+        if not self._pid:
             raise StageError("the server does not run")
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGCONT)
-            process.send_signal(number)
-        await asyncio.wait_for(process.wait(), PATIENCE)
+        ended = asyncio.ensure_future(_end_of(self._pid))
+        await asyncio.sleep(0)  # it is looked for before it can be gone
+        for each in (signal.SIGCONT, number):
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, each)
+        await asyncio.wait_for(ended, PATIENCE)
+        self._pid = 0
 
     def send(self, number: int) -> None:
         """Sends a signal."""
-        if self._process is None:
+        if not self._pid:
             raise StageError("the server does not run")
-        self._process.send_signal(number)
+        os.kill(self._pid, number)
 
     async def put_proxies(self) -> None:
         """Clients go through a proxy from now on."""
@@ -93,6 +124,22 @@ class StagedServer:
         """Ends it and removes what it kept."""
         for proxy in self.proxies:
             await proxy.close()
-        if self._process is not None:
+        if self._pid:
             await self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+async def _end_of(pid: int) -> None:
+    """Returns when a process is gone; it need not be a child of this one."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(handle, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)

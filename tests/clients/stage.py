@@ -37,7 +37,7 @@ from typing import Any
 import trustme
 
 from tests.clients.control import controlling
-from tests.clients.servers import StagedServer, StageError
+from tests.clients.servers import StagedServer, StageError, Zygote
 from tests.server.support import write_tokens
 from tests.vectors.player import Player, playing
 from tests.vectors.vector import load_all
@@ -60,6 +60,7 @@ class Stage:
         self._players: dict[str, tuple[Player, AsyncExitStack]] = {}
         self._servers: dict[str, StagedServer] = {}
         self._authority = trustme.CA()
+        self._zygote = Zygote()
 
     async def handle(self, method: str, path: str, body: Json) -> Any:
         """One request."""
@@ -78,6 +79,7 @@ class Stage:
         """Ends everything."""
         for server in self._servers.values():
             await server.close()
+        await self._zygote.close()
         for _, stack in self._players.values():
             await stack.aclose()
 
@@ -121,7 +123,7 @@ class Stage:
         if body.get("token"):
             extra["tokens"] = {role: f"{role}-token-000000" for role in ROLES}
             flags += ["--token-file", str(write_tokens(folder))]
-        server = StagedServer(folder, flags, http=bool(body.get("http")))
+        server = StagedServer(self._zygote, folder, flags, http=bool(body.get("http")))
         server.extra = extra
         await server.start()
         if body.get("proxy"):
