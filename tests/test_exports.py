@@ -20,7 +20,7 @@ CLIENT = """
     AsyncWriteStream Cancelled Change Closed Condition Cut DeadlineExceeded Delta Edited Event EventHorizon
     ExpressionCheck ExpressionProblem FeatureNotAvailable Gap HubInfo IngestResult Interrupted InvalidRequest
     Lagged LimitExceeded Limits LogInfo MigrationFailed MigrationOptions MigrationProgress MigrationResult
-    Mirror MirrorGroup NotFound Notice OutOfRange PermissionDenied Plan PlanStep
+    Mirror MirrorBookmark MirrorGroup NotFound Notice OutOfRange PermissionDenied Plan PlanStep
     PreconditionFailed Progress Resumed Retry Row RowError Rows ServerFailure ServerInfo Session Snapshot
     TableInfo Tesseract TesseractError Tls Unauthenticated Unavailable Watch WatchOptions WatchState WriteBatch
     WriteCounts WriteResult WriteStream

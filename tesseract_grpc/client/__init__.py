@@ -72,6 +72,7 @@ from .core.events import (
 from .core.expressions import ExpressionCheck, ExpressionProblem
 from .core.hub_events import HubEvent
 from .core.info import HubInfo, Limits, LogInfo, ServerInfo, TableInfo
+from .core.mirror_bookmark import MirrorBookmark
 from .core.performance import PerformanceReport, PerformanceResult
 from .core.pipeline import Ack
 from .core.plans import FilterPart, Plan, PlanStep
@@ -144,6 +145,7 @@ __all__ = [
     "MigrationProgress",
     "MigrationResult",
     "Mirror",
+    "MirrorBookmark",
     "MirrorGroup",
     "NotFound",
     "Notice",

@@ -12,9 +12,11 @@ from tesseract_grpc._proto.tesseract.v1 import query_pb2, session_service_pb2
 
 from ..core.aggregates import AggregatesLike
 from ..core.errors import TesseractError
+from ..core.events import Snapshot
 from ..core.feed import Bookmark, Feed
 from ..core.filters import FilterLike
 from ..core.groupings import GroupByLike
+from ..core.mirror_bookmark import MirrorBookmark
 from ..core.names import hub_name, id_of
 from ..core.plans import Plan, plan_of
 from ..core.queries import GroupParts, QueryParts, SourceLike, edit_of, query_of
@@ -229,6 +231,7 @@ class AsyncSession:
         dicts: bool = False,
         min_version: int = 0,
         verify: bool = False,
+        resume: tuple[Bookmark, Snapshot] | None = None,
     ) -> AsyncWatch:
         request = session_service_pb2.WatchSessionRequest(
             name=self._session.name,
@@ -254,15 +257,24 @@ class AsyncSession:
             revive=self._revive,
             ends_on=ends_on(**options),
             verify=verify,
+            resume=resume,
         )
 
     def mirror(
-        self, window: WindowLike | None = None, *, verify: bool = False, **options: Unpack[WatchOptions]
+        self,
+        window: WindowLike | None = None,
+        *,
+        resume: MirrorBookmark | None = None,
+        verify: bool = False,
+        **options: Unpack[WatchOptions],
     ) -> AsyncMirror:
         """The rows of a window, kept current in the background. It starts at once; its `with` block begins when
-        the first snapshot is there, and closes it. `verify` and the options are those of `watch`."""
-        watch = self._watch(window, options, progress=True, dicts=True, verify=verify)
-        mirror = AsyncMirror(watch, self._rpc.connection.timeout)
+        the first snapshot is there, and closes it. With `resume`, what `mirror.bookmark()` of the same session and
+        window gave, it has those rows at once and is stale until the server has told what was missed, or sent a new
+        snapshot where it cannot tell. `verify` and the options are those of `watch`."""
+        restored = resume.restore() if resume is not None else None
+        watch = self._watch(window, options, progress=True, dicts=True, verify=verify, resume=restored)
+        mirror = AsyncMirror(watch, self._rpc.connection.timeout, restored[1] if restored else None)
         self._rpc.owns(mirror)
         return mirror
 

@@ -34,7 +34,7 @@ from ..core.errors import (
     Unavailable,
     error_of_call,
 )
-from ..core.events import Event, Interrupted, Lagged, Progress, Resumed
+from ..core.events import Event, Interrupted, Lagged, Progress, Resumed, Snapshot
 from ..core.feed import Bookmark, Feed, StreamBroken
 from ..core.hub_feed import HubFeed
 from ..core.joint_feed import JointFeed
@@ -80,13 +80,16 @@ class AsyncWatch:
         revive: Callable[[TesseractError], Any] | None = None,
         ends_on: frozenset[str] = frozenset(),
         verify: bool = False,
+        resume: tuple[Bookmark, Snapshot] | None = None,
     ) -> None:
         """`feed` makes the state machine of one stream; `ends_on` are reasons that end the watch beside those that
-        always do."""
+        always do; `resume` is what the reader has already, and where to go on."""
         self._rpc, self._what, self._open_call = rpc, what, open_call
         self._make_feed, self._progress, self._revive = feed, progress, revive
         self._ends_on, self._verifier = ends_on, Verifier() if verify else None
-        self._bookmark = Bookmark()
+        self._bookmark = resume[0] if resume else Bookmark()
+        if self._verifier is not None and resume:
+            self._verifier.take(resume[1])
         self._reason = "first"
         self._gap_at = -1
         self._failed_before = False
@@ -94,7 +97,7 @@ class AsyncWatch:
         self._feed = self._new_feed()
         self._call: Any = None
         self._channel = 0
-        self._state = WatchState.CONNECTING
+        self._state = WatchState.STALE if resume else WatchState.CONNECTING
         self._told_end = False
         self._current_since = 0.0
         self._lost_since = time.monotonic()
@@ -128,6 +131,11 @@ class AsyncWatch:
     def epoch(self) -> str:
         """The identity of the line of versions."""
         return self._bookmark.epoch
+
+    @property
+    def token(self) -> bytes:
+        """Where to go on from the last consistent point; empty when the server gave no token for it."""
+        return self._bookmark.token
 
     @property
     def watch_id(self) -> str:

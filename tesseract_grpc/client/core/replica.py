@@ -41,7 +41,8 @@ class Replica:
         self.version = 0
         self.total_count = 0
         self.epoch = ""
-        self._key: tuple[str, ...] = ()
+        self.key: tuple[str, ...] = ()
+        """The names of the key columns."""
         self._order: Slots = np.empty(0, np.intp)
         self._rows: list[Row | None] = []
         self._slot_of: dict[Any, int] = {}
@@ -93,16 +94,16 @@ class Replica:
             self._rows, self._slot_of, self._free = list(rows), slot_of, []
             self.types = dict(found.types)
             self._order = np.arange(len(keys), dtype=np.intp)
-            self._key, self.epoch, self.loaded = snapshot.key, snapshot.epoch, True
+            self.key, self.epoch, self.loaded = snapshot.key, snapshot.epoch, True
 
         return take
 
     def _change(self, delta: Delta) -> Callable[[], None]:
         if not self.loaded:
             raise StreamBroken("disorder", "a change came before the snapshot")
-        removed = [(key, self._slot(key)) for block in delta.removed for key in block.keys.keys(self._key)]
+        removed = [(key, self._slot(key)) for block in delta.removed for key in block.keys.keys(self.key)]
         updated = [(slot, values) for updates in delta.updated for slot, values in self._updates(updates.rows)]
-        moved = [self._slot(key) for placed in delta.moved for key in placed.rows.keys(self._key)]
+        moved = [self._slot(key) for placed in delta.moved for key in placed.rows.keys(self.key)]
         comes = [pair for placed in delta.inserted for pair in self._inserts(placed)]
         gone = {key for key, _ in removed}
         if len(gone) != len(removed) or len({key for key, _ in comes}) != len(comes):
@@ -137,7 +138,7 @@ class Replica:
         new = set(edited.columns) - edited.kept
         if new:
             whole = [updates.rows for updates in delta.updated if new <= updates.rows.columns.keys()]
-            known = {self._slot(key) for block in whole for key in block.keys(self._key)}
+            known = {self._slot(key) for block in whole for key in block.keys(self.key)}
             if len(known | removed) != len(self._order):
                 raise StreamBroken("malformed", "after an edit, a row that stays lacks a new column")
 
@@ -155,10 +156,10 @@ class Replica:
         return slot
 
     def _updates(self, block: Any) -> Iterator[tuple[int, Row]]:
-        return zip(map(self._slot, block.keys(self._key)), self._dicts(block), strict=True)
+        return zip(map(self._slot, block.keys(self.key)), self._dicts(block), strict=True)
 
     def _inserts(self, placed: Placed) -> Iterator[tuple[Any, Row]]:
-        return zip(placed.rows.keys(self._key), self._dicts(placed.rows), strict=True)
+        return zip(placed.rows.keys(self.key), self._dicts(placed.rows), strict=True)
 
     def _without(self, leaving: list[int]) -> Slots:
         """The order without the rows that leave or are about to be placed anew."""

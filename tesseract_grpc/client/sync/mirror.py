@@ -15,8 +15,9 @@ from functools import partial
 from typing import Any, Protocol, Self
 
 from ..core.errors import Closed, DeadlineExceeded, TesseractError
-from ..core.events import Event, Progress
+from ..core.events import Event, Progress, Snapshot
 from ..core.joint_replica import JointReplica
+from ..core.mirror_bookmark import MirrorBookmark
 from ..core.replica import Replica
 from ..core.rows import Row
 from ..core.watch_state import WatchState
@@ -47,6 +48,8 @@ class Follower:
         self._watch, self._timeout = watch, timeout
         self._replica = replica
         self._lock = Lock()
+        self._token = watch.token
+        """Where to go on from the rows that are there."""
         self._gate = watch.gate
         self._handlers = Handlers(*ROWS)
         self._ended = False
@@ -159,6 +162,7 @@ class Follower:
         """Applies one event; what does not fit is loud (StreamBroken), and the watch heals it by a new snapshot."""
         with self._lock:
             self._replica.apply(event)
+            self._token = self._watch.token
 
     def _tell(self, event: Any) -> None:
         self._handlers.emit("change", event)
@@ -173,8 +177,11 @@ class Follower:
 class Mirror(Follower):
     """The current rows of one window. It starts at once; `ready` waits for its first snapshot."""
 
-    def __init__(self, watch: Watch, timeout: float) -> None:
+    def __init__(self, watch: Watch, timeout: float, rows: Snapshot | None = None) -> None:
+        """`rows` are those to go on from, until the first snapshot or change takes their place."""
         self._window = Replica()
+        if rows is not None:
+            self._window.apply(rows)
         super().__init__(watch, timeout, self._window)
 
     def rows(self, start: int = 0, limit: int | None = None) -> list[Row]:
@@ -189,6 +196,17 @@ class Mirror(Follower):
     def total_count(self) -> int:
         """The number of rows of the whole result, of which the window is a part."""
         return self._window.total_count
+
+    def bookmark(self) -> MirrorBookmark:
+        """The rows as they are now, and where to go on from there: what `session.mirror(resume=...)` takes, also in
+        another process, for as long as the server keeps that history. Raises Closed before the first snapshot."""
+        with self._lock:
+            window = self._window
+            if not window.loaded:
+                raise Closed("there is nothing to go on from before the first snapshot")
+            token = self._token if self._watch.token else b""  # none while the rows are in doubt
+            rows, types, key = window.rows(), dict(window.types), window.key
+            return MirrorBookmark(window.version, window.epoch, token, rows, window.total_count, types, key)
 
     def _data(self) -> list[Row]:
         return self.rows()
