@@ -4,6 +4,8 @@ Without a command the stage prints the address of its control port, and ends whe
 command with TESSERACT_STAGE and TESSERACT_VECTORS set, and ends with its exit code:
 
     .venv/bin/python -m tests.clients stage go test ./...
+
+`python -m tests.clients record-errors` writes tests/vectors/errors.json anew.
 """
 
 from __future__ import annotations
@@ -12,8 +14,13 @@ import argparse
 import asyncio
 import os
 import sys
+import tempfile
+from pathlib import Path
 
+from tests.clients.errors import Scene, recorded
+from tests.clients.servers import Zygote
 from tests.clients.stage import staged
+from tests.vectors.errors import PATH, text_of
 from tests.vectors.vector import DATA
 
 
@@ -30,14 +37,33 @@ async def stage(port: int, command: list[str]) -> int:
         return await process.wait()
 
 
+async def record_errors() -> int:
+    """Asks real servers what they say."""
+    with tempfile.TemporaryDirectory(prefix="errors-") as folder:
+        zygote = Zygote()
+        scene = Scene(zygote, Path(folder) / "scene")
+        try:
+            await scene.set_up()
+            calls = await recorded(scene)
+        finally:
+            await scene.close()
+            await zygote.close()
+    PATH.write_text(text_of(calls))
+    sys.stdout.write(f"{len(calls)} calls, {len({call.reason for call in calls})} reasons\n")
+    return 0
+
+
 def main() -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(dest="what", required=True)
     staging = commands.add_parser("stage")
     staging.add_argument("--port", type=int, default=0)
     staging.add_argument("command", nargs=argparse.REMAINDER)
+    commands.add_parser("record-errors")
     arguments = parser.parse_args()
+    if arguments.what == "record-errors":
+        return asyncio.run(record_errors())
     return asyncio.run(stage(arguments.port, arguments.command))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -56,8 +57,16 @@ class StagedServer:
     """One server. Clients go to `address`, through a proxy where there is one."""
 
     def __init__(
-        self, zygote: Zygote, folder: Path, flags: Sequence[str], *, http: bool = False, file_limit: int = 0
+        self,
+        zygote: Zygote,
+        folder: Path,
+        flags: Sequence[str] = (),
+        *,
+        http: bool = False,
+        stuck: Path | None = None,
+        mute: bool = False,
     ) -> None:
+        """While the file `stuck` is there, nothing becomes durable. With `mute` there is no log."""
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.port = free_port()
@@ -65,9 +74,11 @@ class StagedServer:
         self.proxies: list[Proxy] = []
         self.extra: dict[str, Any] = {}
         """What is told about it beside its addresses: tokens, files of TLS."""
-        self._zygote, self._file_limit = zygote, file_limit
+        self._zygote, self._stuck = zygote, str(stuck or "")
         self._pid = 0
-        self._log = folder / "server.log"
+        self._said, self._log = folder / "server.out", folder / "server.log"
+        if mute:
+            self._log = Path(os.devnull)
         self._flags = ["--listen", f"127.0.0.1:{self.port}", "--data", str(folder / "data"), *flags]
         if "--durability" not in flags:
             self._flags += ["--durability", "normal"]
@@ -78,15 +89,15 @@ class StagedServer:
         """Returns when it serves."""
         if self._pid:
             raise StageError("the server runs")
-        self._log.write_bytes(b"")
-        order = {"flags": self._flags, "log": str(self._log), "file_limit": self._file_limit}
+        self._said.write_bytes(b"")
+        order = {"flags": self._flags, "said": str(self._said), "log": str(self._log), "stuck": self._stuck}
         self._pid = await self._zygote.fork(order)
         ended = asyncio.ensure_future(_end_of(self._pid))
         async with asyncio.timeout(PATIENCE):
-            while not (said := self._log.read_text()).startswith("listening") and "\nlistening" not in said:
+            while "listening" not in self._said.read_text():
                 if ended.done():
                     self._pid = 0
-                    raise StageError(f"the server did not start: {said[-TAIL:]}")
+                    raise StageError(f"the server did not start: {self._log.read_text()[-TAIL:]}")
                 await asyncio.sleep(0.01)
         ended.cancel()
 
@@ -107,6 +118,10 @@ class StagedServer:
         if not self._pid:
             raise StageError("the server does not run")
         os.kill(self._pid, number)
+
+    def fill_disk(self) -> None:
+        """Nothing can be written any more into any file (so the server had better be mute), and that for good."""
+        resource.prlimit(self._pid, resource.RLIMIT_FSIZE, (1, 1))
 
     async def put_proxies(self) -> None:
         """Clients go through a proxy from now on."""

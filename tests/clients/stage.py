@@ -18,6 +18,10 @@
     POST   /servers/ID/blackhole, /heal  the proxy holds back everything, in both directions, and lets it through again
     POST   /servers/ID/cut               the proxy breaks all connections
     GET    /servers/ID                   -> the same as POST /servers, and "connections": how many the proxy has taken
+    POST   /servers/ID/errors            -> {"calls": [{"name", "reason", "method", "request", "address", "token",
+                                            "error"}]}: calls that are refused, and what a client must show of them. The
+                                            scene needs several servers; each call says which one it is for. `request`
+                                            is base64; `token` is null or a bearer token. They end with the server
     DELETE /servers/ID
 
 What cannot be done is answered with 400, what is not there with 404, and {"error": ".."}.
@@ -37,6 +41,7 @@ from typing import Any
 import trustme
 
 from tests.clients.control import controlling
+from tests.clients.errors import Scene
 from tests.clients.servers import StagedServer, StageError, Zygote
 from tests.server.support import write_tokens
 from tests.vectors.player import Player, playing
@@ -59,6 +64,7 @@ class Stage:
         self._numbers = itertools.count(1)
         self._players: dict[str, tuple[Player, AsyncExitStack]] = {}
         self._servers: dict[str, StagedServer] = {}
+        self._scenes: dict[str, Scene] = {}
         self._authority = trustme.CA()
         self._zygote = Zygote()
 
@@ -77,6 +83,8 @@ class Stage:
 
     async def close(self) -> None:
         """Ends everything."""
+        for scene in self._scenes.values():
+            await scene.close()
         for server in self._servers.values():
             await server.close()
         await self._zygote.close()
@@ -144,8 +152,17 @@ class Stage:
     async def _servers_one_delete(self, id: str, _: Json) -> Json:
         server = self._server(id)
         del self._servers[id]
+        if scene := self._scenes.pop(id, None):
+            await scene.close()
         await server.close()
         return {}
+
+    async def _servers_errors_post(self, id: str, _: Json) -> Json:
+        folder = self._server(id).folder / "errors"
+        if id not in self._scenes:
+            self._scenes[id] = Scene(self._zygote, folder)
+            await self._scenes[id].set_up()
+        return {"calls": await self._scenes[id].calls()}
 
     async def _command(self, server: StagedServer, action: str) -> Json:
         if action == "kill":

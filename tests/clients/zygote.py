@@ -2,9 +2,9 @@
 fraction of what it takes to import everything again. Nothing of gRPC runs here, so there is no thread that a fork could
 lose; what the fork runs is the command itself.
 
-A line is JSON: the flags, the file that takes what the server says, and the most bytes that a file of it may have (0 is
-no limit), which is how a disk that is full looks to it. The answer is the process id. Servers are killed by the kernel
-when this process ends, and it ends with its stdin: none stays when a test run is broken off.
+A line is JSON: the flags, the files that take what the server says (stdout) and logs (stderr), and `stuck`: the name of
+a file, or "". While that file is there, nothing becomes durable. The answer is the process id. Servers are killed by
+the kernel when this process ends, and it ends with its stdin: none stays when a test run is broken off.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import resource
 import signal
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
@@ -24,16 +25,28 @@ def serve(order: dict[str, Any]) -> None:
     """In the child: becomes the server."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    limit = order["file_limit"]
-    if limit:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    said = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
+    for number, path in ((1, order["said"]), (2, order["log"])):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     from tesseract_grpc.cli.main import main as command
 
+    if order["stuck"]:
+        hold(Path(order["stuck"]))
     command(["serve", *order["flags"]])
+
+
+def hold(stuck: Path) -> None:
+    """The log waits for its disk as long as a file is there."""
+    from tesseract_grpc.store.sqlite_log import SqliteLog
+
+    flush = SqliteLog.flush
+
+    def held(log: SqliteLog) -> int:
+        while stuck.exists():
+            time.sleep(0.01)
+        return flush(log)
+
+    setattr(SqliteLog, "flush", held)  # noqa: B010 (what takes a method's place has no type that fits)
 
 
 def main() -> None:

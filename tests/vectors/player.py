@@ -23,14 +23,20 @@ from tesseract_grpc._proto.tesseract.v1 import (
     query_pb2,
     session_service_pb2,
     session_service_pb2_grpc,
+    table_service_pb2_grpc,
 )
+from tests.vectors.errors import HAND_MADE, PLAYED
 from tests.vectors.vector import Json, Stream, Vector, load_all, message
 
 MISMATCH = "VECTOR_MISMATCH"
 spb, hpb = session_service_pb2, hub_service_pb2
 
 
-class Player(session_service_pb2_grpc.SessionServiceServicer, hub_service_pb2_grpc.HubServiceServicer):
+class Player(
+    session_service_pb2_grpc.SessionServiceServicer,
+    hub_service_pb2_grpc.HubServiceServicer,
+    table_service_pb2_grpc.TableServiceServicer,
+):
     """Plays vectors."""
 
     def __init__(self, vectors: list[Vector]) -> None:
@@ -59,6 +65,14 @@ class Player(session_service_pb2_grpc.SessionServiceServicer, hub_service_pb2_gr
         session = spb.Session(name=f"hubs/default/sessions/{name}", columns=begin.columns, generation=1)
         session.query.table = "hubs/default/tables/items"
         return spb.GetSessionResponse(session=session)
+
+    async def GetTable(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """There is none; but some names are refused as the error vectors say."""
+        number = request.name.rpartition("/")[2].removeprefix(PLAYED)
+        if not number.isdecimal() or int(number) >= len(HAND_MADE):
+            await self._mismatch(context, f"there is no table '{request.name}'")
+        status = list(HAND_MADE.values())[int(number)]
+        await _abort_with(context, status)
 
     async def WatchSession(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """The next stream of a vector."""
@@ -100,7 +114,10 @@ class Player(session_service_pb2_grpc.SessionServiceServicer, hub_service_pb2_gr
 
 
 async def _abort(context: Any, end: Json) -> None:
-    status = message(status_pb2.Status, end)
+    await _abort_with(context, message(status_pb2.Status, end))
+
+
+async def _abort_with(context: Any, status: Any) -> None:
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
     if status.details:
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
@@ -128,6 +145,7 @@ async def playing(vectors: list[Vector] | None = None) -> AsyncIterator[Player]:
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     session_service_pb2_grpc.add_SessionServiceServicer_to_server(player, server)
     hub_service_pb2_grpc.add_HubServiceServicer_to_server(player, server)
+    table_service_pb2_grpc.add_TableServiceServicer_to_server(player, server)
     player.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     try:

@@ -50,6 +50,7 @@ class TesseractError(Exception):
         row_errors: Iterable[RowError] = (),
         row_error_count: int | None = None,
         metadata: Mapping[str, str] | None = None,
+        resource: str = "",
         retry_after: float | None = None,
         code: grpc.StatusCode | None = None,
     ) -> None:
@@ -62,6 +63,8 @@ class TesseractError(Exception):
         self.row_error_count = len(self.row_errors) if row_error_count is None else row_error_count
         """How many rows were refused in all; `row_errors` holds the first of them."""
         self.metadata = dict(metadata or {})
+        self.resource = resource
+        """The resource name of the table, session or hub that is to blame, for example `hubs/default/tables/users`."""
         self.retry_after = retry_after
         """Seconds after which the server asks to try again; None when it does not say."""
         self.code = code
@@ -75,6 +78,11 @@ class TesseractError(Exception):
         if self.line is not None:
             named.append(f"line {self.line}")
         return f"{self.message} ({', '.join(named)})" if named else self.message
+
+    @property
+    def hint(self) -> str:
+        """What to do about it, where the server says so."""
+        return self.metadata.get("hint", "")
 
     @property
     def passes(self) -> bool:
@@ -173,6 +181,7 @@ def _details(raw: bytes | None) -> dict[str, Any]:
         return found
     info = error_details_pb2.ErrorInfo()
     request = error_details_pb2.BadRequest()
+    resource = error_details_pb2.ResourceInfo()
     retry = error_details_pb2.RetryInfo()
     rows = table_service_pb2.RowErrors()
     for detail in status.details:
@@ -183,6 +192,8 @@ def _details(raw: bytes | None) -> dict[str, Any]:
             found.setdefault("field", info.metadata.get("field", ""))
         elif detail.Unpack(request) and request.field_violations:
             found["field"] = request.field_violations[0].field
+        elif detail.Unpack(resource):
+            found["resource"] = resource.resource_name
         elif detail.Unpack(retry):
             found["retry_after"] = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
         elif detail.Unpack(rows):
