@@ -63,7 +63,9 @@ def main(
         wanted = _contestants(workload, ours_only, peers_only, _peers(workload, peers, slow))
         left_out |= {name: why for name in wanted if (why := missing(name))}
         names = [name for name in wanted if name not in left_out]
-        if names:
+        if names and (lacks := workload.prepare(settings)):
+            left_out[workload.name] = lacks
+        elif names:
             try:
                 outcome = run_workload(workload, names, settings, runs, lambda line: console.print(line, style="dim"))
             except RunFailed as failure:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks import aggregates, joined, live, load, migrate, oneshot, retention
+from benchmarks.clients import measuring
+from benchmarks.clients.programs import LANGUAGES
 from benchmarks.field import LIVE_PEERS, PEERS
 from benchmarks.wire.workloads import WIRE
 from benchmarks.workload import OURS, Better, Figures, Metric, Settings, Workload
@@ -136,5 +138,21 @@ _MIGRATE = Workload(
     pinned=False,
 )
 
-WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (*_IN_PROCESS, *WIRE, _MIGRATE)}
+_CLIENTS = tuple(
+    Workload(
+        f"client_{language}",
+        (
+            Metric(f"client_{language}_write", "rows/s", _HIGHER, "batches of 1,000 rows through the library"),
+            Metric(f"client_{language}_snapshot", "rows/s", _HIGHER, "a snapshot of 100,000 rows into a mirror"),
+            Metric(f"client_{language}_fold", "rows/s", _HIGHER, "changed rows into a mirror of 5,000, 100 a message"),
+        ),
+        (OURS,),
+        partial(measuring.run, language),
+        pinned=False,
+        prepare=partial(measuring.prepare, language),
+    )
+    for language in LANGUAGES
+)
+
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (*_IN_PROCESS, *WIRE, _MIGRATE, *_CLIENTS)}
 METRICS: dict[str, Metric] = {metric.name: metric for workload in WORKLOADS.values() for metric in workload.metrics}

@@ -73,3 +73,4 @@ class Workload:
     run: Callable[[str, Settings], Figures]
     slow: tuple[str, ...] = ()  # contestants that take minutes; they run only when asked for
     pinned: bool = True  # whether the process is held to `Settings.cores` cores
+    prepare: Callable[[Settings], str] = lambda _: ""  # once before all runs; says what this machine lacks, in words
