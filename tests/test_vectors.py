@@ -57,12 +57,6 @@ class Reader:
         self.interrupted: list[Json] = []
         self.done = asyncio.Event()
         self._types: dict[str, int] = {}
-        self._columns: list[list[Any]] = []
-        for stream in vector.streams:
-            for response in stream.responses:
-                parsed = message(session_service_pb2.WatchSessionResponse, response)
-                columns = [*parsed.begin.columns, *parsed.session_changed.columns]
-                self._types |= {column.name: column.type for column in columns}
 
     async def read(self, address: str) -> Json:
         """Goes through the vector; what a client shows of it."""
@@ -96,6 +90,10 @@ class Reader:
         return there and str(self._mirror.version) == wanted["version"] and "error" not in wanted
 
     def _change(self, event: Any) -> None:
+        if isinstance(event, Snapshot):
+            self._types = dict(event.rows.types)
+        elif event.edited is not None:
+            self._types = dict(event.edited.types)
         rows = self._mirror.rows()
         types = list(rows[0]) if rows else None
         wanted = self.vector.expect["shown"][min(len(self.shown), len(self.vector.expect["shown"]) - 1)]

@@ -25,14 +25,17 @@ from tesseract_grpc._proto.tesseract.v1 import (
     table_service_pb2,
 )
 from tesseract_grpc.server import Server, ServerConfig
+from tesseract_grpc.server.log_opening import begin_epochs
 from tesseract_grpc.testing import ManualClock, Mirror
 from tests.server.support import Api
+from tests.vectors.damage import DAMAGES, RESUMES, Damage
 from tests.vectors.vector import Json, Stream, Vector, message, plain, shown
 
 PATIENCE = 20.0
 START = 1_000.0
 OPTIONS = {"listen": "127.0.0.1:0", "drain_timeout": 2.0, "tick_interval": 0.02, "progress_interval": 3_600.0}
 
+_RESTARTS = ("restart", "new_epoch", "another_server")
 spb, pb = session_service_pb2, table_service_pb2
 
 
@@ -82,6 +85,9 @@ class Recorder:
             "away": self._away,
             "delete_session": self._delete_session,
             "delete_table": self._delete_table,
+            "swap_tables": self._swap,
+            "remove_session": self._remove_session,
+            "ends": self._ends,
         }
 
     async def play(self) -> None:
@@ -111,9 +117,10 @@ class Recorder:
 
     async def _start(self) -> None:
         options = {**OPTIONS, **self._vector.server}
-        if any(step.get("away", {}).get("how") == "restart" for step in self._vector.steps):
+        if any(step.get("away", {}).get("how") in _RESTARTS for step in self._vector.steps):
             options |= {"data": self._folder, "durability": "normal"}
-        self._server = await self._stack.enter_async_context(Server(ServerConfig(**options), clock=self._clock))
+        self._config = ServerConfig(**options)
+        self._server = await self._stack.enter_async_context(Server(self._config, clock=self._clock))
         channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(self._server.address))
         self._api = Api(channel, self._server.address)
 
@@ -130,12 +137,15 @@ class Recorder:
     # Streams
 
     async def _watch(self) -> None:
+        self._call_up()
+        while not self._mirror.consistent or self._state != "live":
+            await self._next()
+
+    def _call_up(self) -> None:
         request, said = (message(spb.WatchSessionRequest, self._vector.watch) for _ in range(2))
         request.resume_token, said.resume_token = self._token, self._tokens(self._token).encode()
         self._call = self._api.sessions.WatchSession(request)
         self.streams.append(Stream(plain(said)))
-        while not self._mirror.consistent or self._state != "live":
-            await self._next()
 
     @property
     def _state(self) -> str:
@@ -231,6 +241,17 @@ class Recorder:
     async def _alter(self, what: Json) -> None:
         self._version = (await self._api.tables.AlterTable(message(pb.AlterTableRequest, what))).version
 
+    async def _swap(self, what: Json) -> None:
+        self._version = (await self._api.tables.SwapTables(message(pb.SwapTablesRequest, what))).version
+
+    async def _remove_session(self, _: Any) -> None:
+        await self._api.sessions.DeleteSession(spb.DeleteSessionRequest(name=self._vector.name))
+
+    async def _ends(self, step: Json) -> None:
+        """What a step leads to is the end of the stream."""
+        await self._do(step)
+        await self._end()
+
     async def _advance(self, seconds: float) -> None:
         assert self._server is not None
         hub, until = self._server.hubs["default"], int((self._clock.advance(seconds)) * 1_000_000)
@@ -273,23 +294,54 @@ class Recorder:
             end, reason = {"silence": True}, "silence"
         elif how == "ended":
             end, reason = {"code": 0}, "ended"
-        elif how == "no_token":
+        elif how in ("no_token", "resumed_unasked"):
             self.streams[-1].responses[-1].pop("resume_token")
             token = False
         elif how == "lose":
             end, reason = {"client": True}, "gap"
             await self._lose(meanwhile.pop(0), meanwhile.pop(0))
-        elif how not in ("disconnect", "restart"):
-            end, reason, token = {"client": True}, _REASONS[how], False
-            await self._damage(how, meanwhile.pop(0))
+        elif how in DAMAGES:
+            end, reason, token = {"client": True}, DAMAGES[how].reason, False
+            await self._damage(DAMAGES[how], meanwhile.pop(0))
         self._leave(end, reason, token=token)
         for step in meanwhile:
             await self._do(step)
-        if how == "restart":
-            assert self._server is not None
-            await self._server.stop()
-            await self._start()
-        await self._watch()
+        if how in ("restart", "new_epoch", "another_server"):
+            await self._restart(how)
+        if how in RESUMES:
+            await self._resume_damaged(RESUMES[how])  # of which nothing is told: there is no stream, as before
+            self.streams[-1].end, self._token = {"client": True}, b""
+            self._call.cancel()
+        if how == "another_server":
+            await self._refused()
+        if how == "gone":
+            self._call_up()
+            await self._end()
+        else:
+            await self._watch()
+
+    async def _restart(self, how: str) -> None:
+        """The server ends and starts again: over its data, in another epoch, or knowing nothing of what was."""
+        assert self._server is not None
+        await self._server.stop()
+        if how == "new_epoch":
+            await asyncio.to_thread(begin_epochs, self._config)
+        if how == "another_server":
+            self._folder = self._folder / "another"
+        await self._start()
+        if how == "another_server":
+            for step in self._vector.setup:
+                await self._set_up(step)
+
+    async def _refused(self) -> None:
+        """The token is refused, and is not used again."""
+        self._call_up()
+        try:
+            await self._read()
+        except grpc.aio.AioRpcError as error:
+            end, shown = status_of(error)
+            assert shown["reason"] == "BAD_RESUME_TOKEN"
+            self._leave(end, "token_refused", token=False)
 
     async def _lose(self, lost: Json, seen: Json) -> None:
         """What a first step leads to does not arrive; what a second one leads to does."""
@@ -299,66 +351,28 @@ class Recorder:
         await self._do(seen)
         self._record(await self._read())
 
-    async def _damage(self, how: str, step: Json) -> None:
+    async def _damage(self, damage: Damage, step: Json) -> None:
         """What a step leads to arrives damaged."""
         await self._do(step)
-        if how == "wrong_digest":
+        if damage.reason == "digest":
             await self._ask_progress(self._version)
+        for _ in range(damage.at):
+            self._record(await self._read())
         response = await self._read()
-        while how == "wrong_digest" and not response.HasField("progress"):
+        while damage.reason == "digest" and not response.HasField("progress"):
             self._tell(response)
             response = await self._read()
+        self._record_damaged(damage, response)
+
+    async def _resume_damaged(self, damage: Damage) -> None:
+        """The next stream begins with a word that cannot be right."""
+        self._call_up()
+        self._record_damaged(damage, await self._read())
+
+    def _record_damaged(self, damage: Damage, response: Any) -> None:
         damaged = self._canonical(response)
-        _DAMAGES[how](damaged)
+        damage.do(damaged)
         self.streams[-1].responses.append(plain(damaged))
-
-
-def _unknown(response: Any) -> None:
-    response.ClearField("changes")
-
-
-def _disorder(response: Any) -> None:
-    response.ClearField("changes")
-    response.snapshot_end.row_count = 1
-
-
-def _back(response: Any) -> None:
-    response.to_version = response.from_version - 1
-
-
-def _malformed(response: Any) -> None:
-    (column, *_) = response.changes.updates[0].rows.columns
-    column.int64s.values.append(7)
-
-
-def _strange(response: Any) -> None:
-    """An update of a row that is not there."""
-    for column in response.changes.updates[0].rows.columns:
-        if column.name == "id":
-            column.int64s.values[0] = 999
-
-
-def _wrong_digest(response: Any) -> None:
-    assert response.progress.digest
-    response.progress.digest = bytes(32)
-
-
-_DAMAGES: dict[str, Callable[[Any], None]] = {
-    "unknown_event": _unknown,
-    "disorder": _disorder,
-    "back": _back,
-    "malformed": _malformed,
-    "strange": _strange,
-    "wrong_digest": _wrong_digest,
-}
-_REASONS = {
-    "unknown_event": "unknown_event",
-    "disorder": "disorder",
-    "back": "disorder",
-    "malformed": "malformed",
-    "strange": "malformed",
-    "wrong_digest": "digest",
-}
 
 
 def status_of(error: grpc.aio.AioRpcError) -> tuple[Json, Json]:

@@ -139,11 +139,31 @@ DELETE_SESSION: Json = {"delete_session": True}
 
 def away(how: str, *meanwhile: Json) -> Json:
     """The client is not connected during some steps. `how` is "disconnect" (the connection breaks), "restart" (and the
-    server starts again over its data), "ended" (the server ends the call without an error), "silence" (it says nothing
-    any more), "no_token" (a disconnect after a message without a token); "lose" (of two steps the first does not reach
-    the client, and the second shows a gap); or a way to damage what the next step leads to: "unknown_event",
-    "disorder", "back", "malformed", "strange", "wrong_digest"."""
+    server starts again over its data), "new_epoch" (and in another epoch), "another_server" (and without its data),
+    "gone" (and what is watched is not there any more), "ended" (the server ends the call without an error), "silence"
+    (it says nothing any more), "no_token" (a disconnect after a message without a token); "lose" (of two steps the
+    first does not reach the client, and the second shows a gap); or a way to damage what the next step leads to
+    (`damage.DAMAGES`), or how the next stream begins (`damage.RESUMES`)."""
     return {"away": {"how": how, "meanwhile": list(meanwhile)}}
+
+
+def alter(*alterations: table_service_pb2.Alteration, table: str = "items") -> Json:
+    """The table is altered."""
+    return {"alter_table": plain(table_service_pb2.AlterTableRequest(name=table, alterations=alterations))}
+
+
+def swap(one: str, other: str) -> Json:
+    """Two tables are exchanged."""
+    return {"swap_tables": plain(table_service_pb2.SwapTablesRequest(name=one, other=other))}
+
+
+def ends(step: Json) -> Json:
+    """A step that ends the watch."""
+    return {"ends": step}
+
+
+REMOVE_SESSION: Json = {"remove_session": True}
+"""The session is deleted while nobody watches."""
 
 
 def drop_table(name: str = "items") -> Json:

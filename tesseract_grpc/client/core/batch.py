@@ -137,9 +137,14 @@ def _decode_column(column: value_pb2.ColumnData, count: int, type: DataType | No
     case = column.WhichOneof("values")
     if case is None:
         return Vector.nulls(UNSPECIFIED if type is None else type, count)
+    held = "strings" if case == "dictionary" else case
+    if type is not None and type != UNSPECIFIED and _CASES.get(type, "strings") != held:
+        raise ValueError(f"column {column.name!r} is of another type than {case}")
     valid = _decode_validity(column.validity, count)
     if case == "dictionary":
         codes = np.array(column.dictionary.codes, dtype=np.uint32)
+        if len(codes) and codes.max() >= len(column.dictionary.dictionary):
+            raise ValueError(f"column {column.name!r} has a code outside its dictionary")
         vector = Vector(type or STRING, codes, valid, list(column.dictionary.dictionary))
     elif case == "strings":
         texts = list(column.strings.values)
@@ -155,5 +160,7 @@ def _decode_column(column: value_pb2.ColumnData, count: int, type: DataType | No
 def _decode_validity(bitmap: bytes, count: int) -> Mask | None:
     if not bitmap:
         return None
+    if len(bitmap) != (count + 7) // 8:
+        raise ValueError(f"a bitmap of {len(bitmap)} bytes for {count} rows")
     bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=count, bitorder="little")
     return bits.view(np.bool_)

@@ -299,6 +299,8 @@ class Feed:
 
     def _keyed(self, batch: Any) -> Block:
         block = decode(batch, self.schema.types)
+        if unknown := block.columns.keys() - self.schema.types.keys():
+            raise ValueError(f"there is no column {min(unknown)!r}")
         missing = [name for name in self.schema.key if name not in block.columns]
         if missing and len(block):
             raise ValueError(f"rows without their key column {missing[0]!r}")

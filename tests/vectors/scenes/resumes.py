@@ -1,6 +1,6 @@
 """Coming back: with nothing lost, or with a word about why not."""
 
-from tests.vectors.scene import asks, away, commit, delete, groups, insert, item, scene, update, windowed
+from tests.vectors.scene import PROGRESS, asks, away, commit, delete, groups, insert, item, scene, update, windowed
 
 ROWS = [item(id, f"name {id % 3}", qty=10 * id) for id in range(8)]
 BY_QTY = asks("qty >= 10", ["qty"])
@@ -126,5 +126,36 @@ SCENES = (
         shows="snapshot",
         rows=ROWS,
         query=BY_QTY,
+    ),
+    scene(
+        "resume_new_epoch",
+        "The hub has begun a new epoch meanwhile: its versions are others.",
+        away("new_epoch", MEANWHILE[0]),
+        AFTER,
+        shows="Reset, OTHER_EPOCH, restart",
+        rows=ROWS,
+        query=BY_QTY,
+    ),
+    scene(
+        "token_refused",
+        "The server is another one, which has not made the token: it is thrown away, and a snapshot comes.",
+        commit(update({"id": 5, "qty": 13})),
+        away("another_server"),
+        commit(update({"id": 3, "qty": 12})),
+        shows="BAD_RESUME_TOKEN, snapshot",
+        rows=ROWS,
+        query=BY_QTY,
+    ),
+    scene(
+        "resume_digest",
+        "Digests go on where the rows do.",
+        PROGRESS,
+        away("disconnect", *MEANWHILE),
+        AFTER,
+        PROGRESS,
+        shows="resumed, digest",
+        rows=ROWS,
+        query=BY_QTY,
+        watch=windowed(1, 5, include_digest=True),
     ),
 )

@@ -3,7 +3,7 @@
 import math
 
 from tests import wire
-from tests.vectors.scene import asks, commit, delete, insert, item, items, scene, table, update
+from tests.vectors.scene import PROGRESS, asks, commit, delete, insert, item, items, scene, table, update, windowed
 from tests.vectors.vector import Vector
 
 _WIDE = {"id": "int64", "i": "int64", "x": "float64", "t": "timestamp", "s": "string", "b": "bool", "j": "json"}
@@ -50,6 +50,49 @@ def _keys() -> Vector:
     return scene(
         "values_keys", about, *steps, shows="values, keys, removes, updates", setup=setup, query=asks(table="keyed")
     )
+
+
+def _digest() -> Vector:
+    """Digests of what is easily bent."""
+    rows: list[dict[str, object]] = [
+        {"i": 2**63 - 1, "x": -0.0, "t": -1, "s": "", "b": False, "j": "null"},
+        {
+            "i": -(2**63),
+            "x": math.nan,
+            "t": 253_402_300_799_999_999,
+            "s": "\U00010348 e\u0301 \u0000",
+            "b": True,
+            "j": '{"a": [1, 2.50]}',
+        },
+        {"i": 2**53 + 1, "x": math.inf, "t": 0, "s": "é"},
+        {"x": -math.inf, "i": 0, "s": "x" * 300},
+        {},
+    ]
+    full = [{**_wide(), **row, "id": at} for at, row in enumerate(rows)]
+    setup = [table("wide", wire.columns(_WIDE, ["id"])), commit(insert(*full, table="wide", types=_WIDE))]
+    changed = [{**_wide(), **row, "id": at} for at, row in enumerate([*rows[1:], rows[0]])]
+    steps = [PROGRESS, commit(update(*changed, table="wide", types=_WIDE)), PROGRESS]
+    about = "Digests of minus zero, NaN, infinities, null beside empty, letters of four bytes, texts of documents."
+    watch = windowed(0, None, include_digest=True)
+    return scene("values_digest", about, *steps, shows="digest", setup=setup, query=asks(table="wide"), watch=watch)
+
+
+def _names() -> Vector:
+    """Columns whose names are not those of a program."""
+    types = {"größe": "int64", "名前": "string", "class": "string", "toString": "int64", "constructor": "float64"}
+    rows: list[dict[str, object]] = [
+        {"größe": at, "名前": f"{at}", "class": "c", "toString": at, "constructor": at / 2} for at in range(3)
+    ]
+    another = {"größe": 7, "名前": "七", "class": "", "toString": 1, "constructor": 0.5}
+    setup = [table("named", wire.columns(types, ["größe"])), commit(insert(*rows, table="named", types=types))]
+    steps = [
+        commit(update({"größe": 1, "constructor": 7.0, "class": None}, table="named", types=types)),
+        commit(insert(another, table="named", types=types)),
+        PROGRESS,
+    ]
+    about = "Names of columns in other letters, and such as programs use themselves."
+    watch = windowed(0, None, include_digest=True)
+    return scene("values_names", about, *steps, shows="names", setup=setup, query=asks(table="named"), watch=watch)
 
 
 SCENES = (
@@ -129,4 +172,6 @@ SCENES = (
         shows="snapshot, inserts",
         setup=[items()],
     ),
+    _digest(),
+    _names(),
 )
