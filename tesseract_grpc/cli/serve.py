@@ -105,6 +105,8 @@ async def _serve(config: ServerConfig) -> None:
         server = started.result()
         with suppress(BrokenPipeError):  # Whoever started it may not care to read.
             click.echo(f"listening on {server.address}")
+            if server.http_address is not None:
+                click.echo(f"listening on {server.http_address}")
             for name, found in server.recoveries.items():
                 click.echo(f"hub {name}: recovered {found.records:,} records in {found.seconds:.2f} s")
     await serving

@@ -35,17 +35,33 @@ def metrics_host(config: ServerConfig) -> str:
     return "127.0.0.1" if config.listen.startswith("unix") else split(config.listen)[0]
 
 
+def http_host(config: ServerConfig) -> str:
+    """The host that browsers connect to, in the same way."""
+    if config.http_host is not None:
+        return config.http_host
+    return "127.0.0.1" if config.listen.startswith("unix") else split(config.listen)[0]
+
+
+def join(host: str, port: int) -> str:
+    """`host:port`, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def check(config: ServerConfig) -> None:
     """Raises ConfigError when the address would open the tables to the network unprotected."""
     if bool(config.tls_cert) != bool(config.tls_key):
         raise ConfigError("options 'tls_cert' and 'tls_key' belong together: give both or none")
     if config.tls_client_ca and not config.tls_cert:
         raise ConfigError("option 'tls_client_ca' needs tls_cert and tls_key")
-    if is_loopback(config.listen) or config.insecure:
+    listens = [config.listen]
+    if config.http_port is not None:
+        listens.append(join(http_host(config), config.http_port))
+    public = [listen for listen in listens if not is_loopback(listen)]
+    if not public or config.insecure:
         return
     knows_clients = config.token_file is not None or config.tls_client_ca is not None
     if config.tls_cert is None or not knows_clients:
         raise ConfigError(
-            f"{config.listen} can be reached from other machines: give tls_cert, tls_key and token_file "
+            f"{public[0]} can be reached from other machines: give tls_cert, tls_key and token_file "
             "(or tls_client_ca), or say --insecure if the network is trusted"
         )

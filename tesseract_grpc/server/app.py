@@ -16,7 +16,7 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -65,6 +65,8 @@ from tesseract_grpc.server.services.writes import Writes
 from tesseract_grpc.server.streams.audience import keep_beating, keep_patrolling
 from tesseract_grpc.server.tokens import read_tokens
 from tesseract_grpc.server.tracing import OFF, open_tracing
+from tesseract_grpc.server.web.methods import Registry, add_reflection
+from tesseract_grpc.server.web.port import WebPort
 
 _LAST_GRACE = 0.2
 """Seconds that gRPC gets to hand the last statuses out, after our own calls have ended."""
@@ -83,6 +85,7 @@ class Server:
         address.check(self.config)
         self._credentials = tls.credentials(self.config)
         self._tokens = read_tokens(self.config.token_file) if self.config.token_file else None
+        self._web = WebPort(self.config) if self.config.http_port is not None else None
         self._log = logs.logger()
         self._clock = clock
         self._hosts: Hosts
@@ -114,6 +117,11 @@ class Server:
         if self.config.listen.startswith("unix"):
             return self.config.listen
         return f"{self.config.listen.rpartition(':')[0]}:{self.port}"
+
+    @property
+    def http_address(self) -> str | None:
+        """What browsers connect to, `http://host:port`; None where there is no such port."""
+        return self._web.address if self._web is not None else None
 
     async def start(self) -> None:
         """Serves from now on. Raises ServeError when the address is taken."""
@@ -147,13 +155,13 @@ class Server:
         self._tracing = open_tracing(self.config)
         for host in self._hosts.by_name.values():
             host.tracing = self._tracing
-        interceptors = self._tracing.interceptors()
-        if self._tokens is not None:
-            interceptors.append(TokenInterceptor(self._tokens))
-        server = grpc.aio.server(interceptors=interceptors, options=_channel_options(self.config))
+        tracers = self._tracing.interceptors()
+        tokens = [TokenInterceptor(self._tokens)] if self._tokens is not None else []
+        server = grpc.aio.server(interceptors=[*tracers, *tokens], options=_channel_options(self.config))
         limit = self.config.max_message_bytes
         calls = self._hosts.calls
-        server.add_generic_rpc_handlers(build_handlers(self._services(), self._gate, limit, self._calls, calls))
+        handlers = build_handlers(self._services(), self._gate, limit, self._calls, calls)
+        server.add_generic_rpc_handlers(handlers)
         self._health = Health(server)
         names = [service.full_name for service in twin.SERVICES]
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -161,6 +169,7 @@ class Server:
         try:
             self._metrics = self._show_metrics(lag)
             self.port = self._bind(server)
+            self._bind_web()
         except ServeError:
             await self._end_watching()
             raise
@@ -169,6 +178,8 @@ class Server:
         await self._health.writable(self._takes_writes())
         await server.start()
         self._grpc = server
+        if self._web is not None:
+            await self._serve_web(self._web, handlers, tracers, tokens[0] if tokens else None)
         audiences = [host.audience for host in self._hosts.by_name.values()]
         self._timers = [
             asyncio.create_task(lag.watch()),
@@ -182,6 +193,7 @@ class Server:
         self._log.info(
             "server.started",
             address=self.address,
+            http_address=self.http_address,
             version=__version__,
             hubs=list(self.config.hubs),
             tls="mutual" if self.config.tls_client_ca else "on" if self._credentials else "off",
@@ -202,12 +214,15 @@ class Server:
             host.versions.end(shutting_down())
             host.audience.end_all(shutting_down())
             host.debug.end(shutting_down())
+        if self._web is not None:
+            self._web.drain()
         await self._emptied(patience)
         cut_off = self._gate.inside
         for timer in self._timers:
             timer.cancel()
         await self._hosts.close()
-        await self._grpc.stop(0 if cut_off else min(_LAST_GRACE, patience))
+        grace = 0 if cut_off else min(_LAST_GRACE, patience)
+        await asyncio.gather(self._grpc.stop(grace), *([self._web.close(grace)] if self._web is not None else []))
         await self._end_watching()
         self._log.info("server.stopped", cut_off=cut_off)
         self._stopped.set()
@@ -301,6 +316,30 @@ class Server:
         if self._metrics is not None:
             await self._metrics.close()
         await self._tracing.close()
+
+    async def _serve_web(
+        self,
+        web: WebPort,
+        handlers: Sequence[grpc.GenericRpcHandler],
+        tracers: Sequence[grpc.aio.ServerInterceptor],
+        tokens: TokenInterceptor | None,
+    ) -> None:
+        """Answers browsers by the handlers that gRPC has."""
+        names = (*(service.full_name for service in twin.SERVICES), health.SERVICE_NAME, reflection.SERVICE_NAME)
+        registry = Registry()
+        registry.add_generic_rpc_handlers(handlers)
+        self._health.register(registry)
+        add_reflection(names, registry)
+        await web.serve(registry.methods(names), tracers, tokens, lambda: self._health.serving)
+
+    def _bind_web(self) -> None:
+        if self._web is None:
+            return
+        try:
+            self._web.bind()
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise ServeError(f"cannot listen on {self._web.address}: {why}") from None
 
     def _bind(self, server: grpc.aio.Server) -> int:
         listen = self.config.listen

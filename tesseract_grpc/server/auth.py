@@ -41,13 +41,14 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
             return None  # gRPC answers UNIMPLEMENTED
         method = handler_call_details.method
         try:
-            self._admit(method, handler_call_details.invocation_metadata)
+            self.admit(method, handler_call_details.invocation_metadata)
         except Refusal as refusal:
             logger().warning("call.refused", method=method, reason=str(refusal.reason))
-            return _refusing(handler, refusal)
+            return refusing(handler, refusal)
         return handler
 
-    def _admit(self, method: str, metadata: Any) -> None:
+    def admit(self, method: str, metadata: Any) -> None:
+        """Makes the caller the principal of the present task. Raises Refusal when it may not call the method."""
         needed = ROLE_OF.get(method, Role.ADMIN)
         if needed is None:
             return
@@ -78,7 +79,7 @@ def require(principal: Principal, needed: Role) -> None:
         )
 
 
-def _refusing(handler: grpc.RpcMethodHandler[Any, Any], refusal: Refusal) -> grpc.RpcMethodHandler[Any, Any]:
+def refusing(handler: grpc.RpcMethodHandler[Any, Any], refusal: Refusal) -> grpc.RpcMethodHandler[Any, Any]:
     """A handler of the same kind that ends the call. Requests are not even deserialized."""
     status = status_of(refusal)
 

@@ -10,6 +10,7 @@ docs/CONFIGURATION.md lists the same options for people; a test compares the two
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +55,17 @@ def _check_hubs(hubs: tuple[str, ...]) -> tuple[str, ...]:
     return hubs
 
 
+def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"'{origin}' is not an origin: * or scheme://host[:port], in lower case, without a path")
+    return origins
+
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]+")
+
 HubNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_hubs)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_origins)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Count = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
@@ -80,6 +91,22 @@ class ServerConfig(BaseModel):
         default=None, description="TOML file with bearer tokens and their roles. Turns tokens on."
     )
     hubs: HubNames = Field(default=("default",), description="Ids of the hubs to serve, separated by commas.")
+
+    http_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
+        default=None,
+        description="Port for browsers and curl: the same services over HTTP/1.1. Port 0 takes a free one; not set, none.",
+    )
+    http_host: str | None = Field(
+        default=None, description="Address that http_port is served on. Not set means the host of listen."
+    )
+    http_connections: Count = Field(default=10_000, description="Most open connections of http_port.")
+    http_cors_origins: Origins = Field(
+        default=(),
+        description="Origins of the pages that may use http_port, separated by commas, or * for all. None by default.",
+    )
+    http_cors_max_age: Seconds = Field(
+        default=7_200.0, description="How long a browser may remember that a page may use http_port."
+    )
 
     data: Path | None = Field(
         default=None, description="Directory of the log: what was acknowledged survives. Without it hubs are in memory."
