@@ -94,7 +94,8 @@ class ServerConfig(BaseModel):
 
     http_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
         default=None,
-        description="Port for browsers and curl: the same services over HTTP/1.1. Port 0 takes a free one; not set, none.",
+        description="Port for browsers and curl: the same services over HTTP/1.1. Port 0 takes a free one."
+        " None by default.",
     )
     http_host: str | None = Field(
         default=None, description="Address that http_port is served on. Not set means the host of listen."

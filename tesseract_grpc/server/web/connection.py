@@ -154,8 +154,8 @@ class Connection(asyncio.Protocol):
         self._read_on()
 
     def eof_received(self) -> None:
-        """The client says no more. It is taken for gone, for nobody could tell it from one that is; who is gone must not
-        be told things until buffers are full."""
+        """The client says no more. It is taken for gone, for nobody could tell the difference, and whoever is gone must
+        not be told things until buffers are full."""
         if self._task is not None:
             self._transport.abort()
 
