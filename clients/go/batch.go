@@ -49,7 +49,7 @@ func decode(batch *tesseractv1.RowBatch, schema *Schema) ([]Row, error) {
 // decodeColumn writes one column into values, in which each row takes width places.
 func decodeColumn(data *tesseractv1.ColumnData, kind Type, values []any, at, width, count int) error {
 	validity := data.GetValidity()
-	if len(validity) != 0 && len(validity) < (count+7)/8 {
+	if len(validity) != 0 && len(validity) != (count+7)/8 {
 		return fmt.Errorf("a bitmap of %d bytes for %d rows", len(validity), count)
 	}
 	fill := func(fits bool, length int, value func(row int) (any, error)) error {

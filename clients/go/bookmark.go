@@ -2,6 +2,7 @@ package tesseract
 
 import (
 	"bytes"
+	"errors"
 	"io"
 
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -10,8 +11,8 @@ import (
 )
 
 // Bookmark is the rows of a mirror at one version and the token that leads on from there. It can be kept in a file, as
-// MarshalBinary writes it, and given to [MirrorOptions] later, in another process too: for as long as the server keeps that
-// history, only what changed meanwhile is sent.
+// MarshalBinary writes it, and given to [MirrorOptions] later, in another process or to a client in another language: for
+// as long as the server keeps that history, only what changed meanwhile is sent.
 type Bookmark struct {
 	Epoch   string
 	Version uint64
@@ -21,6 +22,9 @@ type Bookmark struct {
 	Schema     *Schema
 	Rows       []Row
 }
+
+// pieceRows is the number of rows of one message of a bookmark.
+const pieceRows = 10_000
 
 // Bookmark is the rows as they are now, and where to go on from there. It fails before the first snapshot.
 func (m *Mirror) Bookmark() (*Bookmark, error) {
@@ -33,53 +37,66 @@ func (m *Mirror) Bookmark() (*Bookmark, error) {
 	return &Bookmark{r.epoch, r.version, m.token, r.totalCount, r.schema, r.rows()}, nil
 }
 
-// MarshalBinary writes the bookmark as what a server would have said: Begin, SnapshotRows, SnapshotEnd.
+// MarshalBinary writes the stream that would have led to these rows: Begin, SnapshotRows and SnapshotEnd with the token,
+// each a WatchSessionResponse with its length before it.
 func (b *Bookmark) MarshalBinary() ([]byte, error) {
-	batch := &tesseractv1.RowBatch{RowCount: uint32(len(b.Rows))}
-	for at, column := range b.Schema.Columns {
-		cells := make([]any, len(b.Rows))
-		for row := range b.Rows {
-			cells[row] = b.Rows[row].values[at]
-		}
-		batch.Columns = append(batch.Columns, encodeColumn(column.GetName(), column.GetType(), cells))
+	begin := &tesseractv1.Begin{Epoch: b.Epoch}
+	for _, column := range b.Schema.Columns {
+		begin.Columns = append(begin.Columns, &Column{Name: column.Name, Type: column.Type, PrimaryKey: column.PrimaryKey})
 	}
-	begin := &tesseractv1.Begin{Epoch: b.Epoch, Columns: b.Schema.Columns}
+	said := []*response{{Continued: true, Event: &tesseractv1.WatchSessionResponse_Begin{Begin: begin}}}
+	for from := 0; from < len(b.Rows); from += pieceRows {
+		rows := b.Rows[from:min(from+pieceRows, len(b.Rows))]
+		batch := &tesseractv1.RowBatch{RowCount: uint32(len(rows))}
+		for at, column := range b.Schema.Columns {
+			cells := make([]any, len(rows))
+			for row := range rows {
+				cells[row] = rows[row].values[at]
+			}
+			batch.Columns = append(batch.Columns, encodeColumn(column.GetName(), column.GetType(), cells))
+		}
+		piece := &tesseractv1.SnapshotRows{Rows: batch, StartIndex: uint64(from)}
+		said = append(said, &response{
+			Continued: true, Event: &tesseractv1.WatchSessionResponse_SnapshotRows{SnapshotRows: piece},
+		})
+	}
 	end := &tesseractv1.SnapshotEnd{RowCount: uint64(len(b.Rows)), TotalCount: b.TotalCount}
+	said = append(said, &response{
+		ResumeToken: b.Token, Event: &tesseractv1.WatchSessionResponse_SnapshotEnd{SnapshotEnd: end},
+	})
 	var written bytes.Buffer
-	for _, said := range []*response{
-		{ToVersion: b.Version, Event: &tesseractv1.WatchSessionResponse_Begin{Begin: begin}},
-		{ToVersion: b.Version, Event: &tesseractv1.WatchSessionResponse_SnapshotRows{
-			SnapshotRows: &tesseractv1.SnapshotRows{Rows: batch},
-		}},
-		{ToVersion: b.Version, ResumeToken: b.Token, Event: &tesseractv1.WatchSessionResponse_SnapshotEnd{SnapshotEnd: end}},
-	} {
-		if _, err := protodelim.MarshalTo(&written, said); err != nil {
+	for _, message := range said {
+		message.FromVersion, message.ToVersion = b.Version, b.Version
+		if _, err := protodelim.MarshalTo(&written, message); err != nil {
 			return nil, err
 		}
 	}
 	return written.Bytes(), nil
 }
 
-// UnmarshalBinary reads what MarshalBinary wrote.
+// UnmarshalBinary plays what MarshalBinary wrote to a feed, so that what is in a file is checked as strictly as what comes
+// from a server. What is not whole is refused.
 func (b *Bookmark) UnmarshalBinary(data []byte) error {
-	at := &point{}
-	feed, read := newFeed(at, ""), bytes.NewReader(data)
+	at, file, found := &point{}, bytes.NewReader(data), (*Change)(nil)
+	feed := newFeed(at, "")
 	for {
 		said := &response{}
-		err := protodelim.UnmarshalOptions{MaxSize: -1}.UnmarshalFrom(read, said)
-		if err == io.EOF {
-			return invalid("MALFORMED_REQUEST", "resume", "the bookmark is not whole")
-		}
-		if err != nil {
-			return invalid("MALFORMED_REQUEST", "resume", "not a bookmark: "+err.Error())
-		}
-		event, err := feed.receive(said)
-		if err != nil {
-			return invalid("MALFORMED_REQUEST", "resume", "not a bookmark: "+err.Error())
-		}
-		if rows, ok := event.(*Change); ok {
-			*b = Bookmark{at.epoch, rows.Version, at.resume(), rows.TotalCount, rows.Schema, rows.Rows}
+		err := protodelim.UnmarshalOptions{MaxSize: -1}.UnmarshalFrom(file, said)
+		switch {
+		case err == io.EOF && found != nil:
+			*b = Bookmark{at.epoch, found.Version, at.resume(), found.TotalCount, found.Schema, found.Rows}
 			return nil
+		case err == io.EOF:
+			err = errors.New("its snapshot is not whole")
+		case err == nil && found != nil:
+			err = errors.New("something follows its snapshot")
+		case err == nil:
+			var event any
+			if event, err = feed.receive(said); err == nil {
+				found, _ = event.(*Change)
+				continue
+			}
 		}
+		return invalid("MALFORMED_REQUEST", "resume", "this is no bookmark of a mirror: "+err.Error())
 	}
 }

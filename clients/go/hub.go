@@ -43,9 +43,10 @@ func (h *Hub) Table(ctx context.Context, id string) (*Table, error) {
 	return newTable(h, response.GetTable()), nil
 }
 
-// DeleteTable deletes a table with its rows and ends its sessions.
+// DeleteTable deletes a table with its rows and ends its sessions. One that is not there is no error.
 func (h *Hub) DeleteTable(ctx context.Context, id string) error {
-	request := &tesseractv1.DeleteTableRequest{Name: h.resource("tables", id), RequestId: newRequestID()}
+	name := h.resource("tables", id)
+	request := &tesseractv1.DeleteTableRequest{Name: name, AllowMissing: true, RequestId: newRequestID()}
 	_, err := h.tables.DeleteTable(ctx, request)
 	return err
 }

@@ -87,7 +87,13 @@ func (s *Session) Update(ctx context.Context, query *Query, paths ...string) (ui
 
 // Delete deletes the session; everybody who watches it is told so.
 func (s *Session) Delete(ctx context.Context) error {
-	_, err := s.hub.sessions.DeleteSession(ctx, &tesseractv1.DeleteSessionRequest{Name: s.present().GetName()})
+	return s.hub.DeleteSession(ctx, s.present().GetName())
+}
+
+// DeleteSession deletes a session; everybody who watches it is told so. One that is not there is no error.
+func (h *Hub) DeleteSession(ctx context.Context, id string) error {
+	request := &tesseractv1.DeleteSessionRequest{Name: h.resource("sessions", id), AllowMissing: true}
+	_, err := h.sessions.DeleteSession(ctx, request)
 	return err
 }
 
