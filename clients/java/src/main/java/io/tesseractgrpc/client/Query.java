@@ -1,0 +1,115 @@
+package io.tesseractgrpc.client;
+
+import java.util.List;
+import tesseract.v1.QueryOuterClass;
+import tesseract.v1.QueryOuterClass.SortDirection;
+
+/**
+ * What is asked: where rows come from, which, which columns, in what order. Immutable: every method returns another query.
+ *
+ * <p>What has no word here (joins, groups, computed and window columns, trees) is said with the message itself:
+ * {@link #of(QueryOuterClass.Query)} and {@link #wire()}.
+ */
+public final class Query {
+  private final QueryOuterClass.Query wire;
+
+  private Query(QueryOuterClass.Query.Builder wire) {
+    this.wire = wire.build();
+  }
+
+  /**
+   * All rows of a table, in the order in which they came.
+   *
+   * @param id the table's id
+   * @return the query
+   */
+  public static Query table(String id) {
+    return new Query(QueryOuterClass.Query.newBuilder().setTable(id));
+  }
+
+  /**
+   * All rows that a session shows.
+   *
+   * @param id the session's id
+   * @return the query
+   */
+  public static Query session(String id) {
+    return new Query(
+        QueryOuterClass.Query.newBuilder().setSource(QueryOuterClass.Source.newBuilder().setSession(id)));
+  }
+
+  /**
+   * Any query, as its message.
+   *
+   * @param wire the message
+   * @return the query
+   */
+  public static Query of(QueryOuterClass.Query wire) {
+    return new Query(wire.toBuilder());
+  }
+
+  /**
+   * The message.
+   *
+   * @return the message
+   */
+  public QueryOuterClass.Query wire() {
+    return wire;
+  }
+
+  /**
+   * Only the rows for which an expression is true, beside what is asked for already.
+   *
+   * @param expression for example {@code price >= 10 && name ~ "ad"}
+   * @return the query
+   */
+  public Query where(String expression) {
+    QueryOuterClass.Filter filter = QueryOuterClass.Filter.newBuilder().setCustom(expression).build();
+    if (wire.hasFilter()) {
+      QueryOuterClass.FilterList both =
+          QueryOuterClass.FilterList.newBuilder().addFilters(wire.getFilter()).addFilters(filter).build();
+      filter = QueryOuterClass.Filter.newBuilder().setAllOf(both).build();
+    }
+    return new Query(wire.toBuilder().setFilter(filter));
+  }
+
+  /**
+   * Only these columns, in this order; those of the key are always among them.
+   *
+   * @param names the columns
+   * @return the query
+   */
+  public Query columns(String... names) {
+    return new Query(wire.toBuilder().clearColumns().addAllColumns(List.of(names)));
+  }
+
+  /**
+   * By rising values of a column, behind what it is sorted by already. Nulls are last.
+   *
+   * @param column the column
+   * @return the query
+   */
+  public Query sort(String column) {
+    return sort(column, SortDirection.SORT_DIRECTION_ASCENDING);
+  }
+
+  /**
+   * By falling values of a column, behind what it is sorted by already. Nulls are last.
+   *
+   * @param column the column
+   * @return the query
+   */
+  public Query sortDescending(String column) {
+    return sort(column, SortDirection.SORT_DIRECTION_DESCENDING);
+  }
+
+  private Query sort(String column, SortDirection direction) {
+    return new Query(
+        wire.toBuilder().addSort(QueryOuterClass.SortKey.newBuilder().setColumn(column).setDirection(direction)));
+  }
+
+  @Override
+  public String toString() {
+    return wire.toString();
+  }
+}
