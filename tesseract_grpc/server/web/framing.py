@@ -16,7 +16,7 @@ from grpc import StatusCode
 from tesseract_grpc.server.web import compression
 from tesseract_grpc.server.web.ending import Ending, compact
 from tesseract_grpc.server.web.formats import Format, Shape
-from tesseract_grpc.server.web.messages import to_json
+from tesseract_grpc.server.web.json_out import to_json
 
 KEPT = 8
 """The most messages that are kept, of each framing."""

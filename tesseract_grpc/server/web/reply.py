@@ -13,7 +13,7 @@ from tesseract_grpc.server.web.ending import Ending
 from tesseract_grpc.server.web.formats import Format, Shape
 from tesseract_grpc.server.web.framing import Framings
 from tesseract_grpc.server.web.head import Head
-from tesseract_grpc.server.web.messages import to_json
+from tesseract_grpc.server.web.json_out import to_json
 
 _JSON = ("content-type", "application/json")
 

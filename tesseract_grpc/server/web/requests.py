@@ -13,7 +13,7 @@ from tesseract_grpc.server.errors import Refusal, limit_exceeded
 from tesseract_grpc.server.web.body import Body
 from tesseract_grpc.server.web.compression import unpack
 from tesseract_grpc.server.web.formats import Format, Shape
-from tesseract_grpc.server.web.messages import from_json
+from tesseract_grpc.server.web.json_in import MOST_BYTES, from_json
 
 _PREFIX = 5
 _PACKED = 0x01
@@ -27,11 +27,12 @@ class Requests:
     """The requests of one call."""
 
     def __init__(self, body: Body, format: Format, message_class: Any, limit: int, *, packed: bool) -> None:
-        """`limit` is the most bytes of a message, as it comes and unpacked; `packed` says whether it may be gzip."""
+        """`limit` is the most bytes of a message, as it comes and unpacked; of JSON they are at most `MOST_BYTES`.
+        `packed` says whether it may be gzip."""
         self._body = body
         self._format = format
         self._class = message_class
-        self._limit = limit
+        self._limit = min(limit, MOST_BYTES) if format.json else limit
         self._packed = packed
 
     async def one(self) -> bytes:
