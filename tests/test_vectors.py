@@ -13,6 +13,7 @@ import pytest
 
 from tesseract_grpc._proto.tesseract.v1 import change_pb2, session_service_pb2, value_pb2
 from tesseract_grpc.client import AsyncEventHorizon, Interrupted, Retry, Snapshot, TesseractError, WatchState
+from tests.vectors.by_hand import by_hand
 from tests.vectors.player import playing
 from tests.vectors.record import recorded
 from tests.vectors.scenes import SCENES
@@ -24,7 +25,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def test_there_are_enough_and_none_is_left_over() -> None:
-    assert {scene.name for scene in SCENES} == set(VECTORS)
+    assert {scene.name for scene in (*SCENES, *by_hand())} == set(VECTORS)
+    assert {vector.name for vector in VECTORS.values() if "by hand" in vector.shows} == {
+        made.name for made in by_hand()
+    }
     assert len(VECTORS) >= 60
     events = {
         kind
@@ -45,6 +49,11 @@ async def test_a_server_says_so(scene: Vector) -> None:
     """What is written down is what a real server says today; `python -m tests.vectors record` writes it anew."""
     found = await recorded(scene)
     assert found.text() == VECTORS[scene.name].text()
+
+
+def test_what_is_written_by_hand_is_made_of_what_was_recorded() -> None:
+    for vector in by_hand():
+        assert vector.text() == VECTORS[vector.name].text(), vector.name
 
 
 class Reader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from tests.vectors.by_hand import by_hand
 from tests.vectors.record import recorded
 from tests.vectors.scenes import SCENES
 from tests.vectors.vector import DATA
@@ -18,6 +19,9 @@ async def record(names: list[str]) -> None:
             found = await recorded(vector)
             found.path.write_text(found.text())
             sys.stdout.write(f"{vector.name}: {sum(len(s.responses) for s in found.streams)} responses\n")
+    for vector in by_hand():  # of what has been recorded
+        if not names or vector.name in names:
+            vector.path.write_text(vector.text())
 
 
 async def play() -> None:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from tesseract_grpc._proto.tesseract.v1 import (
@@ -29,6 +30,8 @@ from tests.vectors.errors import HAND_MADE, PLAYED
 from tests.vectors.vector import Json, Stream, Vector, load_all, message
 
 MISMATCH = "VECTOR_MISMATCH"
+UNKNOWN_FIELDS = b"\xc0\x3e\x07\xca\x3e\x03new\xd1\x3e12345678\xdd\x3e1234"
+"""Fields 1000 to 1003: a number, a text, eight bytes and four."""
 spb, hpb = session_service_pb2, hub_service_pb2
 
 
@@ -61,7 +64,8 @@ class Player(
     async def GetSession(self, request: Any, context: Any) -> spb.GetSessionResponse:  # noqa: N802
         """The session of a vector."""
         name, vector = await self._vector(request.name, context)
-        begin = message(spb.WatchSessionResponse, vector.streams[0].responses[0]).begin
+        said = (response for stream in vector.streams for response in stream.responses if "begin" in response)
+        begin = message(spb.WatchSessionResponse, next(said, {})).begin
         session = spb.Session(name=f"hubs/default/sessions/{name}", columns=begin.columns, generation=1)
         session.query.table = "hubs/default/tables/items"
         return spb.GetSessionResponse(session=session)
@@ -86,7 +90,10 @@ class Player(
         if wanted != given:
             await self._mismatch(context, f"{name}: call {call + 1} must ask for\n{wanted}and asks for\n{given}")
         for response in stream.responses:
-            yield message(spb.WatchSessionResponse, response)
+            made = message(spb.WatchSessionResponse, response)
+            if vector.server.get("unknown_fields"):
+                _add_unknown_fields(made)
+            yield made
         await self._end(stream, context)
 
     async def _end(self, stream: Stream, context: Any) -> None:
@@ -136,6 +143,15 @@ def _asked(request: Any) -> Any:
     if found.window == query_pb2.Window():
         found.ClearField("window")
     return found
+
+
+def _add_unknown_fields(message: Message) -> None:
+    """Adds what a later version of the protocol may have, to a message and all that are in it."""
+    for descriptor, value in message.ListFields():
+        if descriptor.type == descriptor.TYPE_MESSAGE:
+            for inner in value if descriptor.is_repeated else [value]:
+                _add_unknown_fields(inner)
+    message.MergeFromString(UNKNOWN_FIELDS)
 
 
 @asynccontextmanager

@@ -255,8 +255,7 @@ class Feed:
         return Lagged(response.to_version, response.lagged.skipped_commits)
 
     def _reset(self, response: Response) -> Interrupted:
-        name = change_pb2.ResetReason.Name(response.reset.reason)
-        self.reason = name.removeprefix("RESET_REASON_").lower()
+        self.reason = _word(change_pb2.ResetReason, "RESET_REASON_", response.reset.reason)
         self.state, self.resuming = "opening", False
         self.bookmark.forget()
         return Interrupted(self.reason, response.reset.message, self.bookmark.version, resumes=False)
@@ -281,7 +280,7 @@ class Feed:
         self._pieces_version = response.to_version
 
     def _removed(self, removes: change_pb2.Removes) -> Removed:
-        reason = change_pb2.RemoveReason.Name(removes.reason).removeprefix("REMOVE_REASON_").lower()
+        reason = _word(change_pb2.RemoveReason, "REMOVE_REASON_", removes.reason)
         old = decode(removes.old_rows, self.schema.types) if removes.HasField("old_rows") else None
         return Removed(reason, self._keyed(removes.keys), old)
 
@@ -310,6 +309,11 @@ class Feed:
         if len(block) and block.columns.keys() != self.schema.types.keys():
             wrong = block.columns.keys() ^ self.schema.types.keys()
             raise ValueError(f"complete rows have other columns than the stream: {', '.join(sorted(wrong))}")
+
+
+def _word(enum: Any, prefix: str, number: int) -> str:
+    """The value of an enum in one word; "unknown" for one of a later version."""
+    return str(enum.Name(number).removeprefix(prefix).lower()) if number in enum.values() else "unknown"
 
 
 _Taker = Callable[[Feed, Any], Event | Notice | None]
