@@ -2,6 +2,7 @@ package tesseract
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 
@@ -36,6 +37,9 @@ func (m *Mirror) Bookmark() (*Bookmark, error) {
 	}
 	return &Bookmark{r.epoch, r.version, m.token, r.totalCount, r.schema, r.rows()}, nil
 }
+
+// Digest is the digest of the rows, as docs/GUARANTEES.md defines it.
+func (b *Bookmark) Digest() [sha256.Size]byte { return digestOf(b.Schema, b.Rows) }
 
 // MarshalBinary writes the stream that would have led to these rows: Begin, SnapshotRows and SnapshotEnd with the token,
 // each a WatchSessionResponse with its length before it.

@@ -50,7 +50,7 @@ type Options struct {
 	Retry Retry
 	// MaxMessageBytes is the largest message that is accepted from the server. Default: 64 MiB.
 	MaxMessageBytes int
-	// Logger is told of interruptions (Warn) and new attempts (Info). Default: slog.Default().
+	// Logger is told of interruptions (Warn) and new attempts (Debug). Default: slog.Default().
 	Logger *slog.Logger
 	// DialOptions are given to gRPC after those that this package sets.
 	DialOptions []grpc.DialOption

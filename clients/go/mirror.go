@@ -2,7 +2,6 @@ package tesseract
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -228,16 +227,6 @@ func (m *Mirror) State() State { return locked(m, func() State { return m.state 
 
 // Err is why the mirror ended, when it was not closed on this side; an *Error.
 func (m *Mirror) Err() error { return locked(m, func() error { return m.err }) }
-
-// Digest is the digest of the rows, as docs/GUARANTEES.md defines it, and their version.
-func (m *Mirror) Digest() (version uint64, digest [sha256.Size]byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.replica.loaded {
-		return 0, digest
-	}
-	return m.replica.version, digestOf(m.replica.schema, m.replica.rows())
-}
 
 // Close ends the mirror and waits for it; the rows stay readable. Do not call it from a handler.
 func (m *Mirror) Close() {

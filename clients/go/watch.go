@@ -231,7 +231,7 @@ func (w *watch) pause(ctx context.Context, known *Error, cause *broken) error {
 		atLeast = known.RetryAfter
 	}
 	pause := w.pauses.next(atLeast)
-	w.mirror.options.logger.Info("watching again", "session", w.mirror.session.ID(), "in", pause, "after", cause.message)
+	w.mirror.options.logger.Debug("watching again", "session", w.mirror.session.ID(), "in", pause, "after", cause.message)
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
