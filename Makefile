@@ -2,6 +2,8 @@
 # All commands run from the virtual environment .venv, which `make venv` creates and every target brings up to date.
 
 SHELL := /bin/bash
+# Without bytecode every process that a test starts would compile the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 VENV := .venv
@@ -17,10 +19,10 @@ WORKERS ?= 2
 MINUTES ?= 20
 
 .PHONY: help demo serve test check check-lint check-format check-types check-protos check-generated check-breaking \
-	fix proto fuzz bench soak deephaven venv clean mutants crash-test
+	clients-test fix proto fuzz bench soak deephaven venv clean mutants crash-test
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(STAMP) ## Load real flights into a server and watch live queries over them (under 90 s)
 	$(BIN)/tesseract-grpc demo $(ARGS)
@@ -30,6 +32,9 @@ serve: $(STAMP) ## Serve an empty hub on localhost:50051
 
 test: $(STAMP) ## Run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+clients-test: $(STAMP) ## Build and test the clients in all languages, or some (ARGS="go rust")
+	$(BIN)/python -m tests.clients $(ARGS)
 
 check: check-lint check-format check-types check-protos check-generated check-breaking ## Lint, format, types, protos (all of them: make -k check)
 

@@ -1,4 +1,6 @@
-"""`python -m tests.clients stage [COMMAND ..]`.
+"""`python -m tests.clients [LANGUAGE ..]` builds, checks and tests the clients of these languages, or all.
+
+`python -m tests.clients stage [COMMAND ..]` sets up the stage for tests of a client.
 
 Without a command the stage prints the address of its control port, and ends when its stdin ends. With one it runs the
 command with TESSERACT_STAGE and TESSERACT_VECTORS set, and ends with its exit code:
@@ -18,8 +20,10 @@ import tempfile
 from pathlib import Path
 
 from tests.clients.errors import Scene, recorded
+from tests.clients.language import LANGUAGES
 from tests.clients.servers import Zygote
 from tests.clients.stage import staged
+from tests.clients.verify import verify
 from tests.vectors.errors import PATH, text_of
 from tests.vectors.vector import DATA
 
@@ -53,19 +57,19 @@ async def record_errors() -> int:
     return 0
 
 
-def main() -> int:
+def main(words: list[str]) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="what", required=True)
-    staging = commands.add_parser("stage")
-    staging.add_argument("--port", type=int, default=0)
-    staging.add_argument("command", nargs=argparse.REMAINDER)
-    commands.add_parser("record-errors")
-    arguments = parser.parse_args()
-    if arguments.what == "record-errors":
+    if words[:1] == ["stage"]:
+        parser.add_argument("--port", type=int, default=0)
+        parser.add_argument("command", nargs=argparse.REMAINDER)
+        arguments = parser.parse_args(words[1:])
+        return asyncio.run(stage(arguments.port, arguments.command))
+    if words == ["record-errors"]:
         return asyncio.run(record_errors())
-    return asyncio.run(stage(arguments.port, arguments.command))
+    parser.add_argument("languages", nargs="*", choices=[*LANGUAGES, []])
+    return asyncio.run(verify(parser.parse_args(words).languages))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -94,7 +94,7 @@ class StagedServer:
         self._pid = await self._zygote.fork(order)
         ended = asyncio.ensure_future(_end_of(self._pid))
         async with asyncio.timeout(PATIENCE):
-            while "listening" not in self._said.read_text():
+            while self._said.read_text().count("listening on") < 1 + bool(self.http_port):
                 if ended.done():
                     self._pid = 0
                     raise StageError(f"the server did not start: {self._log.read_text()[-TAIL:]}")
@@ -133,7 +133,8 @@ class StagedServer:
         """What clients connect to: gRPC, and HTTP where it was asked for."""
         plain = [f"127.0.0.1:{port}" for port in (self.port, self.http_port) if port]
         found = [proxy.address for proxy in self.proxies] or plain
-        return {"address": found[0], "http_address": f"http://{found[1]}" if len(found) > 1 else None}
+        scheme = "https" if "--tls-cert" in self._flags else "http"
+        return {"address": found[0], "http_address": f"{scheme}://{found[1]}" if len(found) > 1 else None}
 
     async def close(self) -> None:
         """Ends it and removes what it kept."""

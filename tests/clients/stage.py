@@ -63,9 +63,16 @@ class Stage:
         self._folder = folder
         self._numbers = itertools.count(1)
         self._players: dict[str, tuple[Player, AsyncExitStack]] = {}
+        self._wrong_players: dict[str, str] = {}
         self._servers: dict[str, StagedServer] = {}
         self._scenes: dict[str, Scene] = {}
         self._authority = trustme.CA()
+        self.played: set[str] = set()
+        """The vectors that a player has played to their end, and as they are."""
+        self.tried: set[str] = set()
+        """The ways in which a vector was played wrongly."""
+        self.used: set[str] = set()
+        """What servers were made to do, and the options with which they were made."""
         self._zygote = Zygote()
 
     async def handle(self, method: str, path: str, body: Json) -> Any:
@@ -88,8 +95,8 @@ class Stage:
         for server in self._servers.values():
             await server.close()
         await self._zygote.close()
-        for _, stack in self._players.values():
-            await stack.aclose()
+        for id in list(self._players):
+            await self._players_one_delete(id, {})
 
     # Players
 
@@ -101,6 +108,8 @@ class Stage:
         stack, id = AsyncExitStack(), f"player{next(self._numbers)}"
         player = await stack.enter_async_context(playing(vectors))
         self._players[id] = (player, stack)
+        if wrong:
+            self._wrong_players[id] = wrong
         return {"id": id, "address": player.address}
 
     def _player(self, id: str) -> Player:
@@ -112,7 +121,11 @@ class Stage:
         return self._player(id).mismatches
 
     async def _players_one_delete(self, id: str, _: Json) -> Json:
-        self._player(id)
+        player, wrong = self._player(id), self._wrong_players.get(id)
+        if wrong is None:
+            self.played |= player.finished()
+        elif player.calls:
+            self.tried.add(wrong)
         await self._players.pop(id)[1].aclose()
         return {}
 
@@ -121,6 +134,7 @@ class Stage:
     async def _servers_all_post(self, body: Json) -> Json:
         if unknown := body.keys() - OPTIONS:
             raise StageError(f"unknown members: {', '.join(sorted(unknown))}")
+        self.used |= {name for name, value in body.items() if value}
         id = f"server{next(self._numbers)}"
         folder = self._folder / id
         folder.mkdir()
@@ -158,6 +172,7 @@ class Stage:
         return {}
 
     async def _servers_errors_post(self, id: str, _: Json) -> Json:
+        self.used.add("errors")
         folder = self._server(id).folder / "errors"
         if id not in self._scenes:
             self._scenes[id] = Scene(self._zygote, folder)
@@ -165,6 +180,7 @@ class Stage:
         return {"calls": await self._scenes[id].calls()}
 
     async def _command(self, server: StagedServer, action: str) -> Json:
+        self.used.add(action)
         if action == "kill":
             await server.kill()
         elif action == "stop":

@@ -48,6 +48,14 @@ class Player(
         self.mismatches: list[str] = []
         self._vectors = {vector.name: vector for vector in vectors}
 
+    def finished(self) -> set[str]:
+        """The vectors of which a client has opened every stream."""
+        names = {name.partition(".")[0] for name, calls in self.calls.items() if calls >= self._streams(name)}
+        return names & self._vectors.keys()
+
+    def _streams(self, name: str) -> int:
+        return len(self._vectors[name.partition(".")[0]].streams)
+
     async def GetServerInfo(self, request: Any, context: Any) -> hpb.GetServerInfoResponse:  # noqa: N802
         """What clients ask of every server."""
         features = ("resume", "watch_session", "digest", "every_commit", "request_progress", "on_lag")
