@@ -90,6 +90,16 @@ public final class Bookmark {
   }
 
   /**
+   * The SHA-256 of the rows, as docs/GUARANTEES.md of the server defines it: equal for all mirrors of one window at one
+   * version, in every language. O(cells).
+   *
+   * @return the 32 bytes
+   */
+  public byte[] digest() {
+    return Digest.of(columns, rows);
+  }
+
+  /**
    * For a file. O(cells).
    *
    * @return the bytes
