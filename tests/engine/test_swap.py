@@ -86,6 +86,26 @@ def test_a_session_is_told_the_difference_alone() -> None:
     hub.check()
 
 
+def test_sessions_that_exchange_their_results_both_go_on() -> None:
+    """Each of two sessions that ask the same of both tables comes to the result that the other leaves."""
+    hub = filled()
+    ask: dict[str, Any] = {"columns": ("id", "n"), "sort": (SortKey("id"),)}
+    sessions = {name: hub.open_session(Query(name, **ask), f"of_{name}") for name in ("old", "new")}
+    watches = {name: session.watch() for name, session in sessions.items()}
+    for watch in watches.values():
+        watch.snapshot()
+    hub.swap_tables("old", "new")
+    for watch in watches.values():
+        assert watch.take()
+    put(hub, "old", {"id": 7, "name": "g", "n": 7})
+    put(hub, "new", {"id": 8, "name": "h", "n": 8})
+    assert told(watches["old"].take())["inserts"] == [{"id": 7, "n": 7}]
+    assert told(watches["new"].take())["inserts"] == [{"id": 8, "n": 8}]
+    hub.check()
+    assert hub.drop_table("old") == (sessions["old"],)
+    assert hub.drop_table("new") == (sessions["new"],)
+
+
 def test_a_reader_that_was_behind_gets_what_it_was_owed_first() -> None:
     hub = filled()
     watch = hub.open_session(Query("old", sort=(SortKey("id"),)), "s").watch(Window(0, 2))

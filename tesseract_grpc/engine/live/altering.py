@@ -33,7 +33,7 @@ from tesseract_grpc.engine.data.version import VersionLine
 from tesseract_grpc.engine.live.clearing import renamed_filter
 from tesseract_grpc.engine.live.derived import Derived, DerivedTables, derive
 from tesseract_grpc.engine.live.node import Node
-from tesseract_grpc.engine.live.rebinding import Ended, Rebound, missed, refuse_ends
+from tesseract_grpc.engine.live.rebinding import Ended, Rebound, leave, missed, refuse_ends
 from tesseract_grpc.engine.live.resolve import Resolved
 from tesseract_grpc.engine.live.result import Result
 from tesseract_grpc.engine.live.session import Session, Views
@@ -332,8 +332,10 @@ class Altering:
         self._note(version, told)
         if table.retention is not None:
             table.set_retention(retention, table.memory_limit)
+        left = [(each.session.result, each.session.resolved.source) for each in self._bound]
         for each, view in zip(self._bound, views, strict=True):
             self._arrive(each, view)
+        leave(self._bound, left)
         for end in self.ended:
             self._sessions.end(end.session, Reason.TABLE_ALTERED)
         self._source.router.rebuild()  # now that nobody is left who demands something of a column that is gone
@@ -389,15 +391,11 @@ class Altering:
                 watch.end(Reason.TABLE_CHANGED)  # who copies this very table has to begin again
 
     def _arrive(self, each: _Bound, views: Views) -> None:
-        session, old, source = each.session, each.session.result, each.session.resolved.source
+        session = each.session
         each.result.sessions[session.name] = session
         session.permanent = each.query.permanent
         each.result.filter.where = each.resolved.plan.filter
         session.arrive(views, each.query.given, each.resolved, each.result, replaced=True)
-        if old is not each.result:
-            del old.sessions[session.name]
-            if not old.sessions:
-                source.remove(old)
 
     def _install(self, name: str, made: Derived) -> None:
         old = self._derived.by_name[name]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from tesseract_grpc.engine.data.errors import EngineError, PreconditionFailed, Reason
 from tesseract_grpc.engine.data.relation import Relation
@@ -200,14 +201,11 @@ class Rebinding:
             handover.depart()
         version = self._line.advance()
         install()
+        left = [(each.session.result, each.session.resolved.source) for each in self._bound]
         for each, view in zip(self._bound, views, strict=True):
-            session, old, source = each.session, each.session.result, each.session.resolved.source
-            each.result.sessions[session.name] = session
-            session.arrive(view, session.query, each.resolved, each.result, replaced=True)
-            if old is not each.result:
-                del old.sessions[session.name]
-                if not old.sessions:
-                    source.remove(old)
+            each.result.sessions[each.session.name] = each.session
+            each.session.arrive(view, each.session.query, each.resolved, each.result, replaced=True)
+        leave(self._bound, left)
         for end in self.ended:
             self._sessions.end(end.session, Reason.TABLE_ALTERED)
         for handover in handovers:
@@ -225,6 +223,26 @@ class Rebinding:
             watch.end(Reason.TABLE_CHANGED)  # whoever reads this very relation, and not whatever has its name
         old.source.holds -= 1
         old.source.let_go()
+
+
+class Moved(Protocol):
+    """A session that shows another result than before, perhaps."""
+
+    @property
+    def session(self) -> Session: ...
+
+    @property
+    def result(self) -> Result: ...
+
+
+def leave(moved: Sequence[Moved], left: Sequence[tuple[Result, Source]]) -> None:
+    """Lets go of the results that sessions had, once all have arrived at theirs: the one that somebody leaves may be
+    that which another comes to. O(sessions)."""
+    for each, (old, source) in zip(moved, left, strict=True):
+        if old is not each.result:
+            del old.sessions[each.session.name]
+            if not old.sessions:
+                source.remove(old)
 
 
 def lost(before: TableSchema, after: TableSchema) -> list[str]:
