@@ -147,8 +147,11 @@ def swap(world: World, rng: Random, base: str, made: Variant) -> None:
 
 
 def depends_on_key(world: World, name: str) -> bool:
-    """Whether a question may mean nothing when rows are named otherwise: trees, and what joins bring along."""
-    return any(word in repr(world.questions[name]) for word in ("tree=", "Join(", "Together(", "Lookup("))
+    """Whether a question may mean nothing when rows are named otherwise: trees, what joins bring along, and a key that
+    comes along unasked with the chosen columns of a question below."""
+    asked = repr(world.questions[name])
+    below = any(word in asked for word in ("OfSub(", "OfSession(", "OfQuery(")) and "columns=('" in asked
+    return below or any(word in asked for word in ("tree=", "Join(", "Together(", "Lookup("))
 
 
 def hand_over(world: World, sessions: Sequence[str], tables: Iterable[str]) -> None:
