@@ -7,6 +7,8 @@ command with TESSERACT_STAGE and TESSERACT_VECTORS set, and ends with its exit c
 
     .venv/bin/python -m tests.clients stage go test ./...
 
+`python -m tests.clients relay [--seconds 60] [LANGUAGE ..]` is the relay test alone (see relay.py).
+
 `python -m tests.clients record-errors` writes tests/vectors/errors.json anew.
 """
 
@@ -21,9 +23,10 @@ from pathlib import Path
 
 from tests.clients.errors import Scene, recorded
 from tests.clients.language import LANGUAGES
+from tests.clients.relay import SECONDS
 from tests.clients.servers import Zygote
 from tests.clients.stage import staged
-from tests.clients.verify import verify
+from tests.clients.verify import relay_alone, verify
 from tests.vectors.errors import PATH, text_of
 from tests.vectors.vector import DATA
 
@@ -65,6 +68,11 @@ def main(words: list[str]) -> int:
         parser.add_argument("command", nargs=argparse.REMAINDER)
         arguments = parser.parse_args(words[1:])
         return asyncio.run(stage(arguments.port, arguments.command))
+    if words[:1] == ["relay"]:
+        parser.add_argument("--seconds", type=float, default=SECONDS)
+        parser.add_argument("languages", nargs="*", choices=[*LANGUAGES, []])
+        arguments = parser.parse_args(words[1:])
+        return asyncio.run(relay_alone(arguments.languages, arguments.seconds))
     if words == ["record-errors"]:
         return asyncio.run(record_errors())
     parser.add_argument("languages", nargs="*", choices=[*LANGUAGES, []])

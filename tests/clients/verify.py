@@ -19,7 +19,8 @@ from pathlib import Path
 
 from tests.clients.control import controlling
 from tests.clients.language import LANGUAGES, Language, StepFailed
-from tests.clients.servers import StagedServer, Zygote
+from tests.clients.relay import SECONDS, relay
+from tests.clients.servers import StagedServer, StageError, Zygote
 from tests.clients.stage import Stage
 from tests.vectors.vector import DATA, load_all
 from tests.vectors.wrong import WRONG
@@ -90,11 +91,10 @@ class Run:
         started = time.monotonic()
         try:
             await work  # type: ignore[misc]
-        except (StepFailed, OSError) as error:
+        except (StepFailed, StageError, OSError) as error:
             self.outcomes[name].failed = f"{step}: {error}"
-            say(
-                f"{name}: FAILED, {step}: {error}\n{self.languages[name].tail()}\n(all of it: {self.languages[name].log})"
-            )
+            language = self.languages[name]
+            say(f"{name}: FAILED, {step}: {error}\n{language.tail()}\n(all of it: {language.log})")
         self.outcomes[name].seconds[step] = time.monotonic() - started
 
     async def _test(self, language: Language) -> None:
@@ -176,8 +176,11 @@ async def verify(names: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="clients-") as folder:
         run = Run(names or LANGUAGES, Path(folder))
         await run.all()
+        good = [language for name, language in run.languages.items() if run.outcomes[name].word == "ok"]
+        relayed, failure = await _relay(Path(folder), good, SECONDS)
     outcomes = list(run.outcomes.values())
     say("\n" + table(outcomes))
+    say(relayed)
     skipped = [outcome for outcome in outcomes if outcome.skipped]
     failed = [outcome for outcome in outcomes if outcome.failed]
     for outcome in skipped:
@@ -187,4 +190,30 @@ async def verify(names: Sequence[str]) -> int:
     if skipped and os.environ.get("CI"):
         say("nothing may be skipped in CI")
         return 1
+    return 1 if failed or failure else 0
+
+
+async def _relay(folder: Path, languages: Sequence[Language], seconds: float) -> tuple[str, bool]:
+    """What came of the relay, and whether it failed."""
+    started = time.monotonic()
+    try:
+        text = await relay(folder, languages, seconds)
+    except (StepFailed, StageError, OSError) as error:
+        return f"FAILED: relay: {error}", True
+    return f"{text}\n  ({time.monotonic() - started:.0f} s)", False
+
+
+async def relay_alone(names: Sequence[str], seconds: float) -> int:
+    """The relay with what has been built; the exit code."""
+    languages = []
+    for name in names or LANGUAGES:
+        language = Language(name)
+        if lacks := await language.lacks():
+            say(f"{name}: SKIPPED, {lacks}")
+        else:
+            await language.run_all("build")
+            languages.append(language)
+    with tempfile.TemporaryDirectory(prefix="relay-") as folder:
+        text, failed = await _relay(Path(folder), languages, seconds)
+    say(text)
     return 1 if failed else 0
