@@ -115,7 +115,7 @@ const BROKEN = new Set([Code.Canceled, Code.Unknown, Code.InvalidArgument, Code.
 export function errorOf(failure: unknown): TesseractError {
   if (failure instanceof TesseractError) return failure;
   const error = ConnectError.from(failure);
-  const told = error.details.length > 0 || error.metadata.has("grpc-status");
+  const told = error.details.length > 0 || error.metadata.keys().next().done !== true; // what came from afar has headers
   const code = !told && BROKEN.has(error.code) ? "UNAVAILABLE" : (CODES[error.code] ?? "UNKNOWN");
   return new TesseractError(code, error.rawMessage, detailsOf(error), failure);
 }

@@ -21,8 +21,8 @@ const INDEX_KINDS = { true: IndexKind.UNSPECIFIED, hash: IndexKind.HASH, sorted:
 export class Hub {
   /** Use `connectNode` or `connectWeb`. */
   constructor(
-    /** The calls themselves, for what has no method here: `hub.rpc.tables`, `.sessions` and `.hubs` are clients of the
-     * services, with all their messages. */
+    /** The calls themselves, for what has no method here: `hub.rpc.call((o) => hub.rpc.tables.alterTable(request, o))`. Beside
+     * `tables`, `sessions` and `hubs`, `client(service)` is a client of any service of the protos. */
     readonly rpc: Rpc,
   ) {}
 

@@ -5,6 +5,7 @@
  * server is away, until their deadline. A connection that went silent is replaced: what hangs in it would hang until TCP
  * gives up, and every new call behind it.
  */
+import type { DescService } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import type { CallOptions, Client, Interceptor, Transport } from "@connectrpc/connect";
 import { TesseractError, errorOf, invalid } from "./errors.js";
@@ -139,6 +140,11 @@ export class Rpc {
     this.sessions = createClient(SessionService, channel.transport);
     this.hubs = createClient(HubService, channel.transport);
     return channel;
+  }
+
+  /** A client of any service, on the present connection. */
+  client<S extends DescService>(service: S): Client<S> {
+    return createClient(service, this.#channel.transport);
   }
 
   /** Replaces the connection of this generation, unless that has happened. What is still open on the old one may go on

@@ -45,7 +45,11 @@ export function loadVectors(directory: string): Vector[] {
 /** Goes through a vector, and returns all that the client has shown of it. */
 export async function play(vector: Vector, address: string, suffix = ""): Promise<Outcome> {
   const retry = { initialBackoffMs: 10, maxBackoffMs: 20 };
-  const hub = connectNode(address, { timeoutMs: 10_000, retry, logger: { warn: () => undefined, error: console.error } });
+  const hub = connectNode(address, {
+    timeoutMs: 10_000,
+    retry,
+    logger: { warn: () => undefined, error: console.error },
+  });
   try {
     const session = await hub.session(vector.name + suffix);
     const mirror = session.mirror(optionsOf(vector.watch));
