@@ -65,7 +65,7 @@ final class Rpc implements AutoCloseable {
 
   private void connect() {
     OkHttpChannelBuilder builder =
-        OkHttpChannelBuilder.forTarget(address, credentials())
+        OkHttpChannelBuilder.forTarget(Addresses.target(address), credentials())
             .directExecutor()
             .disableRetry()
             .flowControlWindow(WINDOW_BYTES)

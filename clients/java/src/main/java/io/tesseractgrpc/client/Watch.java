@@ -297,7 +297,7 @@ final class Watch {
   private void endWith(TesseractException failure) {
     if (!closed) { // otherwise it is an echo of the end
       error = failure;
-      LOG.log(Level.INFO, "a mirror ends: {0}", failure);
+      LOG.log(Level.INFO, "a mirror ends: {0}", failure.toString());
     }
     cancel();
   }
