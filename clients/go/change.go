@@ -43,7 +43,7 @@ type Change struct {
 
 // Removed is a row that left.
 type Removed struct {
-	// Reason is "deleted", "filtered", "window", "expired" or "permission"; others may come.
+	// Reason is "deleted", "filtered", "window", "expired" or "permission"; of a later version, "unknown".
 	Reason string
 	// Key is the row's key columns.
 	Key Row
@@ -58,7 +58,8 @@ type Placed struct {
 // Interrupted says that a stream was lost or is not believed any more. The mirror keeps its rows and watches again.
 type Interrupted struct {
 	// Reason is one word: "reconnected", "ended", "silence", "gap", "disorder", "malformed", "unknown_event", "digest",
-	// "token_refused", or that of a server's Reset: "too_old", "other_epoch", "definition_changed", "lagged", "table_changed".
+	// "token_refused", or that of a server's Reset: "too_old", "other_epoch", "definition_changed", "lagged", "table_changed",
+	// "unknown".
 	Reason string
 	// Message is the same for people.
 	Message string
@@ -149,7 +150,11 @@ func placed(batch *tesseractv1.RowBatch, indexes []uint32, schema *Schema) ([]Pl
 	return found, nil
 }
 
-// word is the name of an enum's value as people say it; of a value that this client does not know, its number.
+// word is the name of an enum's value as people say it: REMOVE_REASON_FILTERED is "filtered", and a value of a later
+// version "unknown".
 func word(name, prefix string) string {
-	return strings.ToLower(strings.TrimPrefix(name, prefix))
+	if found, known := strings.CutPrefix(name, prefix); known {
+		return strings.ToLower(found)
+	}
+	return "unknown"
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1"
@@ -282,21 +283,9 @@ func readVector(t testing.TB, v *vector, address string) *reader {
 			metadata = map[string]string{}
 		}
 		r.shown = append(r.shown, fmt.Sprintf("error %s %s %q fields %d metadata %v",
-			strings.ToUpper(snake(failure.Code.String())), failure.Reason, failure.Message, len(failure.Fields), metadata))
+			code.Code(failure.Code), failure.Reason, failure.Message, len(failure.Fields), metadata))
 	}
 	return r
-}
-
-// snake is a code as gRPC writes it: FailedPrecondition is failed_precondition.
-func snake(name string) string {
-	var found strings.Builder
-	for at, letter := range name {
-		if at > 0 && letter >= 'A' && letter <= 'Z' {
-			found.WriteByte('_')
-		}
-		found.WriteRune(letter)
-	}
-	return strings.ToLower(found.String())
 }
 
 type player struct{ ID, Address string }
@@ -343,7 +332,10 @@ func (v *vector) removeReasons(t testing.TB) []string {
 			check(t, protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(text, said))
 			for _, removes := range said.GetChanges().GetRemoves() {
 				for range removes.GetKeys().GetRowCount() {
-					reason := strings.TrimPrefix(removes.GetReason().String(), "REMOVE_REASON_")
+					reason, known := strings.CutPrefix(removes.GetReason().String(), "REMOVE_REASON_")
+					if !known {
+						reason = "unknown"
+					}
 					found = append(found, strings.ToLower(reason))
 				}
 			}
