@@ -24,7 +24,7 @@ LOGS = CLIENTS.parent / "build" / "clients"
 PATIENCE = 900.0
 VERSION = re.compile(r"\d+(?:\.\d+)+|\d+")
 
-__all__ = ["LANGUAGES", "Language", "StepFailed"]
+__all__ = ["CLIENTS", "LANGUAGES", "Language", "StepFailed"]
 
 
 class StepFailed(Exception):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.clients.control import controlling
-from tests.clients.language import LANGUAGES, Language, StepFailed
+from tests.clients.language import CLIENTS, LANGUAGES, Language, StepFailed
 from tests.clients.relay import SECONDS, relay
 from tests.clients.servers import StagedServer, StageError, Zygote
 from tests.clients.stage import Stage
@@ -33,6 +33,7 @@ LIVE = (
 """The live tests of every client, as each language writes such names."""
 USED = {"kill", "start", "blackhole", "heal", "errors", "tls", "token"}
 """What live tests cannot do without."""
+HERE = {"PYTHONPATH": str(CLIENTS.parent)}
 IGNORED = {"node_modules", "target", "build", "dist", "bin", "gen"}
 
 
@@ -70,8 +71,9 @@ class Run:
             await self._built[name].wait()
             if not self.outcomes[name].failed and not self.outcomes[name].skipped:
                 await self._step(name, "tests", self._test(language))
-                if not self.outcomes[name].failed:
-                    await self._step(name, "samples", self._samples(language))
+                for step, work in (("samples", self._samples), ("page", self._page), ("bench", self._bench)):
+                    if not self.outcomes[name].failed:
+                        await self._step(name, step, work(language))
             say(f"{name}: {self.outcomes[name].word}")
         await building
 
@@ -140,6 +142,14 @@ class Run:
             await zygote.close()
             self.outcomes[language.name].samples = f"{good // 2} of {len(SAMPLES)}"
 
+    async def _page(self, language: Language) -> None:
+        """The programs of docs/CLIENTS.md."""
+        await language.run([sys.executable, "-m", "tests.clients.pages", language.name], HERE)
+
+    async def _bench(self, language: Language) -> None:
+        """The benchmark, with little to do."""
+        await language.run([sys.executable, "-m", "tests.clients.small_bench", language.name], HERE)
+
 
 def live_tests(folder: Path) -> set[str]:
     """The live tests that the sources of a client have, however their names are written."""
@@ -153,7 +163,7 @@ def live_tests(folder: Path) -> set[str]:
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """What came of it, for people."""
-    steps = ("build", "check", "tests", "samples")
+    steps = ("build", "check", "tests", "samples", "page", "bench")
     head = ("language", "result", "vectors", "live tests", "samples", *(f"{step} s" for step in steps))
     rows = [
         (o.language, o.word, o.vectors, o.live, o.samples, *(f"{o.seconds.get(step, 0):.0f}" for step in steps))
