@@ -64,7 +64,7 @@ fix: $(STAMP) ## Apply what lint and format can repair; regenerate the sync clie
 	$(BIN)/buf format --write protos
 	$(BIN)/python tools/generate_sync_client.py
 
-proto: $(STAMP) ## Regenerate tesseract_grpc/_proto from protos/
+proto: $(STAMP) ## Regenerate the code of protos/: Python, and what clients keep
 	$(BIN)/python tools/generate_proto.py
 
 fuzz: $(STAMP) ## Run the property tests for long (FUZZ_EXAMPLES=5000)

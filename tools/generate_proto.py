@@ -1,16 +1,22 @@
-"""Generates the Python code of protos/ into tesseract_grpc/_proto/ (`make proto`), or checks that it is fresh.
+"""Generates all code of protos/ that is kept in the repository (`make proto`), or checks that it is fresh.
+
+That of Python goes into tesseract_grpc/_proto/. Clients in other languages that keep theirs have a program `generate`
+in their directory, which takes `--check`; it runs where its toolchain is (the first one of `toolchain` in commands.json).
 
 protoc writes modules that import each other as `tesseract.v1.value_pb2`, a top-level package that we do not own. The
 generated code lives inside our package instead, so every such import is rewritten to
 `tesseract_grpc._proto.tesseract.v1.value_pb2`. The names inside the descriptors stay `tesseract/v1/value.proto`: they
 are the contract of the wire and of reflection.
 
-    python tools/generate_proto.py            write tesseract_grpc/_proto
+    python tools/generate_proto.py            write it
     python tools/generate_proto.py --check    exit 1 and name the files that differ
 """
 
 import argparse
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 TARGET = ROOT / "tesseract_grpc" / "_proto"
+CLIENTS = ROOT / "clients"
 PACKAGE = "tesseract_grpc._proto"
 INIT = '"""Generated from protos/ by tools/generate_proto.py. Never edit: run `make proto`."""\n'
 
@@ -84,6 +91,19 @@ def write(fresh: Path) -> None:
             destination.unlink()
 
 
+def generate_clients(*arguments: str) -> bool:
+    """Has the clients generate their code, or check it; whether all did so, or could not. In CI all must be able to."""
+    good = True
+    for program in sorted(CLIENTS.glob("*/generate")):
+        tool = json.loads((program.parent / "commands.json").read_text())["toolchain"][0]["command"][0]
+        if shutil.which(tool):
+            good &= subprocess.run([program, *arguments], cwd=program.parent, check=False).returncode == 0
+        else:
+            print(f"SKIPPED: {program.relative_to(ROOT)} did not run, for {tool} is not installed", file=sys.stderr)
+            good &= not os.environ.get("CI")
+    return good
+
+
 def main() -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -94,11 +114,11 @@ def main() -> int:
         generate(fresh)
         if not arguments.check:
             write(fresh)
-            return 0
+            return 0 if generate_clients() else 1
         stale = stale_files(fresh)
     for name in stale:
         print(f"stale generated code: {TARGET.relative_to(ROOT) / name} (run: make proto)", file=sys.stderr)
-    return 1 if stale else 0
+    return 0 if generate_clients("--check") and not stale else 1
 
 
 if __name__ == "__main__":
