@@ -1,7 +1,7 @@
 """Generates all code of protos/ that is kept in the repository (`make proto`), or checks that it is fresh.
 
 That of Python goes into tesseract_grpc/_proto/. Clients in other languages that keep theirs have a program `generate`
-in their directory, which takes `--check`; it runs where its toolchain is (the first one of `toolchain` in commands.json).
+in their directory, which takes `--check`; it runs where its toolchain is: the first in commands.json.
 
 protoc writes modules that import each other as `tesseract.v1.value_pb2`, a top-level package that we do not own. The
 generated code lives inside our package instead, so every such import is rewritten to
