@@ -39,86 +39,73 @@ impl IntoBatch for RowBatch {
 
 impl IntoBatch for Record {
     fn into_batch(self, columns: &Columns) -> Result<RowBatch> {
-        vec![self].into_batch(columns)
+        [self].into_batch(columns)
     }
 }
 
 impl<const N: usize> IntoBatch for [Record; N] {
     fn into_batch(self, columns: &Columns) -> Result<RowBatch> {
-        Vec::from(self).into_batch(columns)
+        self.as_slice().into_batch(columns)
     }
 }
 
 impl IntoBatch for Vec<Record> {
     fn into_batch(self, columns: &Columns) -> Result<RowBatch> {
-        let row_count = self.len();
-        let names: Vec<&str> = self.first().map(|row| row.iter().map(|(name, _)| *name).collect()).unwrap_or_default();
-        let mut cells: Vec<Vec<Value>> = names.iter().map(|_| Vec::with_capacity(row_count)).collect();
-        for (at, row) in self.into_iter().enumerate() {
-            if row.len() != names.len() || row.iter().zip(&names).any(|((name, _), wanted)| name != wanted) {
-                let message = format!("row {at} has other columns than row 0, or in another order");
-                return Err(Error::invalid("MALFORMED_BATCH", message, ""));
-            }
-            row.into_iter().zip(&mut cells).for_each(|((_, value), column)| column.push(value));
-        }
-        batch_of(row_count, names.into_iter().zip(cells), columns)
+        self.as_slice().into_batch(columns)
     }
 }
 
-/// The wire form of rows that a query or a mirror has given.
-pub(crate) fn batch_of_rows<'a>(
-    rows: impl ExactSizeIterator<Item = &'a [Value]>,
-    columns: &Columns,
-) -> Result<RowBatch> {
-    let row_count = rows.len();
-    let mut cells: Vec<Vec<Value>> = columns.iter().map(|_| Vec::with_capacity(row_count)).collect();
-    rows.for_each(|row| row.iter().zip(&mut cells).for_each(|(value, column)| column.push(value.clone())));
-    batch_of(row_count, columns.iter().map(|column| column.name.as_str()).zip(cells), columns)
+impl IntoBatch for &[Record] {
+    fn into_batch(self, columns: &Columns) -> Result<RowBatch> {
+        let first = self.first().map(Vec::as_slice).unwrap_or_default();
+        let same = |row: &Record| row.len() == first.len() && row.iter().zip(first).all(|(a, b)| a.0 == b.0);
+        if let Some(at) = self.iter().position(|row| !same(row)) {
+            let message = format!("row {at} has other columns than row 0, or in another order");
+            return Err(Error::invalid("MALFORMED_BATCH", message, ""));
+        }
+        batch_of(first.iter().map(|(name, _)| *name), self.len(), |row, at| &self[row][at].1, columns)
+    }
 }
 
 /// The wire form of keys.
 pub(crate) fn batch_of_keys(keys: Vec<Key>, columns: &Columns) -> Result<RowBatch> {
     let names = columns.key_names();
-    let mut cells: Vec<Vec<Value>> = names.iter().map(|_| Vec::with_capacity(keys.len())).collect();
-    let row_count = keys.len();
-    for key in keys {
-        if key.0.len() != names.len() {
-            let message = format!("a key has {} values; it is ({})", key.0.len(), names.join(", "));
-            return Err(Error::invalid("MISSING_KEY", message, ""));
-        }
-        key.0.into_iter().zip(&mut cells).for_each(|(value, column)| column.push(value));
+    if let Some(key) = keys.iter().find(|key| key.0.len() != names.len()) {
+        let message = format!("a key has {} values; it is ({})", key.0.len(), names.join(", "));
+        return Err(Error::invalid("MISSING_KEY", message, ""));
     }
-    batch_of(row_count, names.into_iter().zip(cells), columns)
+    batch_of(names.into_iter(), keys.len(), |row, at| &keys[row].0[at], columns)
 }
 
-fn batch_of<'a>(
-    row_count: usize,
-    cells: impl Iterator<Item = (&'a str, Vec<Value>)>,
+/// The wire form of columns with these names, whose cells a function knows by row and column.
+pub(crate) fn batch_of<'a, 'n>(
+    names: impl Iterator<Item = &'n str>,
+    rows: usize,
+    cell: impl Fn(usize, usize) -> &'a Value,
     columns: &Columns,
 ) -> Result<RowBatch> {
-    let encoded = cells.map(|(name, values)| {
+    let column = |(at, name)| {
         let kind = columns.place(name).map_or(DataType::Unspecified, |place| columns.kind(place));
-        column_of(name, values, kind)
-    });
-    Ok(RowBatch { row_count: row_count as u32, columns: encoded.collect::<Result<_>>()? })
+        column_of(name, rows, |row| cell(row, at), kind)
+    };
+    Ok(RowBatch { row_count: rows as u32, columns: names.enumerate().map(column).collect::<Result<_>>()? })
 }
 
 /// A column. `kind` is what the table holds: a whole number for a FLOAT64 is sent as a number.
-fn column_of(name: &str, values: Vec<Value>, kind: DataType) -> Result<ColumnData> {
+fn column_of<'a>(name: &str, rows: usize, cell: impl Fn(usize) -> &'a Value, kind: DataType) -> Result<ColumnData> {
+    let cells = || (0..rows).map(&cell);
     let mut validity = Vec::new();
-    if values.iter().any(Value::is_null) {
-        validity.resize(values.len().div_ceil(8), 0u8);
-        for (at, _) in values.iter().enumerate().filter(|(_, value)| !value.is_null()) {
-            validity[at / 8] |= 1 << (at % 8);
-        }
+    if cells().any(Value::is_null) {
+        validity.resize(rows.div_ceil(8), 0u8);
+        cells().enumerate().filter(|(_, value)| !value.is_null()).for_each(|(at, _)| validity[at / 8] |= 1 << (at % 8));
     }
     let wrong = |value: &Value| {
         let message = format!("column '{name}' has values of several types, or {value:?}, which is not its own");
         Error::invalid("WRONG_TYPE", message, name)
     };
-    macro_rules! numbers {
+    macro_rules! packed {
         ($case:ident, $message:ident, $null:expr, $($pattern:pat $(if $guard:expr)? => $value:expr),+) => {{
-            let found = values.iter().map(|value| match value {
+            let found = cells().map(|value| match value {
                 Value::Null => Ok($null),
                 $($pattern $(if $guard)? => Ok($value),)+
                 other => Err(wrong(other)),
@@ -126,48 +113,45 @@ fn column_of(name: &str, values: Vec<Value>, kind: DataType) -> Result<ColumnDat
             Values::$case(proto::$message { values: found.collect::<Result<_>>()? })
         }};
     }
-    let first = values.iter().find(|value| !value.is_null());
-    let values = match first {
-        None => None,
-        Some(Value::Int64(_) | Value::Float64(_)) if kind == DataType::Float64 => Some(
-            numbers!(Float64s, Float64Values, 0.0, Value::Float64(v) => *v, Value::Int64(v) if exact(*v) => *v as f64),
-        ),
-        Some(Value::Bool(_)) => Some(numbers!(Bools, BoolValues, false, Value::Bool(v) => *v)),
-        Some(Value::Int64(_)) => Some(numbers!(Int64s, Int64Values, 0, Value::Int64(v) => *v)),
-        Some(Value::Float64(_)) => Some(numbers!(Float64s, Float64Values, 0.0, Value::Float64(v) => *v)),
-        Some(Value::Timestamp(_)) => Some(numbers!(Timestamps, TimestampValues, 0, Value::Timestamp(v) => v.0)),
-        Some(_) => {
-            let text = |value: &Value| match value {
-                Value::Null => Ok(Arc::from("")),
-                Value::Text(text) | Value::Json(text) => Ok(text.clone()),
-                other => Err(wrong(other)),
-            };
-            Some(texts_of(values.iter().map(text).collect::<Result<_>>()?, &validity))
-        }
-    };
-    Ok(ColumnData { name: name.to_owned(), validity, values })
+    let values: Option<Result<Values>> = cells().find(|value| !value.is_null()).map(|first| {
+        Ok(match first {
+            Value::Int64(_) | Value::Float64(_) if kind == DataType::Float64 => packed!(
+                Float64s, Float64Values, 0.0, Value::Float64(v) => *v, Value::Int64(v) if is_exact(*v) => *v as f64
+            ),
+            Value::Bool(_) => packed!(Bools, BoolValues, false, Value::Bool(v) => *v),
+            Value::Int64(_) => packed!(Int64s, Int64Values, 0, Value::Int64(v) => *v),
+            Value::Float64(_) => packed!(Float64s, Float64Values, 0.0, Value::Float64(v) => *v),
+            Value::Timestamp(_) => packed!(Timestamps, TimestampValues, 0, Value::Timestamp(v) => v.0),
+            Value::Null | Value::Text(_) | Value::Json(_) => {
+                let texts = cells().map(|value| match value {
+                    Value::Null => Ok(None),
+                    value => value.as_str().map(Some).ok_or_else(|| wrong(value)),
+                });
+                texts_of(texts.collect::<Result<_>>()?)
+            }
+        })
+    });
+    Ok(ColumnData { name: name.to_owned(), validity, values: values.transpose()? })
 }
 
 /// Whether a double holds exactly this number.
-fn exact(value: i64) -> bool {
+fn is_exact(value: i64) -> bool {
     (value as f64) as i128 == i128::from(value)
 }
 
-fn texts_of(texts: Vec<Arc<str>>, validity: &[u8]) -> Values {
+fn texts_of(texts: Vec<Option<&str>>) -> Values {
     if texts.len() < DICTIONARY_FROM {
-        return Values::Strings(proto::StringValues { values: texts.iter().map(|text| text.to_string()).collect() });
+        let values = texts.into_iter().map(|text| text.unwrap_or_default().to_owned()).collect();
+        return Values::Strings(proto::StringValues { values });
     }
-    let (mut places, mut dictionary): (HashMap<Arc<str>, u32>, Vec<String>) = Default::default();
-    let code = |(at, text): (usize, Arc<str>)| {
-        if !is_valid(validity, at) {
-            return 0;
-        }
-        *places.entry(text).or_insert_with_key(|text| {
-            dictionary.push(text.to_string());
+    let (mut codes_of, mut dictionary): (HashMap<&str, u32>, Vec<String>) = Default::default();
+    let mut code = |text| {
+        *codes_of.entry(text).or_insert_with(|| {
+            dictionary.push(text.to_owned());
             dictionary.len() as u32 - 1
         })
     };
-    let codes = texts.into_iter().enumerate().map(code).collect();
+    let codes = texts.into_iter().map(|text| text.map_or(0, &mut code)).collect();
     Values::Dictionary(proto::DictionaryValues { dictionary, codes })
 }
 

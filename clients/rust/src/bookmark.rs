@@ -7,7 +7,7 @@
 use prost::Message;
 use prost::bytes::Buf;
 
-use crate::batch::batch_of_rows;
+use crate::batch::batch_of;
 use crate::error::{Error, Result};
 use crate::feed::{Feed, Phase, Point, Told};
 use crate::proto::watch_session_response::Event as Wire;
@@ -50,7 +50,8 @@ impl Bookmark {
         self.put(&mut bytes, Wire::Begin(proto::Begin { epoch, columns, ..Default::default() }));
         let rows: Vec<&[crate::Value]> = view.values().map(|row| &row[..]).collect();
         for (at, piece) in rows.chunks(PIECE_ROWS).enumerate() {
-            let rows = Some(batch_of_rows(piece.iter().copied(), view.columns())?);
+            let names = view.columns().iter().map(|column| column.name.as_str());
+            let rows = Some(batch_of(names, piece.len(), |row, column| &piece[row][column], view.columns())?);
             let start_index = (at * PIECE_ROWS) as u64;
             self.put(&mut bytes, Wire::SnapshotRows(proto::SnapshotRows { rows, start_index }));
         }

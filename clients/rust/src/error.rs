@@ -77,6 +77,14 @@ impl Error {
         Code::from(self.code)
     }
 
+    /// The name of the code as the protocol writes it: `ALREADY_EXISTS`.
+    pub fn code_name(&self) -> String {
+        let name = format!("{:?}", self.code());
+        let starts = |(at, letter): (usize, char)| at > 0 && name != "Ok" && letter.is_ascii_uppercase();
+        let spaced = name.char_indices().map(|at| format!("{}{}", if starts(at) { "_" } else { "" }, at.1));
+        spaced.collect::<String>().to_uppercase()
+    }
+
     /// Whether it is likely to pass by itself, so that what may be sent twice is worth sending again: the server cannot be
     /// reached, or says when to come back.
     pub fn passes(&self) -> bool {

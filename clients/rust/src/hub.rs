@@ -18,8 +18,8 @@ use crate::table::Table;
 pub struct Hub(Rpc);
 
 impl Hub {
-    /// The hub `default` of the server at `address` (`host:port`), unencrypted and without a token. Nothing is sent before
-    /// the first call.
+    /// The hub `default` of the server at `address` (`host:port`; of several with commas, the next is tried when one is
+    /// away), unencrypted and without a token. Nothing is sent before the first call.
     pub async fn connect(address: &str) -> Result<Self> {
         Self::connect_with(address, Options::default()).await
     }

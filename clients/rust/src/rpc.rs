@@ -25,7 +25,8 @@ pub(crate) struct Rpc(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    address: String,
+    /// One server, or several that are tried in turn.
+    addresses: Vec<String>,
     options: Options,
     bearer: Option<MetadataValue<Ascii>>,
     /// With its number, which rises by one when a silent channel is replaced.
@@ -38,9 +39,9 @@ impl Rpc {
     pub fn new(address: &str, options: Options) -> Result<Self> {
         let bearer = options.token.as_ref().map(|token| format!("Bearer {}", token.0).parse()).transpose();
         let bearer = bearer.map_err(|_| Error::invalid("MALFORMED_REQUEST", "a token is printable ASCII", "token"))?;
-        let channel = Mutex::new((0, options.open(address)?));
-        let address = address.to_owned();
-        Ok(Self(Arc::new(Shared { address, options, bearer, channel, reached: AtomicBool::new(false) })))
+        let addresses: Vec<String> = address.split(',').map(|address| address.trim().to_owned()).collect();
+        let channel = Mutex::new((0, options.open(&addresses[0])?));
+        Ok(Self(Arc::new(Shared { addresses, options, bearer, channel, reached: AtomicBool::new(false) })))
     }
 
     pub fn options(&self) -> &Options {
@@ -52,11 +53,13 @@ impl Rpc {
         self.0.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the channel with this number by one with a connection of its own, unless that has happened.
+    /// Replaces the channel with this number by one with a connection of its own, to the next of several servers, unless
+    /// that has happened.
     pub fn renew(&self, number: u64) {
+        let address = &self.0.addresses[(number as usize + 1) % self.0.addresses.len()];
         let mut present = self.0.channel.lock().unwrap_or_else(PoisonError::into_inner);
         if present.0 == number
-            && let Ok(channel) = self.0.options.open(&self.0.address)
+            && let Ok(channel) = self.0.options.open(address)
         {
             *present = (number + 1, channel);
         }
@@ -101,28 +104,41 @@ impl Rpc {
         let mut request = self.request(request);
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
         let path = path_of(method)?;
-        let mut grpc = self.grpc();
+        let (number, mut grpc) = self.grpc();
         let call = async {
             grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
             grpc.unary(request, path, BytesCodec).await
         };
         match timeout_at(deadline, call).await {
-            Ok(answer) => Ok(answer?.into_inner()),
+            Ok(answer) => Ok(answer.map_err(|status| self.failed(number, status))?.into_inner()),
             Err(_) => Err(Error::new(Code::DeadlineExceeded, "", format!("{method} was not answered in time"))),
         }
     }
 
     /// One request, many responses; there is no deadline. Drop the stream to end it.
     pub async fn stream<Q: Message>(&self, method: &str, request: &Q) -> Result<Streaming<Bytes>> {
-        let request = self.request(Bytes::from(request.encode_to_vec()));
-        let mut grpc = self.grpc();
-        grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
-        Ok(grpc.server_streaming(request, path_of(method)?, BytesCodec).await?.into_inner())
+        let (request, path) = (self.request(Bytes::from(request.encode_to_vec())), path_of(method)?);
+        let (number, mut grpc) = self.grpc();
+        let call = async {
+            grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+            grpc.server_streaming(request, path, BytesCodec).await
+        };
+        Ok(call.await.map_err(|status| self.failed(number, status))?.into_inner())
     }
 
-    fn grpc(&self) -> Grpc<Channel> {
-        let grpc = Grpc::new(self.channel().1);
-        grpc.max_decoding_message_size(self.0.options.max_message_bytes).max_encoding_message_size(usize::MAX)
+    /// What a call says that failed. Where there are several servers, the next call goes to another one.
+    fn failed(&self, number: u64, status: Status) -> Error {
+        let error = Error::from(status);
+        if self.0.addresses.len() > 1 && error.code() == Code::Unavailable {
+            self.renew(number);
+        }
+        error
+    }
+
+    fn grpc(&self) -> (u64, Grpc<Channel>) {
+        let (number, channel) = self.channel();
+        let grpc = Grpc::new(channel).max_decoding_message_size(self.0.options.max_message_bytes);
+        (number, grpc.max_encoding_message_size(usize::MAX))
     }
 
     fn request(&self, message: Bytes) -> Request<Bytes> {

@@ -3,6 +3,7 @@
 //! Nothing is lost on the way. An INT64 is an `i64`, a point in time keeps its microseconds, null is a value of its own
 //! (never zero or empty), and values are equal as they are for the server: NaN equals itself, and -0.0 equals 0.0.
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,6 +18,31 @@ impl Timestamp {
     /// Now, by the clock of this machine.
     pub fn now() -> Self {
         SystemTime::now().into()
+    }
+}
+
+/// As `2013-01-31T18:05:00.000001Z`; years outside 0 to 9999 have a sign.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, micros) = (self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000));
+        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        // Counted in eras of 400 years from the first of March of the year 0, so that a leap day ends its year.
+        let days = days + 719_468;
+        let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+        let year = era * 400 + year + i64::from(month <= 2);
+        let sign = if (0..=9999).contains(&year) {
+            ""
+        } else if year < 0 {
+            "-"
+        } else {
+            "+"
+        };
+        let (year, hour, minute, second) = (year.abs(), second / 3_600, second / 60 % 60, second % 60);
+        write!(f, "{sign}{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
     }
 }
 

@@ -5,32 +5,9 @@ use std::collections::BTreeSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
-use tesseract::{Code, Error, Hub, Options};
+use tesseract::{Error, Hub, Options};
 
 use crate::stage::{Server, text};
-
-/// The name of a code as protos have it.
-pub fn code_name(error: &Error) -> &'static str {
-    match error.code() {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
 
 #[tokio::test]
 async fn error_reasons() {
@@ -64,7 +41,7 @@ fn shown(error: &Error) -> Json {
         })
     };
     json!({
-        "code": code_name(error),
+        "code": error.code_name(),
         "reason": error.reason,
         "message": error.message,
         "field": error.field,

@@ -188,7 +188,7 @@ fn bits(rows: &[Vec<Value>]) -> String {
 fn error_json(error: &Error) -> Json {
     let fields: Vec<Json> = error.fields.iter().map(|(field, _)| json!(field)).collect();
     json!({
-        "code": crate::errors::code_name(error),
+        "code": error.code_name(),
         "message": error.message,
         "reason": error.reason,
         "fields": fields,
