@@ -1,5 +1,7 @@
 """`python -m tests.clients [LANGUAGE ..]` builds, checks and tests the clients of these languages, or all.
 
+`python -m tests.clients toolchains` only says what there is to build them with; in CI it fails where something lacks.
+
 `python -m tests.clients stage [COMMAND ..]` sets up the stage for tests of a client.
 
 Without a command the stage prints the address of its control port, and ends when its stdin ends. With one it runs the
@@ -26,7 +28,7 @@ from tests.clients.language import LANGUAGES
 from tests.clients.relay import SECONDS
 from tests.clients.servers import Zygote
 from tests.clients.stage import staged
-from tests.clients.verify import relay_alone, verify
+from tests.clients.verify import relay_alone, toolchains, verify
 from tests.vectors.errors import PATH, text_of
 from tests.vectors.vector import DATA
 
@@ -73,6 +75,8 @@ def main(words: list[str]) -> int:
         parser.add_argument("languages", nargs="*", choices=[*LANGUAGES, []])
         arguments = parser.parse_args(words[1:])
         return asyncio.run(relay_alone(arguments.languages, arguments.seconds))
+    if words == ["toolchains"]:
+        return asyncio.run(toolchains())
     if words == ["record-errors"]:
         return asyncio.run(record_errors())
     parser.add_argument("languages", nargs="*", choices=[*LANGUAGES, []])

@@ -213,6 +213,17 @@ async def _relay(folder: Path, languages: Sequence[Language], seconds: float) ->
     return f"{text}\n  ({time.monotonic() - started:.0f} s)", False
 
 
+async def toolchains() -> int:
+    """What there is to build the clients with; the exit code."""
+    lacking = False
+    for name in LANGUAGES:
+        language = Language(name)
+        lacks = await language.lacks()
+        lacking |= bool(lacks)
+        say(f"{name}: {lacks or await language.versions()}")
+    return 1 if lacking and os.environ.get("CI") else 0
+
+
 async def relay_alone(names: Sequence[str], seconds: float) -> int:
     """The relay with what has been built; the exit code."""
     languages = []
