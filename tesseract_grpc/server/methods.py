@@ -165,10 +165,14 @@ class _Guard:
         """The next request of a stream; None at its end. Raises Refusal when the server closes meanwhile, for a client
         that says nothing would otherwise hold the server up."""
         reading = asyncio.ensure_future(anext(raws, None))
-        await asyncio.wait((reading, self.gate.closing), return_when=asyncio.FIRST_COMPLETED)
-        if reading.done():
-            return reading.result()
-        reading.cancel()
+        try:
+            await asyncio.wait((reading, self.gate.closing), return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                return reading.result()
+        finally:
+            if not reading.done():  # also when the call is broken off: nobody would ever look at it again
+                reading.cancel()
+                await asyncio.wait((reading,))
         raise shutting_down()
 
     def parse(self, raw: bytes) -> Message:

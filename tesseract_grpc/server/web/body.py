@@ -9,14 +9,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from tesseract_grpc.server.errors import limit_exceeded
+from tesseract_grpc.engine.data.errors import Reason
+from tesseract_grpc.server.errors import Refusal, limit_exceeded
 
 HIGH = 65_536
 LOW = 16_384
-
-
-class BodyLost(Exception):
-    """The rest of a body will not arrive; the message says why."""
 
 
 class Body:
@@ -66,12 +63,12 @@ class Body:
         self._go_on()
 
     async def take(self) -> bytes | None:
-        """The next bytes; None after the last. Raises BodyLost."""
+        """The next bytes; None after the last. Raises Refusal when the rest will not arrive."""
         while not self._chunks:
             if self.complete:
                 return None
             if self._lost is not None:
-                raise BodyLost(self._lost)
+                raise Refusal(Reason.MALFORMED_REQUEST, f"the rest of the request is missing: {self._lost}")
             self._want()
             self._news = asyncio.get_running_loop().create_future()
             await self._news
@@ -82,7 +79,7 @@ class Body:
         return data
 
     async def whole(self, limit: int) -> bytes:
-        """All of it. Raises BodyLost, and Refusal when it is larger than `limit` bytes."""
+        """All of it. Raises Refusal, also when it is larger than `limit` bytes."""
         found = bytearray()
         while (data := await self.take()) is not None:
             found += data

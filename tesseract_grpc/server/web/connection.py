@@ -51,7 +51,19 @@ LINGER_SECONDS = 2.0
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
+_NO_REQUEST = "this is no HTTP/1.1 request"
+
 Headers = Iterable[tuple[str, str]]
+
+
+def _problem(request: h11.Request) -> tuple[int, str] | None:
+    """What h11 lets pass and we do not, as an HTTP status and a sentence."""
+    if sum(len(name) + len(value) for name, value in request.headers) + len(request.target) > HEAD_BYTES:
+        return 431, f"{_NO_REQUEST}: its head has more than {HEAD_BYTES} bytes"
+    names = {name for name, _ in request.headers}
+    if {b"content-length", b"transfer-encoding"} <= names:  # a proxy before us may have believed the other one
+        return 400, f"{_NO_REQUEST}: it has two lengths"
+    return None
 
 
 class Phase(Enum):
@@ -190,6 +202,8 @@ class Connection(asyncio.Protocol):
                 self._misunderstand(error)
                 return
             match event:
+                case h11.Request() if (problem := _problem(event)) is not None:
+                    self._refuse(*problem)
                 case h11.Request():
                     self._begin(Head.of(event))
                 case h11.Data():
@@ -249,10 +263,11 @@ class Connection(asyncio.Protocol):
         """What came is no HTTP, or no more of it."""
         if self._task is not None and not self._task.done():
             if self._body is not None:
-                self._body.lose("the body is no HTTP: " + str(error))
+                self._body.lose("it is no HTTP")
             self._closing = True
             return
-        self._refuse(error.error_status_hint, f"this is no HTTP/1.1 request: {error}")
+        why = str(error).partition(": bytearray(")[0]
+        self._refuse(error.error_status_hint, f"{_NO_REQUEST}: {why}")
 
     def _next(self) -> None:
         """The connection is free for another request, which may be there already."""
@@ -273,6 +288,8 @@ class Connection(asyncio.Protocol):
 
     def begin(self, status: int, headers: Headers) -> None:
         """The head of an answer."""
+        if self._http.they_are_waiting_for_100_continue:
+            self._closing = True  # nobody could tell whether the body comes all the same
         every = [*headers, ("date", sockets.date()), *([("connection", "close")] if self._closing else [])]
         self._send(h11.Response(status_code=status, headers=every, reason=_REASONS.get(status, b"")))
 
@@ -300,15 +317,17 @@ class Connection(asyncio.Protocol):
         self._send(h11.EndOfMessage())
         if self._body is not None:
             self._body.forget()
-        if self._http.their_state is h11.SEND_BODY and not self._closing:
-            self._turn_to(Phase.READING_REST)
-            self._discarded = 0
-        elif self._http.our_state is h11.DONE and self._http.their_state is h11.DONE and not self._closing:
-            self._next()
-        elif self._http.their_state is h11.SEND_BODY:
-            self._linger()
-        else:
-            self._transport.close()
+        keeps = self._http.our_state is h11.DONE and not self._closing
+        match self._http.their_state:
+            case h11.DONE if keeps:
+                self._next()
+            case h11.SEND_BODY if keeps:
+                self._turn_to(Phase.READING_REST)
+                self._discarded = 0
+            case h11.DONE | h11.MUST_CLOSE | h11.CLOSED:
+                self._transport.close()
+            case _:
+                self._linger()
 
     def respond(self, status: int, headers: Headers, body: bytes, *, bodiless: bool = False) -> None:
         """A whole answer. A `bodiless` one tells of its body only how long it would be."""

@@ -46,15 +46,23 @@ async def from_json(text: bytes, message_class: Any) -> bytes:
     except UnicodeDecodeError:
         raise Refusal(Reason.MALFORMED_REQUEST, "the JSON is not UTF-8") from None
     except Exception as error:  # whatever a text makes of a parser: the text is to blame, for nothing else was given
-        why = "it is nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        said = why.encode(errors="replace").decode()  # half a surrogate is no text
-        raise Refusal(Reason.MALFORMED_REQUEST, f"the JSON is not a {name}: {said}") from None
+        raise Refusal(Reason.MALFORMED_REQUEST, f"the JSON is not a {name}: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case RecursionError():
+            return "it is nested too deep"
+        case UnicodeError() | SystemError():
+            return "it has half of a surrogate pair, which is no text"
+    return " ".join(str(error).split()).encode(errors="replace").decode()
 
 
 async def _filled(tree: Any, message_class: Any) -> bytes:
     taken: list[tuple[Path, str, Sequence[Any]]] = []
-    if isinstance(tree, dict):
-        await in_turns(_take_out(tree, message_class.DESCRIPTOR, (), taken))
+    if not isinstance(tree, dict):
+        raise ValueError("an object is expected")
+    await in_turns(_take_out(tree, message_class.DESCRIPTOR, (), taken))
     message: Message = json_format.ParseDict(tree, message_class())
     await in_turns(_put_in(message, taken))
     found: bytes = message.SerializeToString()

@@ -36,7 +36,7 @@ class Requests:
         self._packed = packed
 
     async def one(self) -> bytes:
-        """The only request. Raises Refusal when there is none, or another one; BodyLost."""
+        """The only request. Raises Refusal when there is none, or another one."""
         if self._format.shape is Shape.SINGLE:
             data = await self._body.whole(self._limit)
             return await self._read(data, self._packed)
@@ -50,7 +50,7 @@ class Requests:
         return found
 
     async def many(self) -> AsyncGenerator[bytes, None]:
-        """One request after the other, as they arrive. Raises Refusal, BodyLost."""
+        """One request after the other, as they arrive. Raises Refusal."""
         if self._format.shape is Shape.LINES:
             async for line in self._lines():
                 yield await self._read(line, packed=False)

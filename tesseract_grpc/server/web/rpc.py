@@ -21,7 +21,7 @@ from tesseract_grpc.server.auth import TokenInterceptor, refusing
 from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.logs import logger
 from tesseract_grpc.server.methods import PARKED, to_refusal
-from tesseract_grpc.server.web.body import Body, BodyLost
+from tesseract_grpc.server.web.body import Body
 from tesseract_grpc.server.web.compression import check_encoding
 from tesseract_grpc.server.web.connection import Connection
 from tesseract_grpc.server.web.context import WebContext
@@ -68,8 +68,6 @@ class Calls:
             return  # it has been told
         except TimeoutError:
             ending = Ending(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline of the call has passed")
-        except BodyLost as lost:
-            ending = Ending.of(Refusal(Reason.MALFORMED_REQUEST, f"the rest of the request is missing: {lost}"))
         except Exception as error:
             ending = Ending.of(to_refusal(error, method.path))
         async with asyncio.timeout(PARKED):
@@ -94,21 +92,10 @@ class Calls:
             requests = Requests(body, format, method.request_class, self._limit, packed=packed)
             if handler.request_streaming:
                 body.patient = True
-                request = _parsed(requests.many(), handler)
-            else:
-                request = _parse(await requests.one(), handler)
-        if handler.response_streaming:
-            answer = (handler.stream_stream if handler.request_streaming else handler.unary_stream)(request, context)
-            if inspect.isasyncgen(answer):
-                async with aclosing(answer):
-                    async for response in answer:
-                        await context.write(response)
-            else:
-                await answer
-            return None
-        found = await handler.unary_unary(request, context)
-        serialized: bytes = found if handler.response_serializer is None else handler.response_serializer(found)
-        return serialized
+                async with aclosing(_parsed(requests.many(), handler)) as parsed:
+                    return await _answered(handler, parsed, context)
+            request = _parse(await requests.one(), handler)
+        return await _answered(handler, request, context)
 
     async def _handler(self, method: Method, head: Head) -> tuple[Handler, bool]:
         """What answers the call, and whether it may be made at all."""
@@ -123,6 +110,22 @@ class Calls:
         for interceptor in reversed(self._interceptors):
             handler = await interceptor.intercept_service(_gives(handler), details)
         return handler, admitted
+
+
+async def _answered(handler: Handler, request: Any, context: WebContext) -> bytes | None:
+    """Lets the handler answer; returns the only response, or none where it has told them itself."""
+    if not handler.response_streaming:
+        found = await handler.unary_unary(request, context)
+        serialized: bytes = found if handler.response_serializer is None else handler.response_serializer(found)
+        return serialized
+    answer = (handler.stream_stream if handler.request_streaming else handler.unary_stream)(request, context)
+    if not inspect.isasyncgen(answer):
+        await answer  # ours write to their context
+        return None
+    async with aclosing(answer):
+        async for response in answer:
+            await context.write(response)
+    return None
 
 
 def _gives(handler: Handler) -> Callable[[Any], Awaitable[Handler]]:

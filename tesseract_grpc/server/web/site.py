@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from grpc import StatusCode
 
+from tesseract_grpc.server.status import cut
 from tesseract_grpc.server.web.body import Body
 from tesseract_grpc.server.web.codes import connect_name
 from tesseract_grpc.server.web.connection import Connection
@@ -42,7 +43,7 @@ _CODE: Mapping[int, StatusCode] = {
 def refusal_of(status: int, why: str) -> tuple[Headers, bytes]:
     """Headers and body of an answer that is an error of HTTP and not of a call."""
     code = connect_name(_CODE.get(status, StatusCode.INVALID_ARGUMENT))
-    return [("content-type", "application/json")], compact({"code": code, "message": why})
+    return [("content-type", "application/json")], compact({"code": code, "message": cut(why)})
 
 
 class Site:
@@ -110,7 +111,7 @@ class Site:
         await self._calls.answer(connection, head, body, method, format, own)
 
     async def _unknown(self, connection: Connection, head: Head, own: Headers) -> None:
-        why = f"there is no {head.path}; GET / lists what there is"
+        why = f"there is no {cut(head.path)}; GET / lists what there is"
         format = format_of(head.get("content-type"))
         if format is None or format.shape not in (Shape.WEB, Shape.WEB_TEXT):
             _refuse(connection, own, 404, why)
