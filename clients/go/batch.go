@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1"
 )
@@ -129,13 +128,10 @@ func encode(schema *Schema, names []string, rows []Record) (*tesseractv1.RowBatc
 		kind := schema.Columns[at].GetType()
 		cells := make([]any, len(rows))
 		for row, record := range rows {
-			value, reason := native(record[name], kind)
-			if text, ok := value.(string); ok && !utf8.ValidString(text) {
-				reason = "WRONG_TYPE"
-			}
-			if reason != "" {
+			value, fits := native(record[name], kind)
+			if !fits {
 				message := fmt.Sprintf("%.60v does not fit column %q of type %s", record[name], name, kind)
-				refused = append(refused, RowError{Row: uint32(row), Column: name, Reason: reason, Message: message})
+				refused = append(refused, RowError{Row: uint32(row), Column: name, Reason: "WRONG_TYPE", Message: message})
 			}
 			cells[row] = value
 		}

@@ -2,6 +2,7 @@ package tesseract
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1"
@@ -79,7 +80,6 @@ type feed struct {
 	interval time.Duration
 	schema   *Schema
 	version  uint64
-	epoch    string
 
 	snapshot        []Row
 	snapshotVersion uint64
@@ -97,22 +97,27 @@ func newFeed(at *point, reason string) *feed {
 
 type response = tesseractv1.WatchSessionResponse
 
+// allowed are the events of each phase.
+var allowed = map[phase][]string{
+	opening: {"begin"},
+	loading: {"snapshot_rows", "snapshot_end", "reset"},
+	live:    {"changes", "progress", "lagged", "reset", "session_changed"},
+}
+
+var events = (&response{}).ProtoReflect().Descriptor().Oneofs().ByName("event")
+
 // receive takes one response. It returns a *Change or a progress when a consistent point was reached, an *Interrupted,
 // *Resumed or *Lagged when that is to be told, or nothing.
-func (f *feed) receive(r *response) (any, error) {
-	name := "an event"
-	if r.GetEvent() == nil { // of a later version of the protocol
+func (f *feed) receive(r *response) (told any, err error) {
+	field := r.ProtoReflect().WhichOneof(events)
+	if field == nil { // of a later version of the protocol
 		return nil, breaks("unknown_event", "the server sent an event that this client does not know")
 	}
-	field := r.ProtoReflect().WhichOneof(eventOneof)
-	if field != nil {
-		name = string(field.Name())
-	}
-	if _, ok := r.GetEvent().(*tesseractv1.WatchSessionResponse_Changes); !ok && (f.pieces != nil || f.edited != nil) {
+	name := string(field.Name())
+	if (f.pieces != nil || f.edited != nil) && name != "changes" {
 		return nil, breaks("disorder", "%s came between two pieces of one change", name)
 	}
-	take := f.taker(r)
-	if take == nil {
+	if !slices.Contains(allowed[f.phase], name) {
 		return nil, breaks("disorder", "%s is not allowed while the stream is %s", name, f.phase)
 	}
 	if f.phase == live {
@@ -120,56 +125,30 @@ func (f *feed) receive(r *response) (any, error) {
 			return nil, err
 		}
 	}
-	event, err := take(r)
-	if err != nil {
-		return nil, err
+	switch event := r.GetEvent().(type) {
+	case *tesseractv1.WatchSessionResponse_Begin:
+		told, err = f.begin(r)
+	case *tesseractv1.WatchSessionResponse_SnapshotRows:
+		err = f.snapshotRows(r)
+	case *tesseractv1.WatchSessionResponse_SnapshotEnd:
+		told, err = f.snapshotEnd(r)
+	case *tesseractv1.WatchSessionResponse_Reset_:
+		told = f.reset(event.Reset_)
+	case *tesseractv1.WatchSessionResponse_Changes:
+		told, err = f.changes(r)
+	case *tesseractv1.WatchSessionResponse_SessionChanged:
+		err = f.sessionChanged(r)
+	case *tesseractv1.WatchSessionResponse_Progress:
+		told = progress{r.GetToVersion(), event.Progress.GetDigest()}
+	case *tesseractv1.WatchSessionResponse_Lagged:
+		f.skipped += event.Lagged.GetSkippedCommits()
+		told = &Lagged{r.GetToVersion(), event.Lagged.GetSkippedCommits()}
 	}
-	if f.phase == live && f.pieces == nil && f.edited == nil {
+	if err == nil && f.phase == live && f.pieces == nil && f.edited == nil {
 		f.version, f.at.schema = r.GetToVersion(), f.schema
 		f.at.move(r.GetToVersion(), r.GetResumeToken())
 	}
-	return event, nil
-}
-
-var eventOneof = (&response{}).ProtoReflect().Descriptor().Oneofs().ByName("event")
-
-// taker is what each phase does with each event; nil where the event is not allowed.
-func (f *feed) taker(r *response) func(*response) (any, error) {
-	switch r.GetEvent().(type) {
-	case *tesseractv1.WatchSessionResponse_Begin:
-		if f.phase == opening {
-			return f.begin
-		}
-	case *tesseractv1.WatchSessionResponse_SnapshotRows:
-		if f.phase == loading {
-			return f.snapshotRows
-		}
-	case *tesseractv1.WatchSessionResponse_SnapshotEnd:
-		if f.phase == loading {
-			return f.snapshotEnd
-		}
-	case *tesseractv1.WatchSessionResponse_Reset_:
-		if f.phase != opening {
-			return f.reset
-		}
-	case *tesseractv1.WatchSessionResponse_Changes:
-		if f.phase == live {
-			return f.changes
-		}
-	case *tesseractv1.WatchSessionResponse_Progress:
-		if f.phase == live {
-			return f.progress
-		}
-	case *tesseractv1.WatchSessionResponse_Lagged:
-		if f.phase == live {
-			return f.lagged
-		}
-	case *tesseractv1.WatchSessionResponse_SessionChanged:
-		if f.phase == live {
-			return f.sessionChanged
-		}
-	}
-	return nil
+	return told, err
 }
 
 func (f *feed) checkLine(r *response, name string) error {
@@ -221,23 +200,23 @@ func (f *feed) checkResumed(r *response) error {
 	return nil
 }
 
-func (f *feed) snapshotRows(r *response) (any, error) {
+func (f *feed) snapshotRows(r *response) error {
 	if err := f.sameSnapshot(r); err != nil {
-		return nil, err
+		return err
 	}
 	piece := r.GetSnapshotRows()
 	if piece.GetStartIndex() != uint64(len(f.snapshot)) {
-		return nil, breaks("gap", "a piece of the snapshot starts at %d and not %d", piece.GetStartIndex(), len(f.snapshot))
+		return breaks("gap", "a piece of the snapshot starts at %d and not %d", piece.GetStartIndex(), len(f.snapshot))
 	}
 	rows, err := decode(piece.GetRows(), f.schema)
 	if err != nil {
-		return nil, malformed("snapshot_rows cannot be read: %v", err)
+		return malformed("snapshot_rows cannot be read: %v", err)
 	}
 	if len(rows) > 0 && rows[0].schema != f.schema {
-		return nil, malformed("rows of a snapshot lack columns")
+		return malformed("rows of a snapshot lack columns")
 	}
 	f.snapshot = append(f.snapshot, rows...)
-	return nil, nil
+	return nil
 }
 
 func (f *feed) snapshotEnd(r *response) (any, error) {
@@ -265,6 +244,7 @@ func (f *feed) sameSnapshot(r *response) error {
 	return nil
 }
 
+// changes takes a piece of a change; the last makes one of all.
 func (f *feed) changes(r *response) (any, error) {
 	f.pieces, f.piecesVersion = append(f.pieces, r.GetChanges()), r.GetToVersion()
 	if r.GetContinued() {
@@ -282,35 +262,25 @@ func (f *feed) changes(r *response) (any, error) {
 	return change, nil
 }
 
-func (f *feed) progress(r *response) (any, error) {
-	return progress{r.GetToVersion(), r.GetProgress().GetDigest()}, nil
-}
-
-func (f *feed) lagged(r *response) (any, error) {
-	f.skipped += r.GetLagged().GetSkippedCommits()
-	return &Lagged{r.GetToVersion(), r.GetLagged().GetSkippedCommits()}, nil
-}
-
-func (f *feed) reset(r *response) (any, error) {
-	f.reason = word(r.GetReset_().GetReason().String(), "RESET_REASON_")
+func (f *feed) reset(reset *tesseractv1.Reset) *Interrupted {
+	f.reason = word(reset.GetReason().String(), "RESET_REASON_")
 	f.phase, f.resuming = opening, false
 	f.at.forget()
-	return &Interrupted{f.reason, r.GetReset_().GetMessage(), f.at.version, false}, nil
+	return &Interrupted{f.reason, reset.GetMessage(), f.at.version, false}
 }
 
 // sessionChanged takes other columns; the change that follows is told with them.
-func (f *feed) sessionChanged(r *response) (any, error) {
+func (f *feed) sessionChanged(r *response) error {
 	if !r.GetContinued() {
-		return nil, breaks("disorder", "the session was edited and no change follows")
+		return breaks("disorder", "the session was edited and no change follows")
 	}
 	before, after := f.schema, newSchema(r.GetSessionChanged().GetColumns())
-	if len(before.Key) != len(after.Key) {
-		return nil, breaks("definition_changed", "the session was edited and its rows are named by other columns")
-	}
+	renamed := len(before.Key) != len(after.Key)
 	for _, name := range after.Key {
-		if at := before.Index(name); at < 0 || !before.Columns[at].GetPrimaryKey() || !before.has(after.Columns[after.Index(name)]) {
-			return nil, breaks("definition_changed", "the session was edited and its rows are named by other columns")
-		}
+		renamed = renamed || !slices.Contains(before.Key, name) || !before.has(after.Columns[after.Index(name)])
+	}
+	if renamed {
+		return breaks("definition_changed", "the session was edited and its rows are named by other columns")
 	}
 	f.edited = &Change{Generation: r.GetSessionChanged().GetGeneration()}
 	for _, column := range after.Columns {
@@ -319,5 +289,5 @@ func (f *feed) sessionChanged(r *response) (any, error) {
 		}
 	}
 	f.schema, f.piecesVersion = after, r.GetToVersion()
-	return nil, nil
+	return nil
 }

@@ -119,7 +119,7 @@ func typesRoundTrip(t *testing.T) {
 	copied, err := hub.CreateTable(ctx, "copy", everyType)
 	check(t, err)
 	var again []Record
-	for _, row := range mirror.All() {
+	for _, row := range mirror.Rows() {
 		again = append(again, row.Map())
 	}
 	version, err = copied.Upsert(ctx, again)
@@ -532,7 +532,7 @@ func retriedWriteIsWrittenOnce(t *testing.T) {
 		server.do("freeze")
 		written := make(chan error, 1)
 		go func() {
-			_, err := hub.Commit(ctx, Operation{Table: table, Kind: Increment, Rows: []Record{{"id": 1, "count": 1}}})
+			_, err := hub.Commit(ctx, Increment(table, []Record{{"id": 1, "count": 1}}))
 			written <- err
 		}()
 		time.Sleep(50 * time.Millisecond)
@@ -546,8 +546,9 @@ func retriedWriteIsWrittenOnce(t *testing.T) {
 		t.Errorf("%d increments have made %d", times, count)
 	}
 	// The same, sent twice on purpose: the second answer is the first.
+	remove := &tesseractv1.WriteOperation_Delete{Delete: &tesseractv1.Delete{Filter: Where("id == 1")}}
 	request := &tesseractv1.WriteRequest{RequestId: newRequestID(), Operations: []*tesseractv1.WriteOperation{
-		Operation{Table: table, Kind: Delete, Filter: Where("id == 1")}.of(nil),
+		{Table: "counters", Operation: remove},
 	}}
 	stub := tesseractv1.NewTableServiceClient(hub)
 	first, err := stub.Write(ctx, request)
@@ -604,20 +605,22 @@ func rowErrorsArePlaced(t *testing.T) {
 	}
 	// Rows with different columns are several operations of the wire, and errors count as who wrote them does.
 	_, err := hub.Commit(soon(t),
-		Operation{Table: table, Kind: Insert, Rows: []Record{{"id": 5}, {"id": 6, "name": "x"}, {"id": 7, "name": "y"}}},
-		Operation{Table: table, Kind: Insert, Rows: []Record{{"id": 8}, {"id": 9, "age": 1}, {"id": 1, "age": 1}}},
+		Insert(table, []Record{{"id": 5}, {"id": 6, "name": "x"}, {"id": 7, "name": "y"}}),
+		Insert(table, []Record{{"id": 8}, {"id": 9, "age": 1}, {"id": 1, "age": 1}}),
 	)
 	placed(err, "DUPLICATE_KEY", 1, 2)
 	_, err = table.Insert(soon(t), []Record{{"id": 5}, {"id": 6, "age": "old"}})
 	placed(err, "WRONG_TYPE", 0, 1)
 	_, err = table.Insert(soon(t), []Record{{"id": 5}, {"id": uint64(math.MaxUint64)}})
-	placed(err, "INT64_OVERFLOW", 0, 1)
+	placed(err, "WRONG_TYPE", 0, 1)
 	committed, err := hub.Commit(soon(t),
-		Operation{Table: table, Kind: Upsert, Rows: []Record{{"id": 5}, {"id": 1, "name": "Eva"}, {"id": 6}}},
-		Operation{Table: table, Kind: Update, Rows: []Record{{"id": 99, "age": 1}}, IgnoreMissing: true},
+		Upsert(table, []Record{{"id": 5}, {"id": 1, "name": "Eva"}, {"id": 6}}),
+		Delete(table, []Record{{"id": 2}, {"id": 99}}),
+		DeleteWhere(table, Where("id == 6")),
 	)
 	check(t, err)
-	if one, two := committed.Results[0], committed.Results[1]; one.GetInserted() != 2 || one.GetUpdated() != 1 || two.GetSkipped() != 1 {
+	if one := committed.Results[0]; one.GetInserted() != 2 || one.GetUpdated() != 1 ||
+		committed.Results[1].GetDeleted() != 1 || committed.Results[2].GetDeleted() != 1 {
 		t.Errorf("%v", committed.Results)
 	}
 }

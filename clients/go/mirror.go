@@ -177,17 +177,6 @@ func (m *Mirror) Rows() []Row {
 	return m.replica.rows()
 }
 
-// All are the rows of the window with their positions, as they are when the loop begins.
-func (m *Mirror) All() iter.Seq2[int, Row] {
-	return func(yield func(int, Row) bool) {
-		for at, row := range m.Rows() {
-			if !yield(at, row) {
-				return
-			}
-		}
-	}
-}
-
 // Versions yields the version of the rows whenever they are others than in the round before, until ctx or the mirror ends.
 // What happens while the body of the loop runs is told as one: for drawing, not for counting. Begins with the present rows.
 func (m *Mirror) Versions(ctx context.Context) iter.Seq[uint64] {

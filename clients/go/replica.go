@@ -1,12 +1,9 @@
 package tesseract
 
 import (
-	"encoding/binary"
 	"encoding/json"
-	"math"
 	"slices"
 	"sort"
-	"time"
 )
 
 // The rows of a watched window: a pure fold of changes. Every row has an entry, which is found by its key and stands in
@@ -243,36 +240,24 @@ func scatter(order []*entry, places places) []*entry {
 	return order
 }
 
-// keyOf is what names a row in a lookup: the value of its key, or all of them as one text.
+// pair makes one key of several values.
+type pair struct{ value, rest any }
+
+// keyOf is what names a row in a lookup.
 func keyOf(row Row, names []string) any {
-	if len(names) == 1 {
-		switch value := row.Value(names[0]).(type) {
+	var key any
+	for at := len(names) - 1; at >= 0; at-- {
+		value := row.Value(names[at])
+		switch found := value.(type) {
 		case float64:
-			return canonical(value) // a group may be named by NaN, which equals itself here
+			value = canonical(found) // a group may be named by NaN, which equals itself here
 		case json.RawMessage:
-			return string(value)
-		default:
+			value = string(found)
+		}
+		if len(names) == 1 {
 			return value
 		}
+		key = pair{value, key}
 	}
-	var key []byte
-	for _, name := range names {
-		switch value := row.Value(name).(type) {
-		case nil:
-			key = append(key, 0)
-		case bool:
-			key = append(key, 1, bit(value))
-		case int64:
-			key = binary.LittleEndian.AppendUint64(append(key, 1), uint64(value))
-		case float64:
-			key = binary.LittleEndian.AppendUint64(append(key, 1), canonical(value))
-		case time.Time:
-			key = binary.LittleEndian.AppendUint64(append(key, 1), uint64(value.UnixMicro()))
-		default:
-			text := textOf(value)
-			key = binary.LittleEndian.AppendUint32(append(key, 1), uint32(min(len(text), math.MaxUint32)))
-			key = append(key, text...)
-		}
-	}
-	return string(key)
+	return key
 }

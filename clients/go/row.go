@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"time"
+	"unicode/utf8"
 )
 
 // Row is one row of a result. It never changes: a mirror replaces the rows that change.
@@ -124,82 +125,50 @@ func assign(field reflect.Value, value any) error {
 }
 
 // Record is a row to be written, by the names of its columns. A column that is not mentioned is not touched, or takes its
-// default in a new row; nil is null. A value is what the constants of [Type] say, any Go integer for INT64, or a pointer to
-// such a value; in a JSON column everything but a json.RawMessage is marshalled. A time.Time is cut to microseconds.
+// default in a new row; nil is null. A value is what the constants of [Type] say, or any integer for INT64 and FLOAT64; in a
+// JSON column everything but a json.RawMessage is marshalled. A time.Time is cut to microseconds.
 type Record = map[string]any
 
-// Records makes records of structs with fields tagged `tesseract:"column"`; a nil pointer is null.
-func Records[T any](items []T) []Record {
-	found := make([]Record, len(items))
-	for at, item := range items {
-		value, record := reflect.Indirect(reflect.ValueOf(item)), Record{}
-		for field := range value.NumField() {
-			if name := value.Type().Field(field).Tag.Get(tag); name != "" {
-				record[name] = value.Field(field).Interface()
-			}
-		}
-		found[at] = record
-	}
-	return found
-}
-
-// native brings a value into the form that rows have, or says which reason refuses it.
-func native(value any, kind Type) (any, string) {
-	if kind == JSON && value != nil {
-		if text, ok := value.(json.RawMessage); ok && text != nil {
-			return text, ""
-		}
-		if pointed := reflect.ValueOf(value); (pointed.Kind() == reflect.Pointer || pointed.Kind() == reflect.Slice) && pointed.IsNil() {
-			return nil, ""
-		}
-		text, err := json.Marshal(value)
-		if err != nil {
-			return nil, "BAD_JSON"
-		}
-		return json.RawMessage(text), ""
-	}
-	switch value := value.(type) {
-	case nil:
-		return nil, ""
-	case time.Time:
-		if value.Year() < -290000 || value.Year() > 290000 {
-			return nil, "BAD_TIMESTAMP"
-		}
-		return value, fits(kind == Timestamp)
-	case string:
-		return value, fits(kind == String || kind == Enum)
-	case bool:
-		return value, fits(kind == Bool)
+// native brings a value into the form that rows have; false when the type cannot hold it without loss.
+func native(value any, kind Type) (any, bool) {
+	if value == nil {
+		return nil, true
 	}
 	given := reflect.ValueOf(value)
-	switch {
-	case given.Kind() == reflect.Pointer && given.IsNil():
-		return nil, ""
-	case given.Kind() == reflect.Pointer:
-		return native(given.Elem().Interface(), kind)
-	case given.CanInt() && kind == Int64:
-		return given.Int(), ""
-	case given.CanInt() && kind == Float64 && given.Int() == int64(float64(given.Int())):
-		return float64(given.Int()), ""
-	case given.CanUint() && kind == Int64 && given.Uint() <= math.MaxInt64:
-		return int64(given.Uint()), ""
-	case given.CanUint() && kind == Int64:
-		return nil, "INT64_OVERFLOW"
-	case given.CanFloat() && kind == Float64:
-		return given.Float(), ""
-	case given.CanFloat() && kind == Int64 && math.Abs(given.Float()) <= 1<<53 && given.Float() == math.Trunc(given.Float()):
-		return int64(given.Float()), "" // what encoding/json makes of a whole number
-	case given.Kind() == reflect.String:
-		return native(given.String(), kind)
-	case given.Kind() == reflect.Bool:
-		return native(given.Bool(), kind)
+	switch kind {
+	case Bool:
+		_, ok := value.(bool)
+		return value, ok
+	case Int64:
+		if given.CanUint() && given.Uint() <= math.MaxInt64 {
+			return int64(given.Uint()), true
+		}
+		if given.CanInt() {
+			return given.Int(), true
+		}
+	case Float64:
+		if given.CanInt() {
+			real := float64(given.Int())
+			return real, int64(real) == given.Int()
+		}
+		if given.CanFloat() {
+			return given.Float(), true
+		}
+	case Timestamp:
+		moment, ok := value.(time.Time)
+		return moment, ok && moment.Year() > -290_000 && moment.Year() < 290_000 // what 64 bits of microseconds hold
+	case JSON:
+		if text, ok := value.(json.RawMessage); ok && text == nil {
+			return nil, true
+		} else if ok {
+			return text, true
+		}
+		text, err := json.Marshal(value)
+		return json.RawMessage(text), err == nil
+	default:
+		if given.Kind() == reflect.String {
+			return given.String(), utf8.ValidString(given.String())
+		}
 	}
-	return nil, "WRONG_TYPE"
-}
-
-func fits(ok bool) string {
-	if ok {
-		return ""
-	}
-	return "WRONG_TYPE"
+	return nil, false
 }

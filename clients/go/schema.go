@@ -59,22 +59,15 @@ type Schema struct {
 	Columns []*Column
 	// Key is the names of the columns that name a row.
 	Key   []string
-	index map[string]int // of wide rows only: few names are found faster by looking at them
+	index map[string]int
 }
 
-const wide = 8
-
 func newSchema(columns []*Column) *Schema {
-	schema := &Schema{Columns: columns}
-	if len(columns) > wide {
-		schema.index = make(map[string]int, len(columns))
-	}
+	schema := &Schema{Columns: columns, index: make(map[string]int, len(columns))}
 	for at, column := range columns {
+		schema.index[column.GetName()] = at
 		if column.GetPrimaryKey() {
 			schema.Key = append(schema.Key, column.GetName())
-		}
-		if schema.index != nil {
-			schema.index[column.GetName()] = at
 		}
 	}
 	return schema
@@ -82,13 +75,10 @@ func newSchema(columns []*Column) *Schema {
 
 // Index is the place of a column, or -1.
 func (s *Schema) Index(name string) int {
-	if s.index != nil {
-		if at, found := s.index[name]; found {
-			return at
-		}
-		return -1
+	if at, found := s.index[name]; found {
+		return at
 	}
-	return slices.IndexFunc(s.Columns, func(column *Column) bool { return column.Name == name })
+	return -1
 }
 
 // has says whether a column of this name and type is there.

@@ -363,17 +363,6 @@ func TestStructs(t *testing.T) {
 	if found[1].X != nil || !found[1].Moment.Equal(time.UnixMicro(0)) || string(found[1].Doc) != "[]" || *found[1].Grade != "low" {
 		t.Errorf("%+v", found[1])
 	}
-	batch, refused := encode(mixed, []string{"id", "x", "t", "s", "j", "e"}, Records(found))
-	if len(refused) > 0 {
-		t.Fatal(refused)
-	}
-	rows, err := decode(batch, mixed)
-	check(t, err)
-	again, err := ScanAll[person](rows)
-	check(t, err)
-	if !reflect.DeepEqual(again, found) {
-		t.Errorf("%+v and not %+v", again, found)
-	}
 	var strict struct {
 		Name string `tesseract:"s"`
 	}
@@ -390,65 +379,28 @@ func TestStructs(t *testing.T) {
 
 func TestValuesThatDoNotFit(t *testing.T) {
 	for _, one := range []struct {
-		value  any
-		kind   Type
-		reason string
+		value any
+		kind  Type
 	}{
-		{"1", Int64, "WRONG_TYPE"}, {1.5, Int64, "WRONG_TYPE"}, {true, Int64, "WRONG_TYPE"}, {1, Bool, "WRONG_TYPE"},
-		{uint64(math.MaxUint64), Int64, "INT64_OVERFLOW"}, {int64(1)<<53 + 1, Float64, "WRONG_TYPE"}, {1, String, "WRONG_TYPE"},
-		{time.Now(), Int64, "WRONG_TYPE"}, {[]int{1}, Int64, "WRONG_TYPE"}, {make(chan int), JSON, "BAD_JSON"},
-		{time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC), Timestamp, "BAD_TIMESTAMP"},
+		{"1", Int64}, {1.5, Int64}, {true, Int64}, {1, Bool}, {uint64(math.MaxUint64), Int64}, {int64(1)<<53 + 1, Float64}, {1, String},
+		{time.Now(), Int64}, {[]int{1}, Int64}, {make(chan int), JSON}, {"2026-11-23", Timestamp}, {"\xff", String}, {new(int), Int64},
+		{time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC), Timestamp},
 	} {
-		if value, reason := native(one.value, one.kind); reason != one.reason {
-			t.Errorf("%v as %s is %v (%q)", one.value, one.kind, value, reason)
+		if value, fits := native(one.value, one.kind); fits {
+			t.Errorf("%v as %s is %v", one.value, one.kind, value)
 		}
 	}
-	number := int32(7)
+	type grade string
 	for _, one := range []struct {
 		value, wanted any
 		kind          Type
 	}{
-		{&number, int64(7), Int64}, {(*int)(nil), nil, Int64}, {7.0, int64(7), Int64}, {7, 7.0, Float64}, {uint8(7), int64(7), Int64},
-		{map[string]int{"a": 1}, json.RawMessage(`{"a":1}`), JSON}, {"text", json.RawMessage(`"text"`), JSON},
-		{json.RawMessage(nil), nil, JSON}, {nil, nil, JSON}, {float32(0.5), 0.5, Float64},
+		{int32(7), int64(7), Int64}, {uint8(7), int64(7), Int64}, {7, 7.0, Float64}, {float32(0.5), 0.5, Float64}, {nil, nil, Int64},
+		{map[string]int{"a": 1}, json.RawMessage(`{"a":1}`), JSON}, {"text", json.RawMessage(`"text"`), JSON}, {nil, nil, JSON},
+		{grade("low"), "low", Enum},
 	} {
-		if value, reason := native(one.value, one.kind); reason != "" || !reflect.DeepEqual(value, one.wanted) {
-			t.Errorf("%v as %s is %#v (%q)", one.value, one.kind, value, reason)
-		}
-	}
-	if _, refused := encode(mixed, []string{"id", "s"}, []Record{{"id": 1, "s": "\xff"}}); len(refused) != 1 {
-		t.Errorf("a text that is not Unicode: %v", refused)
-	}
-}
-
-func TestWideRows(t *testing.T) {
-	var columns []*Column
-	for at := range 40 {
-		columns = append(columns, &Column{Name: fmt.Sprint("c", at), Type: Int64, PrimaryKey: at == 0})
-	}
-	schema := newSchema(columns)
-	for at, column := range columns {
-		if schema.Index(column.GetName()) != at {
-			t.Errorf("%s is at %d", column.GetName(), schema.Index(column.GetName()))
-		}
-	}
-	if schema.Index("nobody") != -1 {
-		t.Error("nobody is there")
-	}
-}
-
-func TestOperationsWithoutMeaningAreRefused(t *testing.T) {
-	hub := connect(t, "127.0.0.1:1", quiet())
-	table := &Table{hub, "hubs/default/tables/x", mixed}
-	for _, operation := range []Operation{
-		{Kind: Insert}, {Table: table, Kind: "merge"}, {Table: table, Kind: Insert, Filter: Where("true")},
-		{Table: table, Kind: Delete, Filter: Where("true"), Rows: []Record{{"id": 1}}},
-		{Table: table, Kind: Insert, IgnoreMissing: true}, {Table: table, Kind: Update, MustExist: true},
-		{Table: table, Kind: Insert, Rows: []Record{{"nobody": 1}}},
-	} {
-		var found *Error
-		if _, err := hub.Commit(soon(t), operation); !errors.As(err, &found) || found.Code != codes.InvalidArgument {
-			t.Errorf("%+v: %v", operation, err)
+		if value, fits := native(one.value, one.kind); !fits || !reflect.DeepEqual(value, one.wanted) {
+			t.Errorf("%v as %s is %#v", one.value, one.kind, value)
 		}
 	}
 }

@@ -84,8 +84,8 @@ func run(address, id string, long time.Duration, batch int) error {
 			return err
 		}
 		version = committed.Version
-		for _, operation := range operations {
-			rows += len(operation.Rows)
+		for _, result := range committed.Results {
+			rows += int(result.GetInserted() + result.GetUpdated() + result.GetDeleted())
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{"commits": commits, "rows": rows, "version": version})
@@ -110,13 +110,12 @@ func (w *writer) operations(batch int) []tesseract.Operation {
 		insert = append(insert, w.record(w.next, nil))
 		w.held, w.next = append(w.held, w.next), w.next+1
 	}
-	var found []tesseract.Operation
-	for kind, rows := range map[tesseract.Kind][]tesseract.Record{
-		tesseract.Insert: insert, tesseract.Update: update, tesseract.Delete: remove,
-	} {
-		if len(rows) > 0 {
-			found = append(found, tesseract.Operation{Table: w.table, Kind: kind, Rows: rows})
-		}
+	found := []tesseract.Operation{tesseract.Insert(w.table, insert)}
+	if len(update) > 0 {
+		found = append(found, tesseract.Update(w.table, update))
+	}
+	if len(remove) > 0 {
+		found = append(found, tesseract.Delete(w.table, remove))
 	}
 	return found
 }

@@ -89,8 +89,8 @@ func run(address string) error {
 	show(found.Rows)
 
 	committed, err := hub.Commit(ctx,
-		tesseract.Operation{Table: orders, Kind: tesseract.Update, Rows: []tesseract.Record{{"id": 1, "price": 13.75}}},
-		tesseract.Operation{Table: orders, Kind: tesseract.Delete, Rows: []tesseract.Record{{"id": 2}}},
+		tesseract.Update(orders, []tesseract.Record{{"id": 1, "price": 13.75}}),
+		tesseract.Delete(orders, []tesseract.Record{{"id": 2}}),
 	)
 	if err != nil {
 		return err

@@ -90,13 +90,13 @@ func run(address string) error {
 	}
 
 	update := func(row tesseract.Record) tesseract.Operation {
-		return tesseract.Operation{Table: prices, Kind: tesseract.Update, Rows: []tesseract.Record{row}}
+		return tesseract.Update(prices, []tesseract.Record{row})
 	}
 	insert := func(row tesseract.Record) tesseract.Operation {
-		return tesseract.Operation{Table: prices, Kind: tesseract.Insert, Rows: []tesseract.Record{row}}
+		return tesseract.Insert(prices, []tesseract.Record{row})
 	}
 	remove := func(id int) tesseract.Operation {
-		return tesseract.Operation{Table: prices, Kind: tesseract.Delete, Rows: []tesseract.Record{{"id": id}}}
+		return tesseract.Delete(prices, []tesseract.Record{{"id": id}})
 	}
 	for _, step := range []struct {
 		title  string
