@@ -102,53 +102,59 @@ function part(value: unknown): string {
 
 /** The rows of a batch, with their columns in the order of `types`. Throws a RangeError when it does not hold together. */
 export function decodeRows(batch: RowBatch, types: Types): Row[] {
-  const rows: Record<string, Value>[] = Array.from({ length: batch.rowCount }, () => ({}));
-  const order = new Map([...types.keys()].map((name, at) => [name, at]));
-  const place = (column: ColumnData): number => order.get(column.name) ?? order.size;
-  for (const column of [...batch.columns].sort((one, other) => place(one) - place(other))) {
-    const values = decodeColumn(column, batch.rowCount, types.get(column.name));
-    for (let at = 0; at < rows.length; at++) rows[at]![column.name] = values[at]!;
+  const count = batch.rowCount;
+  const rows: Record<string, Value>[] = Array.from({ length: count }, () => ({}));
+  const columns = new Map(batch.columns.map((column) => [column.name, column]));
+  for (const name of columns.keys()) if (!types.has(name)) throw new RangeError(`there is no column "${name}"`);
+  for (const [name, type] of types) {
+    const column = columns.get(name);
+    if (column === undefined) continue;
+    const values = decodeColumn(column, count, type);
+    for (let at = 0; at < count; at++) rows[at]![name] = values[at]!;
   }
   return rows;
 }
 
-function decodeColumn({ name, validity, values }: ColumnData, count: number, type: TypeName | undefined): Value[] {
+const CASES: Partial<Record<TypeName, string>> = {
+  bool: "bools",
+  int64: "int64s",
+  float64: "float64s",
+  timestamp: "timestamps",
+};
+
+function decodeColumn({ name, validity, values }: ColumnData, count: number, type: TypeName): Value[] {
   if (values.case === undefined) return new Array<Value>(count).fill(null);
-  const text = type === "json" ? (value: string): Value => new Json(value) : (value: string): Value => value;
-  const raw: { length: number } = values.case === "dictionary" ? values.value.codes : values.value.values;
-  if (raw.length !== count) throw new RangeError(`column "${name}" has ${raw.length} values for ${count} rows`);
-  const all = validity.length === 0;
-  const read = reader(values, text);
-  const found = new Array<Value>(count);
-  for (let at = 0; at < count; at++) {
-    found[at] = all || ((validity[at >> 3] ?? 0) >> (at & 7)) & 1 ? read(at) : null;
+  const held = values.case === "dictionary" ? "strings" : values.case;
+  if (type !== "unknown" && (CASES[type] ?? "strings") !== held) {
+    throw new RangeError(`column "${name}" is of another type than ${values.case}`);
   }
-  return found;
+  const all = plainValues(values, type);
+  if (all.length !== count) throw new RangeError(`column "${name}" has ${all.length} values for ${count} rows`);
+  if (validity.length === 0) return all;
+  if (validity.length !== (count + 7) >> 3)
+    throw new RangeError(`a bitmap of ${validity.length} bytes for ${count} rows`);
+  return all.map((value, at) => ((validity[at >> 3]! >> (at & 7)) & 1 ? value : null));
 }
 
-function reader(values: ColumnData["values"], text: (value: string) => Value): (at: number) => Value {
+/** The values of a column, those of nulls included. */
+function plainValues(values: ColumnData["values"], type: TypeName): Value[] {
+  const text = (value: string): Value => (type === "json" ? new Json(value) : value);
   switch (values.case) {
-    case "timestamps": {
-      const micros = values.value.values;
-      return (at) => new Timestamp(micros[at]!);
-    }
-    case "strings": {
-      const texts = values.value.values;
-      return (at) => text(texts[at]!);
-    }
+    case undefined:
+      return [];
+    case "timestamps":
+      return values.value.values.map((micros) => new Timestamp(micros));
+    case "strings":
+      return values.value.values.map(text);
     case "dictionary": {
-      const { codes } = values.value;
       const texts = values.value.dictionary.map(text);
-      return (at) => {
-        const found = texts[codes[at]!];
-        if (found === undefined) throw new RangeError(`code ${codes[at]} is outside its dictionary`);
-        return found;
-      };
+      return values.value.codes.map((code) => {
+        if (code >= texts.length) throw new RangeError(`code ${code} is outside its dictionary`);
+        return texts[code]!;
+      });
     }
-    default: {
-      const plainValues = values.value!.values as (boolean | bigint | number)[];
-      return (at) => plainValues[at]!;
-    }
+    default:
+      return values.value.values;
   }
 }
 
