@@ -25,7 +25,10 @@ import tesseract.v1.TableServiceOuterClass.WriteRequest;
 import tesseract.v1.ValueOuterClass.ColumnData;
 import tesseract.v1.ValueOuterClass.RowBatch;
 
-/** How fast this client is, and gRPC without it: see clients/BENCH.md for the arguments and what is printed. */
+/**
+ * How fast this client is, and gRPC without it: see clients/BENCH.md for the arguments and what is
+ * printed.
+ */
 final class Bench {
   private static final int MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
   private static final Duration PATIENCE = Duration.ofMinutes(5);
@@ -67,14 +70,22 @@ final class Bench {
 
   private static Row row(long i) {
     return Row.of(
-        "id", i,
-        "symbol", "S" + i % 1000,
-        "side", i % 2 == 0 ? "buy" : "sell",
-        "price", Double.valueOf(price(i)),
-        "qty", i % 1000 + 1,
-        "ts", Instant.EPOCH.plusNanos((1_700_000_000_000_000L + i) * 1000),
-        "trader", "T" + i % 200,
-        "active", i % 3 == 0);
+        "id",
+        i,
+        "symbol",
+        "S" + i % 1000,
+        "side",
+        i % 2 == 0 ? "buy" : "sell",
+        "price",
+        Double.valueOf(price(i)),
+        "qty",
+        i % 1000 + 1,
+        "ts",
+        Instant.EPOCH.plusNanos((1_700_000_000_000_000L + i) * 1000),
+        "trader",
+        "T" + i % 200,
+        "active",
+        i % 3 == 0);
   }
 
   private String write() {
@@ -105,7 +116,8 @@ final class Bench {
       end = System.nanoTime();
     }
     return String.format(
-        "{\"mode\": \"%s\", \"rows\": %d, \"seconds\": %s, \"version\": %d}", mode, rows, (end - start) / 1e9, version);
+        "{\"mode\": \"%s\", \"rows\": %d, \"seconds\": %s, \"version\": %d}",
+        mode, rows, (end - start) / 1e9, version);
   }
 
   private ManagedChannel channel() {
@@ -119,7 +131,11 @@ final class Bench {
     List<WriteRequest> batches = new ArrayList<>();
     for (long first = 0; first < number("rows", 100_000); first += number("batch", 1000)) {
       WriteRequest.Builder request = WriteRequest.newBuilder();
-      request.addOperationsBuilder().setTable(argument("table", "")).getUpsertBuilder().setRows(rawBatch(first));
+      request
+          .addOperationsBuilder()
+          .setTable(argument("table", ""))
+          .getUpsertBuilder()
+          .setRows(rawBatch(first));
       batches.add(request.build());
     }
     ManagedChannel channel = channel();
@@ -170,7 +186,10 @@ final class Bench {
     Map<String, Integer> codes = new HashMap<>();
     order.forEach(text -> codes.put(text, codes.size()));
     ColumnData.Builder column = ColumnData.newBuilder().setName(name);
-    column.getDictionaryBuilder().addAllDictionary(order).addAllCodes(texts.stream().map(codes::get).toList());
+    column
+        .getDictionaryBuilder()
+        .addAllDictionary(order)
+        .addAllCodes(texts.stream().map(codes::get).toList());
     return column.build();
   }
 
@@ -199,14 +218,19 @@ final class Bench {
       }
       return String.format(
           "{\"mode\": \"%s\", \"repetitions\": %d, \"seconds\": %s, \"rows\": %d, \"digest\": \"%s\"}",
-          mode, repetitions, nanos / 1e9, last.rows().size(), HexFormat.of().formatHex(last.digest()));
+          mode,
+          repetitions,
+          nanos / 1e9,
+          last.rows().size(),
+          HexFormat.of().formatHex(last.digest()));
     }
   }
 
   private String rawStream(String mode) {
     ManagedChannel channel = channel();
     try {
-      SessionServiceGrpc.SessionServiceBlockingStub stub = SessionServiceGrpc.newBlockingStub(channel);
+      SessionServiceGrpc.SessionServiceBlockingStub stub =
+          SessionServiceGrpc.newBlockingStub(channel);
       long version = Long.parseLong(argument("version", "0"));
       long nanos = 0;
       int repetitions = 0;
@@ -217,7 +241,8 @@ final class Bench {
         io.grpc.Context before = call.attach();
         try {
           Iterator<WatchSessionResponse> stream =
-              stub.watchSession(WatchSessionRequest.newBuilder().setName(argument("session", "")).build());
+              stub.watchSession(
+                  WatchSessionRequest.newBuilder().setName(argument("session", "")).build());
           WatchSessionResponse response = stream.next();
           for (messages = 1; !response.hasSnapshotEnd(); messages++) {
             response = stream.next();

@@ -12,8 +12,8 @@ import java.util.HexFormat;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * A mirror for the relay test. It verifies every digest, and says on stdout when it is live; on a line {@code digest VERSION} it
- * waits for that version and tells what it holds.
+ * A mirror for the relay test. It verifies every digest, and says on stdout when it is live; on a
+ * line {@code digest VERSION} it waits for that version and tells what it holds.
  *
  * <p>Usage: relay_watch --address A[,B] --session NAME
  */
@@ -44,7 +44,8 @@ final class RelayWatch {
                       if (event instanceof MirrorEvent.Resumed) {
                         resumes.incrementAndGet();
                       } else if (event instanceof MirrorEvent.Changed) {
-                        if (event instanceof MirrorEvent.Snapshot again && !again.reason().equals("first")) {
+                        if (event instanceof MirrorEvent.Snapshot again
+                            && !again.reason().equals("first")) {
                           resets.incrementAndGet();
                         }
                         changes.incrementAndGet();
@@ -52,7 +53,8 @@ final class RelayWatch {
                     })) {
       mirror.ready(PATIENCE);
       say("{\"state\": \"live\", \"version\": " + mirror.version() + "}");
-      BufferedReader orders = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+      BufferedReader orders =
+          new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
       for (String line; (line = orders.readLine()) != null; ) {
         Bookmark at = mirror.waitFor(Long.parseLong(line.split(" ")[1]), PATIENCE).bookmark();
         say(

@@ -2,8 +2,8 @@ import io.tesseractgrpc.client.Column;
 import io.tesseractgrpc.client.DataType;
 import io.tesseractgrpc.client.Hub;
 import io.tesseractgrpc.client.Row;
-import io.tesseractgrpc.client.Rows;
 import io.tesseractgrpc.client.RowError;
+import io.tesseractgrpc.client.Rows;
 import io.tesseractgrpc.client.Table;
 import io.tesseractgrpc.client.TesseractException;
 import io.tesseractgrpc.client.Window;
@@ -42,25 +42,73 @@ final class Basic {
       say(
           "columns: "
               + orders.columns().stream()
-                  .map(column -> column.name() + " " + column.type().name().toLowerCase(Locale.ROOT))
+                  .map(
+                      column -> column.name() + " " + column.type().name().toLowerCase(Locale.ROOT))
                   .collect(Collectors.joining(", ")));
 
       long version =
           orders.insert(
               List.of(
                   Row.of(
-                      "id", 1, "name", "Ada", "price", 12.5, "open", true,
-                      "at", Instant.parse("2026-11-23T04:15:00.000001Z"),
-                      "doc", "{\"size\":2,\"tags\":[\"new\",\"red\"]}", "status", "ready"),
+                      "id",
+                      1,
+                      "name",
+                      "Ada",
+                      "price",
+                      12.5,
+                      "open",
+                      true,
+                      "at",
+                      Instant.parse("2026-11-23T04:15:00.000001Z"),
+                      "doc",
+                      "{\"size\":2,\"tags\":[\"new\",\"red\"]}",
+                      "status",
+                      "ready"),
                   Row.of(
-                      "id", 2, "name", "", "price", Double.NaN, "open", false,
-                      "at", Instant.parse("1969-12-31T23:59:59.999999Z"), "doc", null, "status", "shipped"),
+                      "id",
+                      2,
+                      "name",
+                      "",
+                      "price",
+                      Double.NaN,
+                      "open",
+                      false,
+                      "at",
+                      Instant.parse("1969-12-31T23:59:59.999999Z"),
+                      "doc",
+                      null,
+                      "status",
+                      "shipped"),
                   Row.of(
-                      "id", 9007199254740993L, "name", "🚀 déjà vu", "price", Double.POSITIVE_INFINITY,
-                      "open", null, "at", null, "doc", "{}", "status", null),
+                      "id",
+                      9007199254740993L,
+                      "name",
+                      "🚀 déjà vu",
+                      "price",
+                      Double.POSITIVE_INFINITY,
+                      "open",
+                      null,
+                      "at",
+                      null,
+                      "doc",
+                      "{}",
+                      "status",
+                      null),
                   Row.of(
-                      "id", Long.MIN_VALUE, "name", null, "price", Double.NEGATIVE_INFINITY,
-                      "open", true, "at", null, "doc", "[1,null]", "status", null)));
+                      "id",
+                      Long.MIN_VALUE,
+                      "name",
+                      null,
+                      "price",
+                      Double.NEGATIVE_INFINITY,
+                      "open",
+                      true,
+                      "at",
+                      null,
+                      "doc",
+                      "[1,null]",
+                      "status",
+                      null)));
       say("wrote 4 rows");
 
       Rows rows = hub.query(orders.query().sort("id"), Window.ALL, version);
@@ -73,17 +121,28 @@ final class Basic {
                   Write.update(orders, List.of(Map.of("id", 1, "price", 13.75))),
                   Write.delete(orders, List.of(2))));
       say("updated 1 and deleted 2 in one commit");
-      hub.query(orders.query().where("price > 13").sort("id"), Window.ALL, version).forEach(Basic::show);
+      hub.query(orders.query().where("price > 13").sort("id"), Window.ALL, version)
+          .forEach(Basic::show);
 
       String ids =
-          orders.get(List.of(1, 2), 0).stream().map(row -> text(row.get("id"))).collect(Collectors.joining(" "));
+          orders.get(List.of(1, 2), 0).stream()
+              .map(row -> text(row.get("id")))
+              .collect(Collectors.joining(" "));
       say("of the keys 1 and 2 there are: " + ids);
 
       try {
         orders.insert(List.of(Map.of("id", 5), Map.of("id", 1)));
       } catch (TesseractException e) {
         RowError first = e.rowErrors().get(0);
-        say("refused: " + e.code() + " " + e.reason() + ", row " + first.row() + ", column " + first.column());
+        say(
+            "refused: "
+                + e.code()
+                + " "
+                + e.reason()
+                + ", row "
+                + first.row()
+                + ", column "
+                + first.column());
       }
       refused(() -> hub.query(orders.query().where("prize > 13")));
       refused(() -> hub.table("basic_missing"));
@@ -117,7 +176,9 @@ final class Basic {
       return MICROSECONDS.format(at);
     }
     if (value instanceof Double number && !number.isNaN()) {
-      return number.isInfinite() ? (number > 0 ? "inf" : "-inf") : String.format(Locale.ROOT, "%.2f", number);
+      return number.isInfinite()
+          ? (number > 0 ? "inf" : "-inf")
+          : String.format(Locale.ROOT, "%.2f", number);
     }
     return String.valueOf(value);
   }

@@ -40,7 +40,8 @@ final class LiveView {
               price(4, "DYNE", 15.5),
               price(5, "ECHO", 11.25)));
       Session top =
-          hub.createSession("live_view_top", prices.query().where("price >= 10").sortDescending("price"));
+          hub.createSession(
+              "live_view_top", prices.query().where("price >= 10").sortDescending("price"));
 
       BlockingQueue<MirrorEvent.Changed> events = new LinkedBlockingQueue<>();
       MirrorOptions firstThree = new MirrorOptions().window(Window.of(0, 3));
@@ -96,7 +97,11 @@ final class LiveView {
     }
     List<Row> rows = mirror.rows();
     say(
-        "  = " + rows.size() + " of " + mirror.totalCount() + ": "
+        "  = "
+            + rows.size()
+            + " of "
+            + mirror.totalCount()
+            + ": "
             + rows.stream()
                 .map(row -> row.getString("symbol") + " " + money(row.getDouble("price")))
                 .collect(Collectors.joining(", ")));
@@ -115,7 +120,14 @@ final class LiveView {
     }
     RowChange.Inserted inserted = (RowChange.Inserted) change;
     Row row = inserted.row();
-    return "insert " + id + ": at " + inserted.index() + ", " + row.getString("symbol") + " " + money(row.getDouble("price"));
+    return "insert "
+        + id
+        + ": at "
+        + inserted.index()
+        + ", "
+        + row.getString("symbol")
+        + " "
+        + money(row.getDouble("price"));
   }
 
   private static String money(double value) {

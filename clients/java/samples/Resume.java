@@ -21,7 +21,9 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 
-/** A mirror that goes on in another process, without a new snapshot. Usage: resume [localhost:50051] */
+/**
+ * A mirror that goes on in another process, without a new snapshot. Usage: resume [localhost:50051]
+ */
 final class Resume {
   private Resume() {}
 
@@ -52,7 +54,10 @@ final class Resume {
               Column.of("price", DataType.FLOAT64));
       prices.insert(
           List.of(
-              price(1, "ACME", 12.5), price(2, "BOLT", 20.25), price(3, "CORE", 9.75), price(4, "DYNE", 15.5)));
+              price(1, "ACME", 12.5),
+              price(2, "BOLT", 20.25),
+              price(3, "CORE", 9.75),
+              price(4, "DYNE", 15.5)));
       Session board = hub.createSession("resume_board", prices.query().sortDescending("price"));
       try (Mirror mirror = board.mirror().ready()) {
         say("before: " + listed(mirror.rows()));
@@ -95,7 +100,8 @@ final class Resume {
     }
   }
 
-  private static void show(BlockingQueue<MirrorEvent.Changed> events, Mirror mirror) throws InterruptedException {
+  private static void show(BlockingQueue<MirrorEvent.Changed> events, Mirror mirror)
+      throws InterruptedException {
     MirrorEvent.Changed event = events.poll(30, TimeUnit.SECONDS);
     if (event == null) {
       throw new IllegalStateException("no change within 30 s");
@@ -129,7 +135,11 @@ final class Resume {
 
   private static String listed(List<Row> rows) {
     return rows.stream()
-        .map(row -> row.getString("symbol") + " " + String.format(Locale.ROOT, "%.2f", row.getDouble("price")))
+        .map(
+            row ->
+                row.getString("symbol")
+                    + " "
+                    + String.format(Locale.ROOT, "%.2f", row.getDouble("price")))
         .collect(Collectors.joining(", "));
   }
 

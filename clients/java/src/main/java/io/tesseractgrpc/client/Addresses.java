@@ -13,7 +13,10 @@ import java.net.UnknownHostException;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Several addresses of one server, {@code a:1,b:2}: the first that answers is used. gRPC has no name for that. */
+/**
+ * Several addresses of one server, {@code a:1,b:2}: the first that answers is used. gRPC has no
+ * name for that.
+ */
 final class Addresses extends NameResolverProvider {
   private static final String SCHEME = "tesseract-addresses";
 
@@ -67,10 +70,14 @@ final class Addresses extends NameResolverProvider {
             }
           }
         } catch (UnknownHostException | IllegalArgumentException e) {
-          listener.onError(Status.UNAVAILABLE.withDescription("an address is not known: " + e.getMessage()));
+          listener.onError(
+              Status.UNAVAILABLE.withDescription("an address is not known: " + e.getMessage()));
           return;
         }
-        listener.onResult(ResolutionResult.newBuilder().setAddressesOrError(io.grpc.StatusOr.fromValue(found)).build());
+        listener.onResult(
+            ResolutionResult.newBuilder()
+                .setAddressesOrError(io.grpc.StatusOr.fromValue(found))
+                .build());
       }
 
       @Override

@@ -3,7 +3,10 @@ package io.tesseractgrpc.client;
 import java.time.Duration;
 import java.util.concurrent.ThreadLocalRandom;
 
-/** Pauses between attempts: exponential, with full jitter, so that a thousand clients do not return at once. */
+/**
+ * Pauses between attempts: exponential, with full jitter, so that a thousand clients do not return
+ * at once.
+ */
 final class Backoff {
   private final Duration initial;
   private final Duration max;
@@ -20,9 +23,13 @@ final class Backoff {
     return limit < max.toNanos() ? Duration.ofNanos((long) limit) : max;
   }
 
-  /** How long to wait after one more failure; what the server asked for (null: nothing) comes on top. */
+  /**
+   * How long to wait after one more failure; what the server asked for (null: nothing) comes on
+   * top.
+   */
   Duration next(Duration asked) {
-    Duration pause = Duration.ofNanos((long) (ThreadLocalRandom.current().nextDouble() * limit().toNanos()));
+    Duration pause =
+        Duration.ofNanos((long) (ThreadLocalRandom.current().nextDouble() * limit().toNanos()));
     failures = Math.min(failures + 1, 30);
     return asked == null ? pause : pause.plus(asked);
   }

@@ -19,7 +19,10 @@ import tesseract.v1.ValueOuterClass.RowBatch;
 import tesseract.v1.ValueOuterClass.StringValues;
 import tesseract.v1.ValueOuterClass.TimestampValues;
 
-/** Rows of users as columns on the wire. Values are checked here, and refused under the reasons that the server has. */
+/**
+ * Rows of users as columns on the wire. Values are checked here, and refused under the reasons that
+ * the server has.
+ */
 final class Batch {
   /** From this many rows on, texts travel as a dictionary; below, one by one. */
   private static final int DICTIONARY_FROM = 32;
@@ -27,13 +30,15 @@ final class Batch {
   private Batch() {}
 
   /** Some rows, all with these columns. */
-  static RowBatch encode(Columns columns, Collection<String> names, List<? extends Map<String, ?>> rows) {
+  static RowBatch encode(
+      Columns columns, Collection<String> names, List<? extends Map<String, ?>> rows) {
     RowBatch.Builder batch = RowBatch.newBuilder().setRowCount(rows.size());
     for (String name : names) {
       DataType type = columns.typeOf(name);
       if (type == null) {
         String known = String.join(", ", columns.names);
-        throw TesseractException.invalid("UNKNOWN_COLUMN", "no column '" + name + "'; there are " + known, name);
+        throw TesseractException.invalid(
+            "UNKNOWN_COLUMN", "no column '" + name + "'; there are " + known, name);
       }
       List<Object> values = new ArrayList<>(rows.size());
       for (int row = 0; row < rows.size(); row++) {
@@ -44,7 +49,10 @@ final class Batch {
     return batch.build();
   }
 
-  /** The keys of some rows: each the value of the key column, a list of the parts of a composite key, or a map. */
+  /**
+   * The keys of some rows: each the value of the key column, a list of the parts of a composite
+   * key, or a map.
+   */
   static RowBatch encodeKeys(Columns columns, Collection<?> keys) {
     List<Map<String, Object>> rows = new ArrayList<>(keys.size());
     for (Object key : keys) {
@@ -55,7 +63,8 @@ final class Batch {
         List<?> parts = key instanceof List<?> list ? list : Collections.singletonList(key);
         if (parts.size() != columns.key.size()) {
           String wanted = String.join(", ", columns.key);
-          throw TesseractException.invalid("MISSING_KEY", "the key " + key + " must be of (" + wanted + ")", "keys");
+          throw TesseractException.invalid(
+              "MISSING_KEY", "the key " + key + " must be of (" + wanted + ")", "keys");
         }
         for (int part = 0; part < parts.size(); part++) {
           row.put(columns.key.get(part), parts.get(part));
@@ -142,18 +151,32 @@ final class Batch {
     String reason = large ? "INT64_OVERFLOW" : "WRONG_TYPE";
     String shown = String.valueOf(value);
     String message =
-        "column '" + column + "' is " + type + " and cannot hold "
-            + value.getClass().getSimpleName() + " " + shown.substring(0, Math.min(60, shown.length()));
+        "column '"
+            + column
+            + "' is "
+            + type
+            + " and cannot hold "
+            + value.getClass().getSimpleName()
+            + " "
+            + shown.substring(0, Math.min(60, shown.length()));
     throw TesseractException.local(
         large ? io.grpc.Status.Code.OUT_OF_RANGE : io.grpc.Status.Code.INVALID_ARGUMENT,
-        reason, message, column, new RowError(0, row, column, reason, message));
+        reason,
+        message,
+        column,
+        new RowError(0, row, column, reason, message));
   }
 
   private static Long whole(Object value) {
-    if (value instanceof Long || value instanceof Integer || value instanceof Short || value instanceof Byte) {
+    if (value instanceof Long
+        || value instanceof Integer
+        || value instanceof Short
+        || value instanceof Byte) {
       return ((Number) value).longValue();
     }
-    return value instanceof BigInteger big && big.bitLength() < Long.SIZE ? Long.valueOf(big.longValue()) : null;
+    return value instanceof BigInteger big && big.bitLength() < Long.SIZE
+        ? Long.valueOf(big.longValue())
+        : null;
   }
 
   private static Double number(Object value) {
@@ -161,17 +184,26 @@ final class Batch {
       return ((Number) value).doubleValue();
     }
     Long whole = whole(value);
-    boolean exact = whole != null && BigInteger.valueOf(whole).equals(new java.math.BigDecimal(whole.doubleValue()).toBigInteger());
+    boolean exact =
+        whole != null
+            && BigInteger.valueOf(whole)
+                .equals(new java.math.BigDecimal(whole.doubleValue()).toBigInteger());
     return exact ? Double.valueOf(whole.doubleValue()) : null;
   }
 
-  /** A text; null when it is none, or not Unicode (half of a surrogate pair), which would be sent as something else. */
+  /**
+   * A text; null when it is none, or not Unicode (half of a surrogate pair), which would be sent as
+   * something else.
+   */
   private static String text(Object value) {
     if (!(value instanceof CharSequence) && !(value instanceof Enum<?>)) {
       return null;
     }
     String text = value instanceof Enum<?> name ? name.name() : value.toString();
-    boolean unicode = text.codePoints().noneMatch(point -> point >= Character.MIN_SURROGATE && point <= Character.MAX_SURROGATE);
+    boolean unicode =
+        text.codePoints()
+            .noneMatch(
+                point -> point >= Character.MIN_SURROGATE && point <= Character.MAX_SURROGATE);
     return unicode ? text : null;
   }
 

@@ -10,9 +10,11 @@ import tesseract.v1.ValueOuterClass.ColumnData;
 import tesseract.v1.ValueOuterClass.RowBatch;
 
 /**
- * Some rows as they came: values column by column, and the place of each of these columns among those of the stream.
+ * Some rows as they came: values column by column, and the place of each of these columns among
+ * those of the stream.
  *
- * <p>What does not hold together is refused as malformed; what a batch may claim of memory is bounded by what it holds.
+ * <p>What does not hold together is refused as malformed; what a batch may claim of memory is
+ * bounded by what it holds.
  */
 record Block(int count, Columns columns, int[] at, Object[][] values) {
   static Block decode(RowBatch batch, Columns columns) {
@@ -32,7 +34,8 @@ record Block(int count, Columns columns, int[] at, Object[][] values) {
       anything |= values[column] != null;
     }
     if (count < 0 || (count > 1 && !anything)) {
-      throw StreamBroken.malformed("a batch claims " + Integer.toUnsignedString(count) + " rows and has no values");
+      throw StreamBroken.malformed(
+          "a batch claims " + Integer.toUnsignedString(count) + " rows and has no values");
     }
     return new Block(count, columns, at, values);
   }
@@ -80,11 +83,20 @@ record Block(int count, Columns columns, int[] at, Object[][] values) {
     DataType wanted = type == DataType.JSON || type == DataType.ENUM ? DataType.STRING : type;
     if (length != count || (wanted != found && wanted != DataType.UNKNOWN)) {
       throw StreamBroken.malformed(
-          "column '" + data.getName() + "' has " + length + " values of " + found + " in a batch of " + count + " rows");
+          "column '"
+              + data.getName()
+              + "' has "
+              + length
+              + " values of "
+              + found
+              + " in a batch of "
+              + count
+              + " rows");
     }
     ByteString valid = data.getValidity();
     if (!valid.isEmpty() && valid.size() != (count + 7) / 8) {
-      throw StreamBroken.malformed("column '" + data.getName() + "' has a bitmap of the wrong size");
+      throw StreamBroken.malformed(
+          "column '" + data.getName() + "' has a bitmap of the wrong size");
     }
     Object[] values = new Object[count];
     for (int row = 0; row < count; row++) {
@@ -97,7 +109,8 @@ record Block(int count, Columns columns, int[] at, Object[][] values) {
 
   private static String text(ColumnData data, int code) {
     if (code < 0 || code >= data.getDictionary().getDictionaryCount()) {
-      throw StreamBroken.malformed("column '" + data.getName() + "' has a code outside its dictionary");
+      throw StreamBroken.malformed(
+          "column '" + data.getName() + "' has a code outside its dictionary");
     }
     return data.getDictionary().getDictionary(code);
   }
@@ -149,7 +162,8 @@ record Block(int count, Columns columns, int[] at, Object[][] values) {
   /** The same rows; refused when a column is missing. */
   Block complete() {
     if (count > 0 && at.length != columns.size()) {
-      throw StreamBroken.malformed("complete rows have " + at.length + " of " + columns.size() + " columns");
+      throw StreamBroken.malformed(
+          "complete rows have " + at.length + " of " + columns.size() + " columns");
     }
     return this;
   }
@@ -172,7 +186,9 @@ record Block(int count, Columns columns, int[] at, Object[][] values) {
     }
   }
 
-  /** Rows of the columns that came, or of these among them, in the order of the stream's columns. */
+  /**
+   * Rows of the columns that came, or of these among them, in the order of the stream's columns.
+   */
   List<Row> partialRows(List<String> only) {
     int[] order =
         java.util.stream.IntStream.range(0, at.length)
@@ -181,8 +197,10 @@ record Block(int count, Columns columns, int[] at, Object[][] values) {
             .sorted(java.util.Comparator.comparingInt(column -> at[column]))
             .mapToInt(Integer::intValue)
             .toArray();
-    List<String> names = Arrays.stream(order).mapToObj(column -> columns.names.get(at[column])).toList();
-    List<DataType> types = Arrays.stream(order).mapToObj(column -> columns.types.get(at[column])).toList();
+    List<String> names =
+        Arrays.stream(order).mapToObj(column -> columns.names.get(at[column])).toList();
+    List<DataType> types =
+        Arrays.stream(order).mapToObj(column -> columns.types.get(at[column])).toList();
     Columns part = new Columns(names, types, columns.key);
     List<Row> rows = new ArrayList<>(count);
     for (int row = 0; row < count; row++) {

@@ -14,12 +14,13 @@ import tesseract.v1.Schema;
 import tesseract.v1.SessionServiceOuterClass.WatchSessionResponse;
 
 /**
- * What a mirror holds at one consistent point, to be written to a file and given back to another mirror.
+ * What a mirror holds at one consistent point, to be written to a file and given back to another
+ * mirror.
  *
- * <p>Its bytes are the stream that would have led there: Begin, the rows and SnapshotEnd with the token, each a
- * {@code WatchSessionResponse} with its length before it. Reading them is playing that stream to the state machine that reads
- * streams, so that what is in a file is checked as strictly as what comes from a server; and a bookmark of one language serves
- * in another.
+ * <p>Its bytes are the stream that would have led there: Begin, the rows and SnapshotEnd with the
+ * token, each a {@code WatchSessionResponse} with its length before it. Reading them is playing
+ * that stream to the state machine that reads streams, so that what is in a file is checked as
+ * strictly as what comes from a server; and a bookmark of one language serves in another.
  */
 public final class Bookmark {
   private static final int PIECE_ROWS = 10_000;
@@ -35,7 +36,13 @@ public final class Bookmark {
     return columns;
   }
 
-  Bookmark(long version, String epoch, ByteString token, List<Row> rows, long totalCount, Columns columns) {
+  Bookmark(
+      long version,
+      String epoch,
+      ByteString token,
+      List<Row> rows,
+      long totalCount,
+      Columns columns) {
     this.version = version;
     this.epoch = epoch;
     this.token = token;
@@ -44,20 +51,12 @@ public final class Bookmark {
     this.columns = columns;
   }
 
-  /**
-   * The version at which the rows are exact.
-   *
-   * @return the version
-   */
+  /** The version at which the rows are exact. */
   public long version() {
     return version;
   }
 
-  /**
-   * The identity of the line of versions.
-   *
-   * @return the epoch
-   */
+  /** The identity of the line of versions. */
   public String epoch() {
     return epoch;
   }
@@ -71,27 +70,19 @@ public final class Bookmark {
     return token.toByteArray();
   }
 
-  /**
-   * The rows.
-   *
-   * @return the rows, in order
-   */
+  /** The rows. */
   public List<Row> rows() {
     return rows;
   }
 
-  /**
-   * The number of rows of the whole result.
-   *
-   * @return the count
-   */
+  /** The number of rows of the whole result. */
   public long totalCount() {
     return totalCount;
   }
 
   /**
-   * The SHA-256 of the rows, as docs/GUARANTEES.md of the server defines it: equal for all mirrors of one window at one
-   * version, in every language. O(cells).
+   * The SHA-256 of the rows, as docs/GUARANTEES.md of the server defines it: equal for all mirrors
+   * of one window at one version, in every language. O(cells).
    *
    * @return the 32 bytes
    */
@@ -99,11 +90,7 @@ public final class Bookmark {
     return Digest.of(columns, rows);
   }
 
-  /**
-   * For a file. O(cells).
-   *
-   * @return the bytes
-   */
+  /** For a file. O(cells). */
   public byte[] toBytes() {
     ByteArrayOutputStream written = new ByteArrayOutputStream();
     try {
@@ -120,7 +107,6 @@ public final class Bookmark {
    * From a file.
    *
    * @param bytes what {@link #toBytes()} made, here or in another language
-   * @return the bookmark
    * @throws TesseractException MALFORMED_REQUEST when they are not whole, or no bookmark
    */
   public static Bookmark fromBytes(byte[] bytes) {
@@ -128,12 +114,18 @@ public final class Bookmark {
     ByteArrayInputStream file = new ByteArrayInputStream(bytes);
     Place place = new Place();
     try {
-      for (WatchSessionResponse next; (next = WatchSessionResponse.parseDelimitedFrom(file)) != null; ) {
+      for (WatchSessionResponse next;
+          (next = WatchSessionResponse.parseDelimitedFrom(file)) != null; ) {
         responses.add(next);
       }
       MirrorEvent.Snapshot snapshot = play(responses, place);
       return new Bookmark(
-          place.version, place.epoch, place.token(), snapshot.rows(), snapshot.totalCount(), place.columns);
+          place.version,
+          place.epoch,
+          place.token(),
+          snapshot.rows(),
+          snapshot.totalCount(),
+          place.columns);
     } catch (IOException | StreamBroken e) {
       throw TesseractException.invalid(
           "MALFORMED_REQUEST", "this is no bookmark of a mirror: " + e.getMessage(), "resume");
@@ -165,7 +157,11 @@ public final class Bookmark {
 
   private List<WatchSessionResponse> responses() {
     WatchSessionResponse at =
-        WatchSessionResponse.newBuilder().setFromVersion(version).setToVersion(version).setContinued(true).build();
+        WatchSessionResponse.newBuilder()
+            .setFromVersion(version)
+            .setToVersion(version)
+            .setContinued(true)
+            .build();
     Begin.Builder begin = Begin.newBuilder().setEpoch(epoch);
     for (int column = 0; column < columns.size(); column++) {
       String name = columns.names.get(column);
@@ -180,10 +176,15 @@ public final class Bookmark {
     for (int start = 0; start < rows.size(); start += PIECE_ROWS) {
       List<Row> piece = rows.subList(start, Math.min(rows.size(), start + PIECE_ROWS));
       SnapshotRows.Builder some = SnapshotRows.newBuilder().setStartIndex(start);
-      responses.add(at.toBuilder().setSnapshotRows(some.setRows(Batch.encode(columns, columns.names, piece))).build());
+      responses.add(
+          at.toBuilder()
+              .setSnapshotRows(some.setRows(Batch.encode(columns, columns.names, piece)))
+              .build());
     }
-    SnapshotEnd end = SnapshotEnd.newBuilder().setRowCount(rows.size()).setTotalCount(totalCount).build();
-    responses.add(at.toBuilder().setContinued(false).setResumeToken(token).setSnapshotEnd(end).build());
+    SnapshotEnd end =
+        SnapshotEnd.newBuilder().setRowCount(rows.size()).setTotalCount(totalCount).build();
+    responses.add(
+        at.toBuilder().setContinued(false).setResumeToken(token).setSnapshotEnd(end).build());
     return responses;
   }
 }

@@ -8,7 +8,6 @@ import tesseract.v1.ValueOuterClass.Value;
 /**
  * One column of a table or of a result.
  *
- * @param name its name
  * @param type the type of its values
  * @param key whether it is part of the key, which names rows
  * @param required whether nulls are refused
@@ -16,25 +15,18 @@ import tesseract.v1.ValueOuterClass.Value;
  * @param wire everything that the server knows of it, defaults and expressions among it
  */
 public record Column(
-    String name, DataType type, boolean key, boolean required, List<String> names, Schema.Column wire) {
-  /**
-   * A column of a new table; nulls are allowed.
-   *
-   * @param name its name
-   * @param type its type
-   * @return the column
-   */
+    String name,
+    DataType type,
+    boolean key,
+    boolean required,
+    List<String> names,
+    Schema.Column wire) {
+  /** A column of a new table; nulls are allowed. */
   public static Column of(String name, DataType type) {
     return of(Schema.Column.newBuilder().setName(name).setType(type.wire()).build());
   }
 
-  /**
-   * A key column of a new table.
-   *
-   * @param name its name
-   * @param type its type
-   * @return the column
-   */
+  /** A key column of a new table. */
   public static Column key(String name, DataType type) {
     return of(of(name, type).wire.toBuilder().setPrimaryKey(true).build());
   }
@@ -42,19 +34,15 @@ public record Column(
   /**
    * An ENUM column of a new table.
    *
-   * @param name its name
    * @param names the allowed names, in their sort order
-   * @return the column
    */
   public static Column enumOf(String name, String... names) {
     return of(of(name, DataType.ENUM).wire.toBuilder().addAllEnumValues(List.of(names)).build());
   }
 
   /**
-   * A column from its message, which knows more than this record has words for: computed columns, for example.
-   *
-   * @param wire the message
-   * @return the column
+   * A column from its message, which knows more than this record has words for: computed columns,
+   * for example.
    */
   public static Column of(Schema.Column wire) {
     DataType type = DataType.of(wire.getTypeValue());
@@ -62,11 +50,7 @@ public record Column(
     return new Column(wire.getName(), type, wire.getPrimaryKey(), wire.getRequired(), names, wire);
   }
 
-  /**
-   * The same column, which refuses nulls.
-   *
-   * @return the column
-   */
+  /** The same column, which refuses nulls. */
   public Column asRequired() {
     return of(wire.toBuilder().setRequired(true).build());
   }
@@ -75,7 +59,6 @@ public record Column(
    * The same column, with what an insert stores when it does not mention it.
    *
    * @param value the value; null for null
-   * @return the column
    */
   public Column withDefault(Object value) {
     return of(wire.toBuilder().setDefaultValue(valueOf(value)).build());

@@ -3,7 +3,10 @@ package io.tesseractgrpc.client;
 import java.io.File;
 import java.time.Duration;
 
-/** How to reach a server. Every setter returns this; {@code connect} takes a copy, so options may be used again. */
+/**
+ * How to reach a server. Every setter returns this; {@code connect} takes a copy, so options may be
+ * used again.
+ */
 public final class ConnectOptions implements Cloneable {
   String hub = "default";
   String token;
@@ -28,19 +31,13 @@ public final class ConnectOptions implements Cloneable {
    * The hub.
    *
    * @param id its id; default: {@code default}
-   * @return this
    */
   public ConnectOptions hub(String id) {
     hub = id;
     return this;
   }
 
-  /**
-   * The token that goes with every call. Without {@link #tls()} it travels unencrypted.
-   *
-   * @param token the token
-   * @return this
-   */
+  /** The token that goes with every call. Without {@link #tls()} it travels unencrypted. */
   public ConnectOptions token(String token) {
     this.token = token;
     return this;
@@ -48,8 +45,6 @@ public final class ConnectOptions implements Cloneable {
 
   /**
    * Encryption, with a server whose certificate is signed by an authority that this Java trusts.
-   *
-   * @return this
    */
   public ConnectOptions tls() {
     tls = true;
@@ -60,7 +55,6 @@ public final class ConnectOptions implements Cloneable {
    * Encryption, with these authorities.
    *
    * @param file the authorities that may sign the server's certificate (PEM)
-   * @return this
    */
   public ConnectOptions tls(File file) {
     authorities = file;
@@ -72,7 +66,6 @@ public final class ConnectOptions implements Cloneable {
    *
    * @param certificate the certificate (PEM)
    * @param key its key (PEM, PKCS #8)
-   * @return this
    */
   public ConnectOptions clientCertificate(File certificate, File key) {
     this.certificate = certificate;
@@ -80,12 +73,7 @@ public final class ConnectOptions implements Cloneable {
     return tls();
   }
 
-  /**
-   * The name that the server's certificate must have, when it is not that of the address.
-   *
-   * @param name the name
-   * @return this
-   */
+  /** The name that the server's certificate must have, when it is not that of the address. */
   public ConnectOptions serverName(String name) {
     serverName = name;
     return this;
@@ -95,7 +83,6 @@ public final class ConnectOptions implements Cloneable {
    * How long a call may take with all its retries, and how long a stream may take to begin.
    *
    * @param timeout more than 0; default: 30 s
-   * @return this
    */
   public ConnectOptions timeout(Duration timeout) {
     this.timeout = timeout;
@@ -105,10 +92,9 @@ public final class ConnectOptions implements Cloneable {
   /**
    * How a connection that went silent is found.
    *
-   * @param time the silence after which the server is asked for a sign of life; default: 8 s, which gRPC for Java reads as
-   *     10 s, its least
+   * @param time the silence after which the server is asked for a sign of life; default: 8 s, which
+   *     gRPC for Java reads as 10 s, its least
    * @param timeout how long the answer may take; default: 4 s
-   * @return this
    */
   public ConnectOptions keepAlive(Duration time, Duration timeout) {
     keepAlive = time;
@@ -121,7 +107,6 @@ public final class ConnectOptions implements Cloneable {
    *
    * @param initial the limit of the first pause; default: 0.1 s
    * @param max the highest limit; default: 5 s. What a server asks for comes on top
-   * @return this
    */
   public ConnectOptions backoff(Duration initial, Duration max) {
     initialBackoff = initial;
@@ -130,11 +115,10 @@ public final class ConnectOptions implements Cloneable {
   }
 
   /**
-   * How often a call is sent at most before the server has ever answered, so that a wrong address is soon told. A server that
-   * has answered once is waited for until the timeout of the call.
+   * How often a call is sent at most before the server has ever answered, so that a wrong address
+   * is soon told. A server that has answered once is waited for until the timeout of the call.
    *
    * @param attempts from 1, which turns retries off; default: 4
-   * @return this
    */
   public ConnectOptions attempts(int attempts) {
     this.attempts = attempts;
@@ -145,7 +129,6 @@ public final class ConnectOptions implements Cloneable {
    * After how long without a stream a mirror ends with UNAVAILABLE.
    *
    * @param time the time; default: it tries for ever
-   * @return this
    */
   public ConnectOptions giveUpAfter(Duration time) {
     giveUpAfter = time;
@@ -156,7 +139,6 @@ public final class ConnectOptions implements Cloneable {
    * The largest message that is accepted.
    *
    * @param bytes its size; default: 64 MiB
-   * @return this
    */
   public ConnectOptions maxMessageBytes(int bytes) {
     maxMessageBytes = bytes;
@@ -164,13 +146,15 @@ public final class ConnectOptions implements Cloneable {
   }
 
   ConnectOptions checked() {
-    for (Duration time : new Duration[] {timeout, keepAlive, keepAliveTimeout, initialBackoff, maxBackoff}) {
+    for (Duration time :
+        new Duration[] {timeout, keepAlive, keepAliveTimeout, initialBackoff, maxBackoff}) {
       if (time.isZero() || time.isNegative()) {
         throw TesseractException.invalid("MALFORMED_REQUEST", "times must be above 0", "options");
       }
     }
     if (attempts < 1 || maxMessageBytes < 1) {
-      throw TesseractException.invalid("MALFORMED_REQUEST", "attempts and maxMessageBytes are from 1 on", "options");
+      throw TesseractException.invalid(
+          "MALFORMED_REQUEST", "attempts and maxMessageBytes are from 1 on", "options");
     }
     try {
       return (ConnectOptions) clone();

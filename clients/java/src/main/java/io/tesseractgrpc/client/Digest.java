@@ -46,12 +46,21 @@ final class Digest {
   /** The values of a column; null is 0, false or empty. */
   private void values(DataType type, List<Row> rows, int column) {
     switch (type) {
-      case BOOL -> rows.forEach(row -> room(1).put((byte) (Boolean.TRUE.equals(row.values[column]) ? 1 : 0)));
-      case INT64 -> rows.forEach(row -> room(8).putLong(row.values[column] instanceof Long value ? value : 0));
+      case BOOL ->
+          rows.forEach(
+              row -> room(1).put((byte) (Boolean.TRUE.equals(row.values[column]) ? 1 : 0)));
+      case INT64 ->
+          rows.forEach(
+              row -> room(8).putLong(row.values[column] instanceof Long value ? value : 0));
       case TIMESTAMP ->
-          rows.forEach(row -> room(8).putLong(row.values[column] instanceof Instant at ? Batch.microsecondsOf(at) : 0));
+          rows.forEach(
+              row ->
+                  room(8)
+                      .putLong(
+                          row.values[column] instanceof Instant at ? Batch.microsecondsOf(at) : 0));
       case FLOAT64 ->
-          rows.forEach(row -> room(8).putLong(row.values[column] instanceof Double value ? bits(value) : 0));
+          rows.forEach(
+              row -> room(8).putLong(row.values[column] instanceof Double value ? bits(value) : 0));
       default -> {
         List<byte[]> texts = rows.stream().map(row -> utf8(row.values[column])).toList();
         texts.forEach(text -> room(4).putInt(text.length));

@@ -27,9 +27,10 @@ import tesseract.v1.SessionServiceOuterClass.WatchSessionResponse.EventCase;
  * LOADING, LIVE --Reset--&gt; OPENING
  * </pre>
  *
- * <p>The feed trusts nothing. Every response must begin at the version where the one before ended, pieces must follow one
- * another without a hole, and a message must be one that its state allows. Whatever else happens is {@link StreamBroken},
- * and the watch starts again with a new feed: a mirror is then late, but never wrong.
+ * <p>The feed trusts nothing. Every response must begin at the version where the one before ended,
+ * pieces must follow one another without a hole, and a message must be one that its state allows.
+ * Whatever else happens is {@link StreamBroken}, and the watch starts again with a new feed: a
+ * mirror is then late, but never wrong.
  */
 final class Feed {
   enum State {
@@ -41,12 +42,16 @@ final class Feed {
   private static final Duration DEFAULT_PROGRESS = Duration.ofSeconds(5);
 
   State state = State.OPENING;
+
   /** The longest time between two responses. */
   Duration progress = DEFAULT_PROGRESS;
+
   /** Whether the server was given a token. */
   boolean resuming;
+
   /** Why the next snapshot is sent. */
   String reason;
+
   /** The digest that the last Progress told; empty when none. */
   byte[] digest = {};
 
@@ -70,7 +75,8 @@ final class Feed {
   MirrorEvent receive(WatchSessionResponse response) {
     EventCase kind = response.getEventCase();
     if (kind == EventCase.EVENT_NOT_SET) { // of a later version of the protocol
-      throw new StreamBroken("unknown_event", "the server sent an event that this client does not know");
+      throw new StreamBroken(
+          "unknown_event", "the server sent an event that this client does not know");
     }
     if (pending() && kind != EventCase.CHANGES) {
       throw StreamBroken.disorder(kind + " came between two pieces of one change");
@@ -123,7 +129,8 @@ final class Feed {
       throw StreamBroken.disorder(kind + " goes back to version " + to);
     }
     if (pending() && to != piecesVersion) {
-      throw StreamBroken.disorder("a piece of a change is of version " + to + " and not " + piecesVersion);
+      throw StreamBroken.disorder(
+          "a piece of a change is of version " + to + " and not " + piecesVersion);
     }
   }
 
@@ -151,14 +158,20 @@ final class Feed {
     return null;
   }
 
-  /** A resumed stream goes on from the very rows that the reader has, or it is not to be trusted. */
+  /**
+   * A resumed stream goes on from the very rows that the reader has, or it is not to be trusted.
+   */
   private void checkResumed(WatchSessionResponse response) {
     if (!resuming) {
       throw StreamBroken.disorder("the server resumed a stream that gave no token");
     }
-    if (!response.getBegin().getEpoch().equals(place.epoch) || response.getToVersion() != place.version) {
+    if (!response.getBegin().getEpoch().equals(place.epoch)
+        || response.getToVersion() != place.version) {
       throw StreamBroken.disorder(
-          "the server resumed at version " + response.getToVersion() + " and not at " + place.version);
+          "the server resumed at version "
+              + response.getToVersion()
+              + " and not at "
+              + place.version);
     }
     if (!columns.sameAs(place.columns)) {
       throw StreamBroken.disorder("the server resumed with other columns");
@@ -169,7 +182,8 @@ final class Feed {
     sameSnapshot(response);
     long start = response.getSnapshotRows().getStartIndex();
     if (start != loaded.size()) {
-      throw new StreamBroken("gap", "a piece of the snapshot starts at " + start + " and not " + loaded.size());
+      throw new StreamBroken(
+          "gap", "a piece of the snapshot starts at " + start + " and not " + loaded.size());
     }
     loaded.addAll(Block.decode(response.getSnapshotRows().getRows(), columns).complete().rows());
     return null;
@@ -179,7 +193,8 @@ final class Feed {
     sameSnapshot(response);
     long count = response.getSnapshotEnd().getRowCount();
     if (count != loaded.size()) {
-      throw new StreamBroken("gap", "the snapshot has " + loaded.size() + " rows and should have " + count);
+      throw new StreamBroken(
+          "gap", "the snapshot has " + loaded.size() + " rows and should have " + count);
     }
     List<Row> rows = Collections.unmodifiableList(loaded);
     long total = response.getSnapshotEnd().getTotalCount();
@@ -195,14 +210,19 @@ final class Feed {
     }
     if (response.getToVersion() != snapshotVersion) {
       throw StreamBroken.disorder(
-          "a piece of the snapshot is of version " + response.getToVersion() + " and not " + snapshotVersion);
+          "a piece of the snapshot is of version "
+              + response.getToVersion()
+              + " and not "
+              + snapshotVersion);
     }
   }
 
   private MirrorEvent changes(WatchSessionResponse response) {
     pieces.add(response.getChanges());
     piecesVersion = response.getToVersion();
-    return response.getContinued() ? null : joined(response.getFromVersion(), response.getToVersion());
+    return response.getContinued()
+        ? null
+        : joined(response.getFromVersion(), response.getToVersion());
   }
 
   /** The pieces that have come as one change. */
@@ -250,7 +270,9 @@ final class Feed {
     return new Interrupted(reason, reset.getMessage(), place.version, false);
   }
 
-  /** The name of an enum's value as a word; "unknown" for one of a later version of the protocol. */
+  /**
+   * The name of an enum's value as a word; "unknown" for one of a later version of the protocol.
+   */
   private static String word(Enum<?> value, String prefix) {
     return value.name().equals("UNRECOGNIZED")
         ? "unknown"
@@ -266,10 +288,12 @@ final class Feed {
     Columns after = Columns.of(response.getSessionChanged().getColumnsList());
     if (!new HashSet<>(after.key).equals(new HashSet<>(before.key))
         || after.key.stream().anyMatch(name -> after.typeOf(name) != before.typeOf(name))) {
-      throw new StreamBroken("definition_changed", "the session was edited and its rows are named by other columns");
+      throw new StreamBroken(
+          "definition_changed", "the session was edited and its rows are named by other columns");
     }
     columns = after;
-    List<String> kept = after.names.stream().filter(name -> before.typeOf(name) == after.typeOf(name)).toList();
+    List<String> kept =
+        after.names.stream().filter(name -> before.typeOf(name) == after.typeOf(name)).toList();
     edited = new Delta.Edited(after, kept);
     piecesVersion = response.getToVersion();
     return null;

@@ -20,10 +20,13 @@ import tesseract.v1.TableServiceOuterClass.WriteRequest;
 import tesseract.v1.ValueOuterClass.RowBatch;
 
 /**
- * A hub of a server: the connection, its tables and sessions. It may be shared by threads; close it, which ends its mirrors.
+ * A hub of a server: the connection, its tables and sessions. It may be shared by threads; close
+ * it, which ends its mirrors.
  *
- * <p>Calls block until they are answered. Those that may be sent twice, which are all reads and all writes (they carry a request
- * id), are sent again while the server is away, until the timeout. An interrupted thread ends its call with CANCELLED.
+ * <p>Calls block until they are answered. Those that may be sent twice, which are all reads and all
+ * writes (they carry a request id), are sent again while the server is away, until the timeout.
+ * What is refused, here and in tables, sessions and mirrors, is a {@link TesseractException}. An
+ * interrupted thread ends its call with CANCELLED.
  */
 public final class Hub implements AutoCloseable {
   private final Rpc rpc;
@@ -36,7 +39,6 @@ public final class Hub implements AutoCloseable {
    * A hub of the server at an address, with the defaults. Nothing is sent before the first call.
    *
    * @param address for example {@code localhost:50051}
-   * @return the hub
    */
   public static Hub connect(String address) {
     return connect(address, new ConnectOptions());
@@ -47,8 +49,6 @@ public final class Hub implements AutoCloseable {
    *
    * @param address for example {@code localhost:50051}
    * @param options which hub, and how
-   * @return the hub
-   * @throws TesseractException when an option cannot be
    */
   public static Hub connect(String address, ConnectOptions options) {
     return new Hub(address, options);
@@ -57,10 +57,7 @@ public final class Hub implements AutoCloseable {
   /**
    * Creates a table.
    *
-   * @param id its id
    * @param columns its columns, at least one of them a key
-   * @return the table
-   * @throws TesseractException when it is refused
    */
   public Table createTable(String id, Column... columns) {
     Schema.Table.Builder table = Schema.Table.newBuilder();
@@ -71,12 +68,8 @@ public final class Hub implements AutoCloseable {
   }
 
   /**
-   * Creates a table from its message, which knows more than columns: indexes, retention, derived tables.
-   *
-   * @param id its id
-   * @param definition the table
-   * @return the table
-   * @throws TesseractException when it is refused
+   * Creates a table from its message, which knows more than columns: indexes, retention, derived
+   * tables.
    */
   public Table createTable(String id, Schema.Table definition) {
     CreateTableRequest request =
@@ -92,8 +85,6 @@ public final class Hub implements AutoCloseable {
   /**
    * The table with this id.
    *
-   * @param id its id
-   * @return the table
    * @throws TesseractException UNKNOWN_TABLE when there is none
    */
   public Table table(String id) {
@@ -104,10 +95,8 @@ public final class Hub implements AutoCloseable {
   /**
    * Deletes a table with its rows and sessions.
    *
-   * @param id its id
    * @param allowMissing whether a table that does not exist is success
    * @return the version of the commit; 0 when nothing was deleted
-   * @throws TesseractException when it is refused
    */
   public long deleteTable(String id, boolean allowMissing) {
     DeleteTableRequest request =
@@ -120,26 +109,27 @@ public final class Hub implements AutoCloseable {
   }
 
   /**
-   * Makes one commit of several writes, to one table or more: all or nothing, in this order, each seeing those before.
+   * Makes one commit of several writes, to one table or more: all or nothing, in this order, each
+   * seeing those before.
    *
-   * @param writes the writes
    * @return the version of the commit; give it to a read to be sure to see it
-   * @throws TesseractException when it is refused; its row errors are in terms of these writes and their rows
+   * @throws TesseractException when it is refused; its row errors are in terms of these writes and
+   *     their rows
    */
   public long commit(List<Write> writes) {
     return commit(writes, Session.newRequestId());
   }
 
   /**
-   * The same, under a request id of the caller's: what is sent again under the same id is not done again.
+   * The same, under a request id of the caller's: what is sent again under the same id is not done
+   * again.
    *
-   * @param writes the writes
    * @param requestId at most 64 characters
    * @return the version of the commit
-   * @throws TesseractException when it is refused
    */
   public long commit(List<Write> writes, String requestId) {
-    WriteRequest.Builder request = WriteRequest.newBuilder().setParent(rpc.hubName).setRequestId(requestId);
+    WriteRequest.Builder request =
+        WriteRequest.newBuilder().setParent(rpc.hubName).setRequestId(requestId);
     List<int[]> origins = new ArrayList<>();
     for (int at = 0; at < writes.size(); at++) {
       int write = at;
@@ -149,7 +139,8 @@ public final class Hub implements AutoCloseable {
           origins.add(new int[] {at, part.firstRow()});
         }
       } catch (TesseractException e) {
-        throw e.placed(row -> new RowError(write, row.row(), row.column(), row.reason(), row.message()));
+        throw e.placed(
+            row -> new RowError(write, row.row(), row.column(), row.reason(), row.message()));
       }
     }
     try {
@@ -157,19 +148,15 @@ public final class Hub implements AutoCloseable {
     } catch (TesseractException e) {
       throw e.placed(
           row -> {
-            int[] origin = row.operation() < origins.size() ? origins.get((int) row.operation()) : new int[2];
-            return new RowError(origin[0], origin[1] + row.row(), row.column(), row.reason(), row.message());
+            int[] origin =
+                row.operation() < origins.size() ? origins.get((int) row.operation()) : new int[2];
+            return new RowError(
+                origin[0], origin[1] + row.row(), row.column(), row.reason(), row.message());
           });
     }
   }
 
-  /**
-   * All rows that a query has now, all of one version.
-   *
-   * @param query the query
-   * @return the rows
-   * @throws TesseractException when it is refused
-   */
+  /** All rows that a query has now, all of one version. */
   public Rows query(Query query) {
     return query(query, Window.ALL, 0);
   }
@@ -177,11 +164,9 @@ public final class Hub implements AutoCloseable {
   /**
    * Some rows that a query has now, all of one version.
    *
-   * @param query the query
    * @param window which of them
-   * @param minVersion waits until this version is visible, so that one reads what one wrote; 0: does not wait
-   * @return the rows
-   * @throws TesseractException when it is refused
+   * @param minVersion waits until this version is visible, so that one reads what one wrote; 0:
+   *     does not wait
    */
   public Rows query(Query query, Window window, long minVersion) {
     QueryStreamRequest request =
@@ -199,24 +184,14 @@ public final class Hub implements AutoCloseable {
         pages.get(0).getVersion());
   }
 
-  /**
-   * Creates an anonymous live query, which ends some time after its last mirror.
-   *
-   * @param query the query
-   * @return the session
-   * @throws TesseractException when it is refused
-   */
+  /** Creates an anonymous live query, which ends some time after its last mirror. */
   public Session createSession(Query query) {
     return createSession("", query);
   }
 
   /**
-   * Creates a live query. It lives until it is deleted; creating it again with the same query returns it.
-   *
-   * @param id its id
-   * @param query the query
-   * @return the session
-   * @throws TesseractException when it is refused
+   * Creates a live query. It lives until it is deleted; creating it again with the same query
+   * returns it.
    */
   public Session createSession(String id, Query query) {
     CreateSessionRequest request =
@@ -226,27 +201,26 @@ public final class Hub implements AutoCloseable {
             .setSession(SessionServiceOuterClass.Session.newBuilder().setQuery(query.wire()))
             .setRequestId(Session.newRequestId())
             .build();
-    return new Session(this, rpc, call(SessionServiceGrpc.getCreateSessionMethod(), request).getSession());
+    return new Session(
+        this, rpc, call(SessionServiceGrpc.getCreateSessionMethod(), request).getSession());
   }
 
   /**
    * The session with this id.
    *
-   * @param id its id
-   * @return the session
    * @throws TesseractException UNKNOWN_SESSION when there is none
    */
   public Session session(String id) {
-    GetSessionRequest request = GetSessionRequest.newBuilder().setName(named("sessions", id)).build();
-    return new Session(this, rpc, call(SessionServiceGrpc.getGetSessionMethod(), request).getSession());
+    GetSessionRequest request =
+        GetSessionRequest.newBuilder().setName(named("sessions", id)).build();
+    return new Session(
+        this, rpc, call(SessionServiceGrpc.getGetSessionMethod(), request).getSession());
   }
 
   /**
    * Deletes a session.
    *
-   * @param id its id
    * @param allowMissing whether a session that does not exist is success
-   * @throws TesseractException when it is refused
    */
   public void deleteSession(String id, boolean allowMissing) {
     call(
@@ -258,14 +232,10 @@ public final class Hub implements AutoCloseable {
   }
 
   /**
-   * Any call with one answer, for what has no word here: token, deadline, retries and errors are those of all calls.
+   * Any call with one answer, for what has no word here: token, deadline, retries and errors are
+   * those of all calls.
    *
    * @param method for example {@code HubServiceGrpc.getGetHubMethod()}
-   * @param request the request
-   * @param <Q> its type
-   * @param <A> that of the answer
-   * @return the answer
-   * @throws TesseractException when it is refused
    */
   public <Q, A> A call(MethodDescriptor<Q, A> method, Q request) {
     return rpc.call(method, request);
@@ -274,7 +244,8 @@ public final class Hub implements AutoCloseable {
   <Q, A> List<A> collect(MethodDescriptor<Q, A> method, Q request) {
     List<A> all = rpc.collect(method, request);
     if (all.isEmpty()) {
-      throw TesseractException.local(Status.Code.INTERNAL, "", "the server answered a read with nothing", "");
+      throw TesseractException.local(
+          Status.Code.INTERNAL, "", "the server answered a read with nothing", "");
     }
     return all;
   }
@@ -284,7 +255,8 @@ public final class Hub implements AutoCloseable {
   }
 
   /** The pieces of a result. */
-  static Rows joined(List<Schema.Column> columns, List<RowBatch> pieces, long totalCount, long version) {
+  static Rows joined(
+      List<Schema.Column> columns, List<RowBatch> pieces, long totalCount, long version) {
     Columns layout = Columns.of(columns);
     List<Row> rows = new ArrayList<>();
     for (RowBatch piece : pieces) {

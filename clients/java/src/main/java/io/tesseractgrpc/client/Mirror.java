@@ -22,13 +22,15 @@ import tesseract.v1.HubServiceOuterClass.RequestProgressResponse;
 /**
  * The rows of a window, kept current in the background by a thread of its own.
  *
- * <p>It changes only at consistent points, so whoever reads it sees the result as it was at one version. While the connection
- * is broken it keeps its rows and is {@link MirrorState#STALE}; it heals by itself and is {@link MirrorState#LIVE} again. A new
- * snapshot takes the place of the rows when it is complete, so nobody ever sees them gone in between.
+ * <p>It changes only at consistent points, so whoever reads it sees the result as it was at one
+ * version. While the connection is broken it keeps its rows and is {@link MirrorState#STALE}; it
+ * heals by itself and is {@link MirrorState#LIVE} again. A new snapshot takes the place of the rows
+ * when it is complete, so nobody ever sees them gone in between.
  *
- * <p>All methods may be called from any thread. Listeners are called one after the other on the mirror's thread, and see the
- * rows exactly as of their event: while one works, nothing else is read, and the server merges what happens meanwhile. One that
- * throws is logged and does not stop the others.
+ * <p>All methods may be called from any thread. Listeners are called one after the other on the
+ * mirror's thread, and see the rows exactly as of their event: while one works, nothing else is
+ * read, and the server merges what happens meanwhile. One that throws is logged and does not stop
+ * the others.
  */
 public final class Mirror implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger("io.tesseractgrpc.client");
@@ -53,7 +55,8 @@ public final class Mirror implements AutoCloseable {
       options.resume.restore(place, replica);
     }
     this.token = place.token();
-    this.watch = new Watch(rpc, options.request.build(), new Folding(), place, options.resume != null);
+    this.watch =
+        new Watch(rpc, options.request.build(), new Folding(), place, options.resume != null);
     if (listener != null) {
       listeners.add(listener);
     }
@@ -75,20 +78,12 @@ public final class Mirror implements AutoCloseable {
     }
   }
 
-  /**
-   * Whether the rows are current.
-   *
-   * @return the state
-   */
+  /** Whether the rows are current. */
   public MirrorState state() {
     return watch.isClosed() ? MirrorState.ENDED : watch.state;
   }
 
-  /**
-   * Why it ended, when it was not closed on this side.
-   *
-   * @return the error
-   */
+  /** Why it ended, when it was not closed on this side. */
   public Optional<TesseractException> error() {
     return Optional.ofNullable(watch.error);
   }
@@ -107,7 +102,6 @@ public final class Mirror implements AutoCloseable {
    *
    * @param start the position of the first, from 0
    * @param limit the most rows
-   * @return the rows, in order
    */
   public List<Row> rows(int start, int limit) {
     lock.lock();
@@ -118,11 +112,7 @@ public final class Mirror implements AutoCloseable {
     }
   }
 
-  /**
-   * The number of rows of the window.
-   *
-   * @return the count
-   */
+  /** The number of rows of the window. */
   public int size() {
     return locked(() -> (long) replica.size()).intValue();
   }
@@ -136,11 +126,7 @@ public final class Mirror implements AutoCloseable {
     return locked(() -> replica.version);
   }
 
-  /**
-   * The number of rows of the whole result, of which the window is a part.
-   *
-   * @return the count
-   */
+  /** The number of rows of the whole result, of which the window is a part. */
   public long totalCount() {
     return locked(() -> replica.totalCount);
   }
@@ -155,17 +141,17 @@ public final class Mirror implements AutoCloseable {
   }
 
   /**
-   * The rows as they are now, and where to go on from there: what {@link MirrorOptions#resume} takes, also in another process,
-   * for as long as the server keeps that history.
+   * The rows as they are now, and where to go on from there: what {@link MirrorOptions#resume}
+   * takes, also in another process, for as long as the server keeps that history.
    *
-   * @return the bookmark
    * @throws TesseractException before the first snapshot
    */
   public Bookmark bookmark() {
     return locked(
         () -> {
           if (!replica.loaded) {
-            throw TesseractException.closed("there is nothing to go on from before the first snapshot");
+            throw TesseractException.closed(
+                "there is nothing to go on from before the first snapshot");
           }
           boolean sure = !watch.place.token().isEmpty(); // otherwise the rows are in doubt
           return new Bookmark(
@@ -201,7 +187,6 @@ public final class Mirror implements AutoCloseable {
   /**
    * Waits for the first snapshot, as long as the hub's timeout says.
    *
-   * @return this
    * @throws TesseractException why the mirror ended, or DEADLINE_EXCEEDED
    */
   public Mirror ready() {
@@ -212,7 +197,6 @@ public final class Mirror implements AutoCloseable {
    * Waits for the first snapshot.
    *
    * @param timeout how long
-   * @return this
    * @throws TesseractException why the mirror ended, or DEADLINE_EXCEEDED
    */
   public Mirror ready(Duration timeout) {
@@ -224,7 +208,6 @@ public final class Mirror implements AutoCloseable {
    * Waits until the rows are exact up to a version, as long as the hub's timeout says.
    *
    * @param version for example that of a write
-   * @return this
    * @throws TesseractException why the mirror ended, or DEADLINE_EXCEEDED
    */
   public Mirror waitFor(long version) {
@@ -232,12 +215,11 @@ public final class Mirror implements AutoCloseable {
   }
 
   /**
-   * Waits until the rows are exact up to a version. Where that commit does not touch the rows, the server is asked to say so at
-   * once, instead of with its next Progress.
+   * Waits until the rows are exact up to a version. Where that commit does not touch the rows, the
+   * server is asked to say so at once, instead of with its next Progress.
    *
    * @param version for example that of a write
    * @param timeout how long
-   * @return this
    * @throws TesseractException why the mirror ended, or DEADLINE_EXCEEDED
    */
   public Mirror waitFor(long version, Duration timeout) {
@@ -248,7 +230,8 @@ public final class Mirror implements AutoCloseable {
       String stream = liveStream();
       ClientCall<?, ?> asked = stream.isEmpty() ? null : askProgress(stream, version, left);
       try { // another stream has to be asked anew
-        done = await(there, deadline, () -> !liveStream().isEmpty() && !liveStream().equals(stream));
+        done =
+            await(there, deadline, () -> !liveStream().isEmpty() && !liveStream().equals(stream));
       } finally {
         if (asked != null) {
           asked.cancel("there is no need any more", null);
@@ -282,7 +265,10 @@ public final class Mirror implements AutoCloseable {
     return call;
   }
 
-  /** Waits until something is there, the mirror ends, or the wait is to be done otherwise; whether it is there. */
+  /**
+   * Waits until something is there, the mirror ends, or the wait is to be done otherwise; whether
+   * it is there.
+   */
   private boolean await(BooleanSupplier there, long deadline, BooleanSupplier otherwise) {
     if (Thread.currentThread() == thread) {
       throw new IllegalStateException("a listener waits for what can only come when it returns");
@@ -319,7 +305,12 @@ public final class Mirror implements AutoCloseable {
     throw TesseractException.local(
         Status.Code.DEADLINE_EXCEEDED,
         "",
-        what + " did not come within " + timeout.toMillis() / 1000.0 + " s; the mirror is " + state() + why,
+        what
+            + " did not come within "
+            + timeout.toMillis() / 1000.0
+            + " s; the mirror is "
+            + state()
+            + why,
         "");
   }
 
@@ -371,7 +362,8 @@ public final class Mirror implements AutoCloseable {
       if (verify && digest.length > 0) {
         byte[] own = Digest.of(replica.columns, replica.rows(0, Integer.MAX_VALUE));
         if (!Arrays.equals(own, digest)) {
-          throw new StreamBroken("digest", "the rows at " + progress.version() + " are not those of the server");
+          throw new StreamBroken(
+              "digest", "the rows at " + progress.version() + " are not those of the server");
         }
       }
     }

@@ -7,18 +7,10 @@ import java.util.List;
 public sealed interface MirrorEvent {
   /** The rows, or their number, may have changed: a {@link Snapshot} or a {@link Delta}. */
   sealed interface Changed extends MirrorEvent {
-    /**
-     * The version up to which the rows are exact now.
-     *
-     * @return the version
-     */
+    /** The version up to which the rows are exact now. */
     long version();
 
-    /**
-     * The number of rows of the whole result, of which the window is a part.
-     *
-     * @return the count
-     */
+    /** The number of rows of the whole result, of which the window is a part. */
     long totalCount();
   }
 
@@ -30,9 +22,11 @@ public sealed interface MirrorEvent {
    * @param totalCount the number of rows of the whole result
    * @param epoch the identity of the line of versions
    * @param key the names of the key columns
-   * @param reason why it was sent: first, reconnected, gap and so on, or the server's reason for a reset in lower case
+   * @param reason why it was sent: first, reconnected, gap and so on, or the server's reason for a
+   *     reset in lower case
    */
-  record Snapshot(long version, List<Row> rows, long totalCount, String epoch, List<String> key, String reason)
+  record Snapshot(
+      long version, List<Row> rows, long totalCount, String epoch, List<String> key, String reason)
       implements Changed {}
 
   /** Everything that changed between two versions, as one. */
@@ -49,7 +43,13 @@ public sealed interface MirrorEvent {
     final List<Placed> inserted = new ArrayList<>();
     private List<RowChange> changes;
 
-    Delta(long fromVersion, long version, long totalCount, long skipped, List<String> key, Edited edited) {
+    Delta(
+        long fromVersion,
+        long version,
+        long totalCount,
+        long skipped,
+        List<String> key,
+        Edited edited) {
       this.fromVersion = fromVersion;
       this.version = version;
       this.totalCount = totalCount;
@@ -58,11 +58,7 @@ public sealed interface MirrorEvent {
       this.edited = edited;
     }
 
-    /**
-     * The version before.
-     *
-     * @return the version
-     */
+    /** The version before. */
     public long fromVersion() {
       return fromVersion;
     }
@@ -78,7 +74,8 @@ public sealed interface MirrorEvent {
     }
 
     /**
-     * How many commits are told as this one change because the reader was slow; the net effect is still exact.
+     * How many commits are told as this one change because the reader was slow; the net effect is
+     * still exact.
      *
      * @return the count; 0 for a reader that is not slow
      */
@@ -86,26 +83,22 @@ public sealed interface MirrorEvent {
       return skippedCommits;
     }
 
-    /**
-     * Whether the session was edited, so that rows may have other columns from here on.
-     *
-     * @return whether it was
-     */
+    /** Whether the session was edited, so that rows may have other columns from here on. */
     public boolean isEdited() {
       return edited != null;
     }
 
     /**
-     * The changes one by one, in the order in which they are to be applied: removes, updates, moves, inserts. They are
-     * made when first asked for.
-     *
-     * @return the changes
+     * The changes one by one, in the order in which they are to be applied: removes, updates,
+     * moves, inserts. They are made when first asked for.
      */
     public synchronized List<RowChange> changes() {
       if (changes == null) {
         List<RowChange> all = new ArrayList<>();
         for (Removed part : removed) {
-          part.keys.partialRows(key).forEach(name -> all.add(new RowChange.Removed(name, part.reason)));
+          part.keys
+              .partialRows(key)
+              .forEach(name -> all.add(new RowChange.Removed(name, part.reason)));
         }
         for (Block part : updated) {
           List<Row> names = part.partialRows(key);
@@ -159,13 +152,16 @@ public sealed interface MirrorEvent {
   /**
    * A stream was given up, or reset by the server. The rows stay until newer ones stand.
    *
-   * @param reason one word: reconnected, ended, silence, gap, disorder, malformed, digest, unknown_event, token_refused, or
-   *     the server's reason for a reset (too_old, other_epoch, definition_changed, lagged, table_changed)
+   * @param reason one word: reconnected, ended, silence, gap, disorder, malformed, digest,
+   *     unknown_event, token_refused, or the server's reason for a reset (too_old, other_epoch,
+   *     definition_changed, lagged, table_changed)
    * @param message the same for people
    * @param version the version up to which the rows are exact
-   * @param resumes whether the next stream is asked to go on from there; otherwise it begins with a snapshot
+   * @param resumes whether the next stream is asked to go on from there; otherwise it begins with a
+   *     snapshot
    */
-  record Interrupted(String reason, String message, long version, boolean resumes) implements MirrorEvent {}
+  record Interrupted(String reason, String message, long version, boolean resumes)
+      implements MirrorEvent {}
 
   /**
    * A new stream goes on where the last one broke, without a snapshot: nothing was lost.

@@ -16,7 +16,6 @@ public final class MirrorOptions {
    * The part of the result to mirror.
    *
    * @param window the window; default: all
-   * @return this
    */
   public MirrorOptions window(Window window) {
     request.setWindow(window.wire());
@@ -24,11 +23,11 @@ public final class MirrorOptions {
   }
 
   /**
-   * Goes on where another mirror of the same session (or one with the same query) and window was: the mirror has these rows
-   * at once and is stale until the server has told what was missed, or sent a snapshot where it cannot tell.
+   * Goes on where another mirror of the same session (or one with the same query) and window was:
+   * the mirror has these rows at once and is stale until the server has told what was missed, or
+   * sent a snapshot where it cannot tell.
    *
    * @param bookmark what {@link Mirror#bookmark()} gave
-   * @return this
    */
   public MirrorOptions resume(Bookmark bookmark) {
     resume = bookmark;
@@ -36,21 +35,15 @@ public final class MirrorOptions {
   }
 
   /**
-   * Has every Progress compared with a digest of the rows. A difference is an interruption (reason {@code digest}) and a new
-   * snapshot.
-   *
-   * @return this
+   * Has every Progress compared with a digest of the rows. A difference is an interruption (reason
+   * {@code digest}) and a new snapshot.
    */
   public MirrorOptions verify() {
     request.setIncludeDigest(true);
     return this;
   }
 
-  /**
-   * Each commit as a change of its own, instead of all that is pending as one.
-   *
-   * @return this
-   */
+  /** Each commit as a change of its own, instead of all that is pending as one. */
   public MirrorOptions everyCommit() {
     request.setDelivery(Change.Delivery.DELIVERY_EVERY_COMMIT);
     return this;
@@ -60,7 +53,6 @@ public final class MirrorOptions {
    * What happens when this reader falls behind.
    *
    * @param onLag see there; default: {@link OnLag#CONFLATE}
-   * @return this
    */
   public MirrorOptions onLag(OnLag onLag) {
     request.setOnLag(
@@ -76,11 +68,12 @@ public final class MirrorOptions {
    * The shortest time between two changes; commits in between are merged.
    *
    * @param time the time; default: 0
-   * @return this
    */
   public MirrorOptions minInterval(Duration time) {
     request.setMinInterval(
-        com.google.protobuf.Duration.newBuilder().setSeconds(time.getSeconds()).setNanos(time.getNano()));
+        com.google.protobuf.Duration.newBuilder()
+            .setSeconds(time.getSeconds())
+            .setNanos(time.getNano()));
     return this;
   }
 
@@ -88,7 +81,6 @@ public final class MirrorOptions {
    * Has the first snapshot wait until a version is visible.
    *
    * @param version for example that of a write; default: do not wait
-   * @return this
    */
   public MirrorOptions minVersion(long version) {
     request.setMinVersion(version);

@@ -18,7 +18,9 @@ public enum MirrorState {
   /** No more will come. */
   ENDED;
 
-  /** The state after a consistent point: what the reader has is the answer as of the last message. */
+  /**
+   * The state after a consistent point: what the reader has is the answer as of the last message.
+   */
   MirrorState current() {
     return this == ENDED ? ENDED : LIVE;
   }

@@ -5,10 +5,11 @@ import tesseract.v1.QueryOuterClass;
 import tesseract.v1.QueryOuterClass.SortDirection;
 
 /**
- * What is asked: where rows come from, which, which columns, in what order. Immutable: every method returns another query.
+ * What is asked: where rows come from, which, which columns, in what order. Immutable: every method
+ * returns another query.
  *
- * <p>What has no word here (joins, groups, computed and window columns, trees) is said with the message itself:
- * {@link #of(QueryOuterClass.Query)} and {@link #wire()}.
+ * <p>What has no word here (joins, groups, computed and window columns, trees) is said with the
+ * message itself: {@link #of(QueryOuterClass.Query)} and {@link #wire()}.
  */
 public final class Query {
   private final QueryOuterClass.Query wire;
@@ -17,42 +18,24 @@ public final class Query {
     this.wire = wire.build();
   }
 
-  /**
-   * All rows of a table, in the order in which they came.
-   *
-   * @param id the table's id
-   * @return the query
-   */
+  /** All rows of a table, in the order in which they came. */
   public static Query table(String id) {
     return new Query(QueryOuterClass.Query.newBuilder().setTable(id));
   }
 
-  /**
-   * All rows that a session shows.
-   *
-   * @param id the session's id
-   * @return the query
-   */
+  /** All rows that a session shows. */
   public static Query session(String id) {
     return new Query(
-        QueryOuterClass.Query.newBuilder().setSource(QueryOuterClass.Source.newBuilder().setSession(id)));
+        QueryOuterClass.Query.newBuilder()
+            .setSource(QueryOuterClass.Source.newBuilder().setSession(id)));
   }
 
-  /**
-   * Any query, as its message.
-   *
-   * @param wire the message
-   * @return the query
-   */
+  /** Any query, as its message. */
   public static Query of(QueryOuterClass.Query wire) {
     return new Query(wire.toBuilder());
   }
 
-  /**
-   * The message.
-   *
-   * @return the message
-   */
+  /** The message. */
   public QueryOuterClass.Query wire() {
     return wire;
   }
@@ -61,51 +44,41 @@ public final class Query {
    * Only the rows for which an expression is true, beside what is asked for already.
    *
    * @param expression for example {@code price >= 10 && name ~ "ad"}
-   * @return the query
    */
   public Query where(String expression) {
-    QueryOuterClass.Filter filter = QueryOuterClass.Filter.newBuilder().setCustom(expression).build();
+    QueryOuterClass.Filter filter =
+        QueryOuterClass.Filter.newBuilder().setCustom(expression).build();
     if (wire.hasFilter()) {
       QueryOuterClass.FilterList both =
-          QueryOuterClass.FilterList.newBuilder().addFilters(wire.getFilter()).addFilters(filter).build();
+          QueryOuterClass.FilterList.newBuilder()
+              .addFilters(wire.getFilter())
+              .addFilters(filter)
+              .build();
       filter = QueryOuterClass.Filter.newBuilder().setAllOf(both).build();
     }
     return new Query(wire.toBuilder().setFilter(filter));
   }
 
-  /**
-   * Only these columns, in this order; those of the key are always among them.
-   *
-   * @param names the columns
-   * @return the query
-   */
+  /** Only these columns, in this order; those of the key are always among them. */
   public Query columns(String... names) {
     return new Query(wire.toBuilder().clearColumns().addAllColumns(List.of(names)));
   }
 
-  /**
-   * By rising values of a column, behind what it is sorted by already. Nulls are last.
-   *
-   * @param column the column
-   * @return the query
-   */
+  /** By rising values of a column, behind what it is sorted by already. Nulls are last. */
   public Query sort(String column) {
     return sort(column, SortDirection.SORT_DIRECTION_ASCENDING);
   }
 
-  /**
-   * By falling values of a column, behind what it is sorted by already. Nulls are last.
-   *
-   * @param column the column
-   * @return the query
-   */
+  /** By falling values of a column, behind what it is sorted by already. Nulls are last. */
   public Query sortDescending(String column) {
     return sort(column, SortDirection.SORT_DIRECTION_DESCENDING);
   }
 
   private Query sort(String column, SortDirection direction) {
     return new Query(
-        wire.toBuilder().addSort(QueryOuterClass.SortKey.newBuilder().setColumn(column).setDirection(direction)));
+        wire.toBuilder()
+            .addSort(
+                QueryOuterClass.SortKey.newBuilder().setColumn(column).setDirection(direction)));
   }
 
   @Override

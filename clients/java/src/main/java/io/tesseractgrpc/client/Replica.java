@@ -14,12 +14,14 @@ import java.util.Set;
 /**
  * The rows of a watched window: a pure state machine that applies events at consistent points.
  *
- * <p>Every row has a slot; {@code order} holds slots in the order of the window. A delta is applied in the order that the
- * wire contract writes: rows that leave or move are taken out of the order, and those that move or come are put at their
- * positions, which are positions after the whole delta. The rows that stay fill the places in between, in their old order.
+ * <p>Every row has a slot; {@code order} holds slots in the order of the window. A delta is applied
+ * in the order that the wire contract writes: rows that leave or move are taken out of the order,
+ * and those that move or come are put at their positions, which are positions after the whole
+ * delta. The rows that stay fill the places in between, in their old order.
  *
- * <p>Everything is checked before anything is written, so a delta that does not fit is {@link StreamBroken} and leaves the
- * rows as they were. Rows are replaced and never edited: those that a reader got stay what they were.
+ * <p>Everything is checked before anything is written, so a delta that does not fit is {@link
+ * StreamBroken} and leaves the rows as they were. Rows are replaced and never edited: those that a
+ * reader got stay what they were.
  *
  * <p>A snapshot and a delta cost O(changes), and what moves rows also O(window) in integers.
  */
@@ -139,14 +141,16 @@ final class Replica {
     for (int at = 0; at < slots.length; at++) {
       Integer slot = slotOf.get(keys.get(at));
       if (slot == null) {
-        throw StreamBroken.malformed("a change names the row " + keys.get(at) + ", which is not in the window");
+        throw StreamBroken.malformed(
+            "a change names the row " + keys.get(at) + ", which is not in the window");
       }
       slots[at] = slot;
     }
     return slots;
   }
 
-  private void checkKeys(List<Object> removed, int[] leaving, List<int[]> updated, List<Object> come) {
+  private void checkKeys(
+      List<Object> removed, int[] leaving, List<int[]> updated, List<Object> come) {
     Set<Object> comes = new HashSet<>(come);
     if (new HashSet<>(removed).size() != removed.size() || comes.size() != come.size()) {
       throw StreamBroken.malformed("a row leaves or comes twice in one change");
@@ -241,12 +245,17 @@ final class Replica {
     return order;
   }
 
-  /** Brings the rows that stay into the new columns; those that are new are written by the updates. */
+  /**
+   * Brings the rows that stay into the new columns; those that are new are written by the updates.
+   */
   private void reshape(Delta.Edited edited) {
     int[] from = new int[edited.columns().size()];
     Arrays.setAll(
         from,
-        at -> edited.kept().contains(edited.columns().names.get(at)) ? columns.at(edited.columns().names.get(at)) : -1);
+        at ->
+            edited.kept().contains(edited.columns().names.get(at))
+                ? columns.at(edited.columns().names.get(at))
+                : -1);
     columns = edited.columns();
     rows.replaceAll(
         row -> {

@@ -13,8 +13,9 @@ import java.util.stream.IntStream;
 /**
  * One row: an immutable map from column names to values, in the order of the columns.
  *
- * <p>The Java types of the values are those of {@link DataType}; null is null. Rows of one result share their column
- * names, so a row costs little more than its values. Equality is that of maps; NaN equals itself.
+ * <p>The Java types of the values are those of {@link DataType}; null is null. Rows of one result
+ * share their column names, so a row costs little more than its values. Equality is that of maps;
+ * NaN equals itself.
  */
 public final class Row extends AbstractMap<String, Object> {
   final Columns columns;
@@ -26,11 +27,10 @@ public final class Row extends AbstractMap<String, Object> {
   }
 
   /**
-   * A row to write, from names and values in turn: {@code Row.of("id", 1, "name", null)}. Unlike {@link Map#of()} it takes
-   * nulls.
+   * A row to write, from names and values in turn: {@code Row.of("id", 1, "name", null)}. Unlike
+   * {@link Map#of()} it takes nulls.
    *
    * @param namesAndValues a name, its value, the next name, and so on
-   * @return the row
    * @throws IllegalArgumentException when a name is no text, comes twice, or has no value
    */
   public static Row of(Object... namesAndValues) {
@@ -41,7 +41,8 @@ public final class Row extends AbstractMap<String, Object> {
     Object[] values = new Object[namesAndValues.length / 2];
     for (int at = 0; at < values.length; at++) {
       if (!(namesAndValues[2 * at] instanceof String name) || names.contains(name)) {
-        throw new IllegalArgumentException("not the name of another column: " + namesAndValues[2 * at]);
+        throw new IllegalArgumentException(
+            "not the name of another column: " + namesAndValues[2 * at]);
       }
       names.add(name);
       values[at] = namesAndValues[2 * at + 1];
@@ -61,13 +62,7 @@ public final class Row extends AbstractMap<String, Object> {
     return columns.at(column) >= 0;
   }
 
-  /**
-   * Whether a column is null.
-   *
-   * @param column its name
-   * @return whether it is
-   * @throws IllegalArgumentException when there is no such column
-   */
+  /** Whether a column is null. */
   public boolean isNull(String column) {
     return value(column) == null;
   }
@@ -75,9 +70,7 @@ public final class Row extends AbstractMap<String, Object> {
   /**
    * The value of a BOOL column.
    *
-   * @param column its name
    * @return the value, or null
-   * @throws IllegalArgumentException when there is no such column
    * @throws ClassCastException when it has another type; so do all the following
    */
   public Boolean getBoolean(String column) {
@@ -87,9 +80,7 @@ public final class Row extends AbstractMap<String, Object> {
   /**
    * The value of an INT64 column.
    *
-   * @param column its name
    * @return the value, or null
-   * @throws IllegalArgumentException when there is no such column
    */
   public Long getLong(String column) {
     return (Long) value(column);
@@ -98,9 +89,7 @@ public final class Row extends AbstractMap<String, Object> {
   /**
    * The value of a FLOAT64 column.
    *
-   * @param column its name
    * @return the value, or null
-   * @throws IllegalArgumentException when there is no such column
    */
   public Double getDouble(String column) {
     return (Double) value(column);
@@ -109,9 +98,7 @@ public final class Row extends AbstractMap<String, Object> {
   /**
    * The value of a STRING, JSON or ENUM column.
    *
-   * @param column its name
    * @return the text, or null
-   * @throws IllegalArgumentException when there is no such column
    */
   public String getString(String column) {
     return (String) value(column);
@@ -120,9 +107,7 @@ public final class Row extends AbstractMap<String, Object> {
   /**
    * The value of a TIMESTAMP column.
    *
-   * @param column its name
    * @return the point in time, in whole microseconds, or null
-   * @throws IllegalArgumentException when there is no such column
    */
   public Instant getInstant(String column) {
     return (Instant) value(column);
@@ -131,7 +116,8 @@ public final class Row extends AbstractMap<String, Object> {
   private Object value(String column) {
     int at = columns.at(column);
     if (at < 0) {
-      throw new IllegalArgumentException("no column '" + column + "'; there are " + String.join(", ", columns.names));
+      throw new IllegalArgumentException(
+          "no column '" + column + "'; there are " + String.join(", ", columns.names));
     }
     return values[at];
   }
@@ -142,7 +128,8 @@ public final class Row extends AbstractMap<String, Object> {
       @Override
       public Iterator<Map.Entry<String, Object>> iterator() {
         return IntStream.range(0, values.length)
-            .<Map.Entry<String, Object>>mapToObj(at -> new SimpleImmutableEntry<>(columns.names.get(at), values[at]))
+            .<Map.Entry<String, Object>>mapToObj(
+                at -> new SimpleImmutableEntry<>(columns.names.get(at), values[at]))
             .iterator();
       }
 

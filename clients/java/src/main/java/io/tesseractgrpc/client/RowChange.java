@@ -13,7 +13,8 @@ public sealed interface RowChange {
    * The row left.
    *
    * @param key the key columns
-   * @param reason deleted, filtered, window, expired, permission, or unknown where the server is newer than this client
+   * @param reason deleted, filtered, window, expired, permission, or unknown where the server is
+   *     newer than this client
    */
   record Removed(Row key, String reason) implements RowChange {}
 

@@ -3,7 +3,10 @@ package io.tesseractgrpc.client;
 import java.util.AbstractList;
 import java.util.List;
 
-/** What a read returns: the rows, all of one version, and what is known about them. It is a list, and never changes. */
+/**
+ * What a read returns: the rows, all of one version, and what is known about them. It is a list,
+ * and never changes.
+ */
 public final class Rows extends AbstractList<Row> {
   private final List<Column> columns;
   private final List<Row> rows;
@@ -17,29 +20,17 @@ public final class Rows extends AbstractList<Row> {
     this.version = version;
   }
 
-  /**
-   * The columns, in order.
-   *
-   * @return the columns
-   */
+  /** The columns, in order. */
   public List<Column> columns() {
     return columns;
   }
 
-  /**
-   * The number of rows of the whole result, of which these may be a part.
-   *
-   * @return the count
-   */
+  /** The number of rows of the whole result, of which these may be a part. */
   public long totalCount() {
     return totalCount;
   }
 
-  /**
-   * The version at which these rows are the result.
-   *
-   * @return the version
-   */
+  /** The version at which these rows are the result. */
   public long version() {
     return version;
   }

@@ -28,15 +28,18 @@ import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
 /**
- * The connection and its calls: token, deadlines, retries, and errors as {@link TesseractException}.
+ * The connection and its calls: token, deadlines, retries, and errors as {@link
+ * TesseractException}.
  *
- * <p>Calls that may be sent twice (reads, and writes, because every write carries a request id) are sent again while the
- * server is away, until their deadline. That is done here and not by gRPC's service config, which knows neither the server's
- * RetryInfo nor more than five attempts. A connection that went silent is replaced: what hangs in it would hang until TCP
- * gives up, and every new call behind it.
+ * <p>Calls that may be sent twice (reads, and writes, because every write carries a request id) are
+ * sent again while the server is away, until their deadline. That is done here and not by gRPC's
+ * service config, which knows neither the server's RetryInfo nor more than five attempts. A
+ * connection that went silent is replaced: what hangs in it would hang until TCP gives up, and
+ * every new call behind it.
  *
- * <p>The transport is OkHttp's and not Netty's: it gives the window of the connection back as bytes arrive, and only that of a
- * stream as they are read. With Netty one mirror that does not read would stop all calls of its connection.
+ * <p>The transport is OkHttp's and not Netty's: it gives the window of the connection back as bytes
+ * arrive, and only that of a stream as they are read. With Netty one mirror that does not read
+ * would stop all calls of its connection.
  */
 final class Rpc implements AutoCloseable {
   /** How much a stream may send ahead of its reader. */
@@ -44,7 +47,8 @@ final class Rpc implements AutoCloseable {
 
   private static final int METADATA_BYTES = 256 * 1024;
   private static final Duration GRACE = Duration.ofMillis(250);
-  private static final Pattern READS = Pattern.compile("(Get|List|Query|Explain|Validate|RequestProgress).*");
+  private static final Pattern READS =
+      Pattern.compile("(Get|List|Query|Explain|Validate|RequestProgress).*");
 
   final ConnectOptions options;
   final String hubName;
@@ -80,9 +84,11 @@ final class Rpc implements AutoCloseable {
     Metadata headers = new Metadata();
     if (options.token != null) {
       headers.put(
-          Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), "Bearer " + options.token);
+          Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER),
+          "Bearer " + options.token);
     }
-    calls = ClientInterceptors.intercept(channel, MetadataUtils.newAttachHeadersInterceptor(headers));
+    calls =
+        ClientInterceptors.intercept(channel, MetadataUtils.newAttachHeadersInterceptor(headers));
   }
 
   private ChannelCredentials credentials() {
@@ -98,7 +104,8 @@ final class Rpc implements AutoCloseable {
         tls.keyManager(options.certificate, options.certificateKey);
       }
     } catch (IOException e) {
-      throw TesseractException.invalid("MALFORMED_REQUEST", "a certificate cannot be read: " + e.getMessage(), "tls");
+      throw TesseractException.invalid(
+          "MALFORMED_REQUEST", "a certificate cannot be read: " + e.getMessage(), "tls");
     }
     return tls.build();
   }
@@ -112,8 +119,8 @@ final class Rpc implements AutoCloseable {
   }
 
   /**
-   * Replaces a channel that went silent, unless that has happened. What is still open on the old one may go on until the next
-   * is replaced.
+   * Replaces a channel that went silent, unless that has happened. What is still open on the old
+   * one may go on until the next is replaced.
    */
   synchronized void renew(Channel silent) {
     if (isClosed() || silent != calls) {
@@ -128,8 +135,8 @@ final class Rpc implements AutoCloseable {
   }
 
   /**
-   * Has a channel that waits before it connects again do so now, and waits a moment for it: gRPC's own pauses, which cannot be
-   * set, grow to two minutes.
+   * Has a channel that waits before it connects again do so now, and waits a moment for it: gRPC's
+   * own pauses, which cannot be set, grow to two minutes.
    */
   void wake() throws InterruptedException {
     ManagedChannel sleeping;
@@ -169,7 +176,9 @@ final class Rpc implements AutoCloseable {
             }
             return all;
           } catch (Stream.Silence silence) {
-            throw Status.DEADLINE_EXCEEDED.withDescription(silence.getMessage()).asRuntimeException();
+            throw Status.DEADLINE_EXCEEDED
+                .withDescription(silence.getMessage())
+                .asRuntimeException();
           } finally {
             stream.cancel();
           }
@@ -196,7 +205,8 @@ final class Rpc implements AutoCloseable {
           TesseractException error = TesseractException.of(failure);
           reached |= error.code() != Status.Code.UNAVAILABLE;
           long pause = backoff.next(error.retryAfter().orElse(null)).toNanos();
-          boolean worth = options.attempts > 1 && (reached || attempts < options.attempts) && error.passes();
+          boolean worth =
+              options.attempts > 1 && (reached || attempts < options.attempts) && error.passes();
           if (!worth || deadline - System.nanoTime() <= pause || !mayBeSentTwice(method, request)) {
             throw error;
           }
@@ -210,7 +220,9 @@ final class Rpc implements AutoCloseable {
     }
   }
 
-  /** Whether a request that is sent again does nothing more: it reads, or it carries a request id. */
+  /**
+   * Whether a request that is sent again does nothing more: it reads, or it carries a request id.
+   */
   static boolean mayBeSentTwice(MethodDescriptor<?, ?> method, Object request) {
     if (READS.matcher(String.valueOf(method.getBareMethodName())).matches()) {
       return true;
@@ -247,12 +259,16 @@ final class Rpc implements AutoCloseable {
       try {
         closable.close();
       } catch (Exception e) {
-        System.getLogger(Rpc.class.getName()).log(System.Logger.Level.WARNING, "something did not close well", e);
+        System.getLogger(Rpc.class.getName())
+            .log(System.Logger.Level.WARNING, "something did not close well", e);
       }
     }
     ManagedChannel[] channels;
     synchronized (this) {
-      channels = retired == null ? new ManagedChannel[] {channel} : new ManagedChannel[] {channel, retired};
+      channels =
+          retired == null
+              ? new ManagedChannel[] {channel}
+              : new ManagedChannel[] {channel, retired};
     }
     for (ManagedChannel each : channels) {
       each.shutdownNow();

@@ -24,11 +24,7 @@ public final class Session {
     this.wire = wire;
   }
 
-  /**
-   * The id of the session; of an anonymous one the id that the server chose.
-   *
-   * @return the id
-   */
+  /** The id of the session; of an anonymous one the id that the server chose. */
   public String id() {
     return name().substring(name().lastIndexOf('/') + 1);
   }
@@ -42,20 +38,12 @@ public final class Session {
     return wire.getName();
   }
 
-  /**
-   * The columns of its rows, in order, as they were when this was made or edited.
-   *
-   * @return the columns
-   */
+  /** The columns of its rows, in order, as they were when this was made or edited. */
   public List<Column> columns() {
     return Column.listOf(wire.getColumnsList());
   }
 
-  /**
-   * Its query, as it was when this was made or edited.
-   *
-   * @return the query
-   */
+  /** Its query, as it was when this was made or edited. */
   public Query query() {
     return Query.of(wire.getQuery());
   }
@@ -65,8 +53,6 @@ public final class Session {
    *
    * @param window which
    * @param minVersion waits until this version is visible; 0: does not wait
-   * @return the rows
-   * @throws TesseractException when it fails
    */
   public Rows rows(Window window, long minVersion) {
     QuerySessionStreamRequest request =
@@ -87,16 +73,15 @@ public final class Session {
   /**
    * Edits the session in place; everybody who mirrors it is told the difference.
    *
-   * @param query what it asks from now on
    * @return the version at which it takes effect
-   * @throws TesseractException when it is refused
    */
   public long update(Query query) {
     UpdateSessionRequest.Builder request = UpdateSessionRequest.newBuilder();
     request.getSessionBuilder().setName(name()).setQuery(query.wire());
     request.getUpdateMaskBuilder().addPaths("query");
     request.setRequestId(newRequestId());
-    UpdateSessionResponse response = hub.call(SessionServiceGrpc.getUpdateSessionMethod(), request.build());
+    UpdateSessionResponse response =
+        hub.call(SessionServiceGrpc.getUpdateSessionMethod(), request.build());
     wire = response.getSession();
     return response.getVersion();
   }
@@ -134,14 +119,11 @@ public final class Session {
     return mirror;
   }
 
-  /**
-   * Deletes the session; everybody who mirrors it is told so.
-   *
-   * @throws TesseractException when it fails
-   */
+  /** Deletes the session; everybody who mirrors it is told so. */
   public void delete() {
     hub.call(
-        SessionServiceGrpc.getDeleteSessionMethod(), DeleteSessionRequest.newBuilder().setName(name()).build());
+        SessionServiceGrpc.getDeleteSessionMethod(),
+        DeleteSessionRequest.newBuilder().setName(name()).build());
   }
 
   static String newRequestId() {
@@ -149,8 +131,8 @@ public final class Session {
   }
 
   /**
-   * Makes an anonymous session again that the server has let go while nobody could watch it. True also where that is to be
-   * tried once more.
+   * Makes an anonymous session again that the server has let go while nobody could watch it. True
+   * also where that is to be tried once more.
    */
   boolean revived(TesseractException error) {
     if (!wire.getAnonymous() || !error.reason().equals("UNKNOWN_SESSION")) {

@@ -15,8 +15,9 @@ import java.util.concurrent.TimeUnit;
 /**
  * One call with many responses, read one by one by a thread that may wait.
  *
- * <p>A response is asked for when the one before is taken, so at most one is held beside the buffers of the connection. A
- * reader that does not read stops the flow, and the server, which then merges what it has to say, knows that it is slow.
+ * <p>A response is asked for when the one before is taken, so at most one is held beside the
+ * buffers of the connection. A reader that does not read stops the flow, and the server, which then
+ * merges what it has to say, knows that it is slow.
  */
 final class Stream<A> {
   private record End(Status status, Metadata trailers) {}

@@ -1,6 +1,9 @@
 package io.tesseractgrpc.client;
 
-/** The stream cannot be trusted any more. The reason is one word, for the snapshot that will heal it. */
+/**
+ * The stream cannot be trusted any more. The reason is one word, for the snapshot that will heal
+ * it.
+ */
 final class StreamBroken extends RuntimeException {
   private static final long serialVersionUID = 1L;
 

@@ -9,7 +9,10 @@ import tesseract.v1.TableServiceGrpc;
 import tesseract.v1.TableServiceOuterClass.GetRowsRequest;
 import tesseract.v1.TableServiceOuterClass.GetRowsResponse;
 
-/** A table of a hub, as its columns were when it was created or asked for. It keeps no rows, and may be shared by threads. */
+/**
+ * A table of a hub, as its columns were when it was created or asked for. It keeps no rows, and may
+ * be shared by threads.
+ */
 public final class Table {
   final Columns layout;
   private final Hub hub;
@@ -21,11 +24,7 @@ public final class Table {
     this.layout = Columns.of(wire.getColumnsList());
   }
 
-  /**
-   * The id of the table.
-   *
-   * @return the id
-   */
+  /** The id of the table. */
   public String id() {
     return wire.getName().substring(wire.getName().lastIndexOf('/') + 1);
   }
@@ -39,20 +38,12 @@ public final class Table {
     return wire.getName();
   }
 
-  /**
-   * Its columns, in order.
-   *
-   * @return the columns
-   */
+  /** Its columns, in order. */
   public List<Column> columns() {
     return Column.listOf(wire.getColumnsList());
   }
 
-  /**
-   * All rows of the table: the query to narrow down.
-   *
-   * @return the query
-   */
+  /** All rows of the table: the query to narrow down. */
   public Query query() {
     return Query.table(name());
   }
@@ -62,7 +53,6 @@ public final class Table {
    *
    * @param rows the rows, see {@link Write}
    * @return the version of the commit
-   * @throws TesseractException when it is refused
    */
   public long insert(Collection<? extends Map<String, ?>> rows) {
     return hub.commit(List.of(Write.insert(this, rows)));
@@ -73,7 +63,6 @@ public final class Table {
    *
    * @param rows the rows, see {@link Write}
    * @return the version of the commit
-   * @throws TesseractException when it is refused
    */
   public long upsert(Collection<? extends Map<String, ?>> rows) {
     return hub.commit(List.of(Write.upsert(this, rows)));
@@ -84,7 +73,6 @@ public final class Table {
    *
    * @param rows the rows, see {@link Write}
    * @return the version of the commit
-   * @throws TesseractException when it is refused
    */
   public long update(Collection<? extends Map<String, ?>> rows) {
     return hub.commit(List.of(Write.update(this, rows)));
@@ -95,7 +83,6 @@ public final class Table {
    *
    * @param keys each the value of the key column, a list of the values of a composite key, or a map
    * @return the version of the commit
-   * @throws TesseractException when it is refused
    */
   public long delete(Collection<?> keys) {
     return hub.commit(List.of(Write.delete(this, keys)));
@@ -106,8 +93,6 @@ public final class Table {
    *
    * @param keys each the value of the key column, a list of the values of a composite key, or a map
    * @param minVersion waits until this version is visible; 0: does not wait
-   * @return the rows
-   * @throws TesseractException when it fails
    */
   public Rows get(Collection<?> keys, long minVersion) {
     GetRowsRequest request =
@@ -126,7 +111,6 @@ public final class Table {
    *
    * @param key the value of the key column, a list of the values of a composite key, or a map
    * @return the row; empty when there is none
-   * @throws TesseractException when it fails
    */
   public Optional<Row> get(Object key) {
     return get(java.util.Collections.singletonList(key), 0).stream().findFirst();

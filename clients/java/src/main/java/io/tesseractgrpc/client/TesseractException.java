@@ -18,11 +18,11 @@ import java.util.function.UnaryOperator;
 import tesseract.v1.TableServiceOuterClass;
 
 /**
- * Everything that this client throws for a failed call: the server's refusals, with their details, and what this side can
- * refuse without asking, under the same reasons.
+ * Everything that this client throws for a failed call: the server's refusals, with their details,
+ * and what this side can refuse without asking, under the same reasons.
  *
- * <p>Switch on {@link #reason()}, one of the list in the server's docs/ERRORS.md, or on {@link #code()}, which is the same
- * for all errors of one reason. New reasons may come.
+ * <p>Switch on {@link #reason()}, one of the list in the server's docs/ERRORS.md, or on {@link
+ * #code()}, which is the same for all errors of one reason. New reasons may come.
  */
 public final class TesseractException extends RuntimeException {
   private static final long serialVersionUID = 1L;
@@ -35,8 +35,15 @@ public final class TesseractException extends RuntimeException {
   private final transient Details details;
 
   private record Details(
-      ErrorInfo info, String field, Duration retryAfter, List<RowError> rows, long total, String type, String resource) {
-    static final Details NONE = new Details(ErrorInfo.getDefaultInstance(), "", null, List.of(), 0, "", "");
+      ErrorInfo info,
+      String field,
+      Duration retryAfter,
+      List<RowError> rows,
+      long total,
+      String type,
+      String resource) {
+    static final Details NONE =
+        new Details(ErrorInfo.getDefaultInstance(), "", null, List.of(), 0, "", "");
   }
 
   private TesseractException(Status.Code code, String message, Details details, Throwable cause) {
@@ -58,11 +65,16 @@ public final class TesseractException extends RuntimeException {
     } catch (IllegalArgumentException unreadable) {
       // details that nobody can read are left out
     }
-    return new TesseractException(status.getCode(), message, found == null ? Details.NONE : details(found), failure);
+    return new TesseractException(
+        status.getCode(), message, found == null ? Details.NONE : details(found), failure);
   }
 
-  /** What this side refuses or meets, under the reason that the server would give; "" where it has none. */
-  static TesseractException local(Status.Code code, String reason, String message, String field, RowError... rows) {
+  /**
+   * What this side refuses or meets, under the reason that the server would give; "" where it has
+   * none.
+   */
+  static TesseractException local(
+      Status.Code code, String reason, String message, String field, RowError... rows) {
     ErrorInfo info = ErrorInfo.newBuilder().setReason(reason).build();
     return new TesseractException(
         code, message, new Details(info, field, null, List.of(rows), rows.length, "", ""), null);
@@ -87,7 +99,8 @@ public final class TesseractException extends RuntimeException {
         if (detail.is(ErrorInfo.class)) {
           info = detail.unpack(ErrorInfo.class);
         } else if (detail.is(BadRequest.class)) {
-          List<BadRequest.FieldViolation> fields = detail.unpack(BadRequest.class).getFieldViolationsList();
+          List<BadRequest.FieldViolation> fields =
+              detail.unpack(BadRequest.class).getFieldViolationsList();
           field = fields.isEmpty() ? field : fields.get(0).getField();
         } else if (detail.is(RetryInfo.class)) {
           com.google.protobuf.Duration delay = detail.unpack(RetryInfo.class).getRetryDelay();
@@ -116,7 +129,13 @@ public final class TesseractException extends RuntimeException {
                         e.getMessage()))
             .toList();
     return new Details(
-        info, field, retry, errors, rows.getTotal(), resource.getResourceType(), resource.getResourceName());
+        info,
+        field,
+        retry,
+        errors,
+        rows.getTotal(),
+        resource.getResourceType(),
+        resource.getResourceName());
   }
 
   /** The same error, with its row errors in the user's operations and rows. */
@@ -124,7 +143,14 @@ public final class TesseractException extends RuntimeException {
     List<RowError> rows = details().rows.stream().map(place).toList();
     Details found = details();
     Details moved =
-        new Details(found.info, found.field, found.retryAfter, rows, found.total, found.type, found.resource);
+        new Details(
+            found.info,
+            found.field,
+            found.retryAfter,
+            rows,
+            found.total,
+            found.type,
+            found.resource);
     return new TesseractException(code, getMessage(), moved, this);
   }
 
@@ -132,11 +158,7 @@ public final class TesseractException extends RuntimeException {
     return details == null ? Details.NONE : details; // null after serialization
   }
 
-  /**
-   * The gRPC status code.
-   *
-   * @return the code
-   */
+  /** The gRPC status code. */
   public Status.Code code() {
     return code;
   }
@@ -150,11 +172,7 @@ public final class TesseractException extends RuntimeException {
     return details().info.getReason();
   }
 
-  /**
-   * The field of the request that is to blame.
-   *
-   * @return its path; empty when none is
-   */
+  /** The field of the request that is to blame. */
   public String field() {
     return details().field;
   }
@@ -168,11 +186,7 @@ public final class TesseractException extends RuntimeException {
     return metadata().getOrDefault("hint", "");
   }
 
-  /**
-   * Everything else that the server tells programs: for example a limit and its maximum.
-   *
-   * @return the metadata
-   */
+  /** Everything else that the server tells programs: for example a limit and its maximum. */
   public Map<String, String> metadata() {
     return details().info.getMetadataMap();
   }
@@ -195,11 +209,7 @@ public final class TesseractException extends RuntimeException {
     return details().rows;
   }
 
-  /**
-   * How many rows refused the commit in all.
-   *
-   * @return the count
-   */
+  /** How many rows refused the commit in all. */
   public long rowErrorCount() {
     return details().total;
   }
@@ -222,14 +232,23 @@ public final class TesseractException extends RuntimeException {
     return details().resource;
   }
 
-  /** Whether it is likely to pass by itself, so that what may be sent twice is worth sending again. */
+  /**
+   * Whether it is likely to pass by itself, so that what may be sent twice is worth sending again.
+   */
   boolean passes() {
-    return code == Status.Code.UNAVAILABLE || (code == Status.Code.RESOURCE_EXHAUSTED && retryAfter().isPresent());
+    return code == Status.Code.UNAVAILABLE
+        || (code == Status.Code.RESOURCE_EXHAUSTED && retryAfter().isPresent());
   }
 
   @Override
   public String toString() {
     String named = reason().isEmpty() ? code.name() : reason();
-    return getClass().getSimpleName() + ": " + getMessage() + " (" + named + (field().isEmpty() ? "" : ", field " + field()) + ")";
+    return getClass().getSimpleName()
+        + ": "
+        + getMessage()
+        + " ("
+        + named
+        + (field().isEmpty() ? "" : ", field " + field())
+        + ")";
   }
 }

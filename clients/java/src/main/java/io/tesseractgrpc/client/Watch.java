@@ -16,17 +16,21 @@ import tesseract.v1.SessionServiceOuterClass.WatchSessionResponse;
 /**
  * The events of a session, over as many streams as it takes.
  *
- * <p>A stream that ends, errs, goes silent or breaks the contract is replaced by a new one after a random pause. The new one
- * is given the resume token of the last consistent point and goes on there; without a valid token it begins with a fresh
- * snapshot, whose reason says why. What the reader has is stale in between. Only errors that another attempt cannot mend end
- * it.
+ * <p>A stream that ends, errs, goes silent or breaks the contract is replaced by a new one after a
+ * random pause. The new one is given the resume token of the last consistent point and goes on
+ * there; without a valid token it begins with a fresh snapshot, whose reason says why. What the
+ * reader has is stale in between. Only errors that another attempt cannot mend end it.
  *
- * <p>Everything here runs on one thread, which is that of the reader too: while the reader is busy, nothing is read.
+ * <p>Everything here runs on one thread, which is that of the reader too: while the reader is busy,
+ * nothing is read.
  */
 final class Watch {
   /** What a watch tells, and who keeps the rows. */
   interface Reader {
-    /** Folds an event in; {@link StreamBroken} when it cannot be right. Nothing is told before it was folded. */
+    /**
+     * Folds an event in; {@link StreamBroken} when it cannot be right. Nothing is told before it
+     * was folded.
+     */
     void fold(MirrorEvent event, Feed feed);
 
     /** Tells what happened. */
@@ -55,15 +59,22 @@ final class Watch {
           Status.Code.UNAUTHENTICATED);
 
   /** Refusals that a stream without a token need not meet. */
-  private static final Set<String> TOKEN_REASONS = Set.of("BAD_RESUME_TOKEN", "FEATURE_NOT_AVAILABLE");
+  private static final Set<String> TOKEN_REASONS =
+      Set.of("BAD_RESUME_TOKEN", "FEATURE_NOT_AVAILABLE");
 
-  /** Breaks that leave no doubt about the rows of the last consistent point, so that its token is good. */
-  private static final Set<String> TRUSTED_BREAKS = Set.of("reconnected", "ended", "silence", "gap");
+  /**
+   * Breaks that leave no doubt about the rows of the last consistent point, so that its token is
+   * good.
+   */
+  private static final Set<String> TRUSTED_BREAKS =
+      Set.of("reconnected", "ended", "silence", "gap");
 
   final Place place;
   volatile MirrorState state;
+
   /** Why it ended, when it was not closed on this side. */
   volatile TesseractException error;
+
   /** Why the last stream was given up, for people. */
   volatile String lastFailure = "";
 
@@ -111,7 +122,10 @@ final class Watch {
       } catch (RuntimeException end) { // another attempt would most likely meet it again
         TesseractException failure =
             TesseractException.local(
-                Status.Code.INTERNAL, "", "the mirror of " + reader.name() + " cannot go on: " + end, "");
+                Status.Code.INTERNAL,
+                "",
+                "the mirror of " + reader.name() + " cannot go on: " + end,
+                "");
         failure.initCause(end);
         endWith(failure);
       }
@@ -169,7 +183,8 @@ final class Watch {
 
   private void open() {
     feed = new Feed(place, reason);
-    WatchSessionRequest.Builder asked = request.toBuilder().setName(reader.name()).setResumeToken(place.token());
+    WatchSessionRequest.Builder asked =
+        request.toBuilder().setName(reader.name()).setResumeToken(place.token());
     if (place.began) { // that version has been reached, and another incarnation may never reach it
       asked.clearMinVersion();
     }
@@ -182,7 +197,9 @@ final class Watch {
 
   /** How long to wait for the next message. The first may take as long as any other answer. */
   private Duration patience() {
-    return feed.state == Feed.State.OPENING ? rpc.options.timeout : feed.progress.multipliedBy(MISSED_INTERVALS);
+    return feed.state == Feed.State.OPENING
+        ? rpc.options.timeout
+        : feed.progress.multipliedBy(MISSED_INTERVALS);
   }
 
   /** Gives this stream up and waits until it is time for the next; throws what cannot be mended. */
@@ -212,7 +229,8 @@ final class Watch {
       why = new StreamBroken(known == null ? "silence" : "reconnected", failure.getMessage());
     }
     judge(why);
-    if (feed.state == Feed.State.OPENING && failedBefore) { // the server is still away, which has been told
+    if (feed.state == Feed.State.OPENING
+        && failedBefore) { // the server is still away, which has been told
       lastFailure = why.getMessage();
     } else {
       interrupted(why);
@@ -224,7 +242,10 @@ final class Watch {
     pause(known);
   }
 
-  /** Drops the token where the rows are in doubt, or where resuming did not help against the same gap. */
+  /**
+   * Drops the token where the rows are in doubt, or where resuming did not help against the same
+   * gap.
+   */
   private void judge(StreamBroken broken) {
     boolean gap = broken.reason.equals("gap");
     boolean again = gap && gapAt != null && gapAt == place.version;
@@ -234,7 +255,10 @@ final class Watch {
     gapAt = gap && !again ? place.version : null;
   }
 
-  /** Waits before the next attempt. What breaks as soon as it is live must not be tried without a pause. */
+  /**
+   * Waits before the next attempt. What breaks as soon as it is live must not be tried without a
+   * pause.
+   */
   private void pause(TesseractException known) throws InterruptedException {
     long now = System.nanoTime();
     if (currentSince != null) {
@@ -246,11 +270,22 @@ final class Watch {
     }
     Duration limit = rpc.options.giveUpAfter;
     if (limit != null && now - lostSince > limit.toNanos()) {
-      String gone = "no stream of " + reader.name() + " for " + limit.toMillis() / 1000.0 + " s: " + lastFailure;
+      String gone =
+          "no stream of "
+              + reader.name()
+              + " for "
+              + limit.toMillis() / 1000.0
+              + " s: "
+              + lastFailure;
       throw known != null ? known : TesseractException.local(Status.Code.UNAVAILABLE, "", gone, "");
     }
     Duration pause = backoff.next(known == null ? null : known.retryAfter().orElse(null));
-    LOG.log(Level.DEBUG, "mirror of {0}: {1}; watching again in {2}", reader.name(), lastFailure, pause);
+    LOG.log(
+        Level.DEBUG,
+        "mirror of {0}: {1}; watching again in {2}",
+        reader.name(),
+        lastFailure,
+        pause);
     long until = now + pause.toNanos();
     synchronized (wakeUp) {
       for (long left; !closed && (left = until - System.nanoTime()) > 0; ) {
@@ -271,15 +306,20 @@ final class Watch {
   private void notice(Interrupted notice) {
     String how = notice.resumes() ? "resuming" : "with a new snapshot";
     LOG.log(
-        Level.INFO, "mirror of {0}: {1} at version {2} ({3}); watching again, {4}",
-        reader.name(), notice.reason(), Long.toUnsignedString(notice.version()), notice.message(), how);
+        Level.INFO,
+        "mirror of {0}: {1} at version {2} ({3}); watching again, {4}",
+        reader.name(),
+        notice.reason(),
+        Long.toUnsignedString(notice.version()),
+        notice.message(),
+        how);
     turn(state.lost());
     reader.tell(notice);
   }
 
   /**
-   * Whether another attempt is of no use. A limit may be one that only this request exceeds, as long as no attempt has
-   * succeeded; later it is one that others have reached in the meantime.
+   * Whether another attempt is of no use. A limit may be one that only this request exceeds, as
+   * long as no attempt has succeeded; later it is one that others have reached in the meantime.
    */
   private boolean isFinal(TesseractException failure) {
     return FINAL.contains(failure.code())

@@ -28,7 +28,6 @@ public record Window(
    *
    * @param offset the number of rows to skip
    * @param limit the most rows
-   * @return the window
    */
   public static Window of(long offset, long limit) {
     return new Window(offset, limit, null, List.of(), List.of());
@@ -38,7 +37,6 @@ public record Window(
    * The same rows, with nodes of a tree open down to a depth.
    *
    * @param depth 0: only the roots show
-   * @return the window
    */
   public Window open(int depth) {
     return new Window(offset, limit, depth, expanded, collapsed);
@@ -48,7 +46,6 @@ public record Window(
    * The same, with these nodes open beside.
    *
    * @param nodes each the values of its key
-   * @return the window
    */
   public Window expand(List<List<?>> nodes) {
     return new Window(offset, limit, depth, nodes, collapsed);
@@ -58,7 +55,6 @@ public record Window(
    * The same, with these nodes closed.
    *
    * @param nodes each the values of its key
-   * @return the window
    */
   public Window collapse(List<List<?>> nodes) {
     return new Window(offset, limit, depth, expanded, nodes);
@@ -81,6 +77,8 @@ public record Window(
   }
 
   private static QueryOuterClass.NodeKey node(List<?> values) {
-    return QueryOuterClass.NodeKey.newBuilder().addAllValues(values.stream().map(Column::valueOf).toList()).build();
+    return QueryOuterClass.NodeKey.newBuilder()
+        .addAllValues(values.stream().map(Column::valueOf).toList())
+        .build();
   }
 }

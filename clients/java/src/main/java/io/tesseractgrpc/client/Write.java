@@ -12,8 +12,8 @@ import tesseract.v1.ValueOuterClass.RowBatch;
 /**
  * One write to one table; {@link Hub#commit} makes a commit of one or several.
  *
- * <p>A row is a map from column names to values: a {@link Row}, or any other. A column that it does not have means something:
- * it keeps its value in an update and takes its default in an insert.
+ * <p>A row is a map from column names to values: a {@link Row}, or any other. A column that it does
+ * not have means something: it keeps its value in an update and takes its default in an insert.
  */
 public final class Write {
   private enum Kind {
@@ -31,42 +31,25 @@ public final class Write {
   private final List<? extends Map<String, ?>> rows;
   private final List<?> keys;
 
-  private Write(Kind kind, Table table, Collection<? extends Map<String, ?>> rows, Collection<?> keys) {
+  private Write(
+      Kind kind, Table table, Collection<? extends Map<String, ?>> rows, Collection<?> keys) {
     this.kind = kind;
     this.table = table;
     this.rows = new ArrayList<>(rows);
     this.keys = new ArrayList<>(keys);
   }
 
-  /**
-   * Adds new rows; a key that exists refuses the commit.
-   *
-   * @param table the table
-   * @param rows the rows
-   * @return the write
-   */
+  /** Adds new rows; a key that exists refuses the commit. */
   public static Write insert(Table table, Collection<? extends Map<String, ?>> rows) {
     return new Write(Kind.INSERT, table, rows, List.of());
   }
 
-  /**
-   * Adds the rows whose key is new, and replaces the given columns of the others.
-   *
-   * @param table the table
-   * @param rows the rows
-   * @return the write
-   */
+  /** Adds the rows whose key is new, and replaces the given columns of the others. */
   public static Write upsert(Table table, Collection<? extends Map<String, ?>> rows) {
     return new Write(Kind.UPSERT, table, rows, List.of());
   }
 
-  /**
-   * Replaces the given columns of rows that exist; a key that does not refuses the commit.
-   *
-   * @param table the table
-   * @param rows the rows
-   * @return the write
-   */
+  /** Replaces the given columns of rows that exist; a key that does not refuses the commit. */
   public static Write update(Table table, Collection<? extends Map<String, ?>> rows) {
     return new Write(Kind.UPDATE, table, rows, List.of());
   }
@@ -74,9 +57,7 @@ public final class Write {
   /**
    * Deletes rows; keys that do not exist are skipped.
    *
-   * @param table the table
    * @param keys each the value of the key column, a list of the values of a composite key, or a map
-   * @return the write
    */
   public static Write delete(Table table, Collection<?> keys) {
     return new Write(Kind.DELETE, table, List.of(), keys);
@@ -97,9 +78,12 @@ public final class Write {
       try {
         List<String> order = table.layout.names.stream().filter(names::contains).toList();
         Collection<String> columns = order.size() == names.size() ? order : names;
-        parts.add(new Part(operation(Batch.encode(table.layout, columns, rows.subList(start, end))), start));
+        parts.add(
+            new Part(
+                operation(Batch.encode(table.layout, columns, rows.subList(start, end))), start));
       } catch (TesseractException e) {
-        throw e.placed(row -> new RowError(0, row.row() + first, row.column(), row.reason(), row.message()));
+        throw e.placed(
+            row -> new RowError(0, row.row() + first, row.column(), row.reason(), row.message()));
       }
     }
     return parts;

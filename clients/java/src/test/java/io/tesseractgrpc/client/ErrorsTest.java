@@ -52,7 +52,11 @@ class ErrorsTest {
                 address + " " + token,
                 key ->
                     Hub.connect(
-                        address, new ConnectOptions().token(token).attempts(1).timeout(Duration.ofSeconds(30))));
+                        address,
+                        new ConnectOptions()
+                            .token(token)
+                            .attempts(1)
+                            .timeout(Duration.ofSeconds(30))));
         MethodDescriptor<byte[], byte[]> method =
             MethodDescriptor.newBuilder(BYTES, BYTES)
                 .setType(MethodDescriptor.MethodType.UNARY)
@@ -60,7 +64,8 @@ class ErrorsTest {
                 .build();
         byte[] request = Base64.getDecoder().decode(call.get("request").getAsString());
         String name = call.get("name").getAsString();
-        TesseractException error = assertThrows(TesseractException.class, () -> hub.call(method, request), name);
+        TesseractException error =
+            assertThrows(TesseractException.class, () -> hub.call(method, request), name);
         assertEquals(call.get("error"), shown(error), name);
         calls++;
       }

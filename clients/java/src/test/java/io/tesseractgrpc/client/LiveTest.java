@@ -26,7 +26,10 @@ import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
-/** This client against real servers, which are killed, cut off and stopped. The names are the same in all languages. */
+/**
+ * This client against real servers, which are killed, cut off and stopped. The names are the same
+ * in all languages.
+ */
 class LiveTest {
   private static final Duration PATIENCE = Duration.ofSeconds(60);
 
@@ -96,14 +99,68 @@ class LiveTest {
               Column.of("doc", DataType.JSON),
               Column.enumOf("grade", "low", "high"));
       List<Row> rows = new ArrayList<>();
-      rows.add(wide(1, true, Long.MAX_VALUE, Double.NaN, Instant.parse("1969-12-31T23:59:59.999999Z"), "", "{}", "low"));
-      rows.add(wide(2, false, Long.MIN_VALUE, Double.POSITIVE_INFINITY, Block.instantOf(Long.MIN_VALUE), "🚀 𝕒 déjà", "[1, 2.50, null]", "high"));
-      rows.add(wide(3, null, 9007199254740993L, Double.NEGATIVE_INFINITY, Block.instantOf(Long.MAX_VALUE), "null", "\"\"", null));
+      rows.add(
+          wide(
+              1,
+              true,
+              Long.MAX_VALUE,
+              Double.NaN,
+              Instant.parse("1969-12-31T23:59:59.999999Z"),
+              "",
+              "{}",
+              "low"));
+      rows.add(
+          wide(
+              2,
+              false,
+              Long.MIN_VALUE,
+              Double.POSITIVE_INFINITY,
+              Block.instantOf(Long.MIN_VALUE),
+              "🚀 𝕒 déjà",
+              "[1, 2.50, null]",
+              "high"));
+      rows.add(
+          wide(
+              3,
+              null,
+              9007199254740993L,
+              Double.NEGATIVE_INFINITY,
+              Block.instantOf(Long.MAX_VALUE),
+              "null",
+              "\"\"",
+              null));
       rows.add(wide(4, null, null, null, null, null, null, null));
-      rows.add(wide(5, true, 0L, Double.MIN_VALUE, Instant.EPOCH, "\u0000\n", "12345678901234567890", "low"));
-      rows.add(wide(6, true, -1L, 0.1 + 0.2, Instant.parse("0001-01-01T00:00:00.000001Z"), "x".repeat(100_000), "null", "low"));
+      rows.add(
+          wide(
+              5,
+              true,
+              0L,
+              Double.MIN_VALUE,
+              Instant.EPOCH,
+              "\u0000\n",
+              "12345678901234567890",
+              "low"));
+      rows.add(
+          wide(
+              6,
+              true,
+              -1L,
+              0.1 + 0.2,
+              Instant.parse("0001-01-01T00:00:00.000001Z"),
+              "x".repeat(100_000),
+              "null",
+              "low"));
       for (int id = 7; id < 100; id++) { // enough for a dictionary
-        rows.add(wide(id, id % 2 == 0, (long) id, id / 3.0, Instant.ofEpochSecond(id, 1000), id % 3 == 0 ? null : "text " + id % 5, null, "high"));
+        rows.add(
+            wide(
+                id,
+                id % 2 == 0,
+                (long) id,
+                id / 3.0,
+                Instant.ofEpochSecond(id, 1000),
+                id % 3 == 0 ? null : "text " + id % 5,
+                null,
+                "high"));
       }
       long version = table.insert(rows);
       assertEquals(rows, hub.query(table.query(), Window.ALL, version));
@@ -117,17 +174,22 @@ class LiveTest {
       Session session = hub.createSession("wide", table.query());
       try (Mirror mirror = session.mirror(new MirrorOptions().verify()).ready()) {
         same(mirror, hub, session);
-        assertEquals(mirror.bookmark().rows(), Bookmark.fromBytes(mirror.bookmark().toBytes()).rows());
+        assertEquals(
+            mirror.bookmark().rows(), Bookmark.fromBytes(mirror.bookmark().toBytes()).rows());
       }
       TesseractException wrong =
-          assertThrows(TesseractException.class, () -> table.insert(List.of(rows.get(0), Row.of("id", 200, "n", "text"))));
+          assertThrows(
+              TesseractException.class,
+              () -> table.insert(List.of(rows.get(0), Row.of("id", 200, "n", "text"))));
       assertEquals("WRONG_TYPE", wrong.reason());
       assertEquals(1, wrong.rowErrors().get(0).row());
     }
   }
 
-  private static Row wide(long id, Boolean ok, Long n, Double x, Instant at, String text, String doc, String grade) {
-    return Row.of("id", id, "ok", ok, "n", n, "x", x, "at", at, "größe 🚀", text, "doc", doc, "grade", grade);
+  private static Row wide(
+      long id, Boolean ok, Long n, Double x, Instant at, String text, String doc, String grade) {
+    return Row.of(
+        "id", id, "ok", ok, "n", n, "x", x, "at", at, "größe 🚀", text, "doc", doc, "grade", grade);
   }
 
   @Test
@@ -136,7 +198,8 @@ class LiveTest {
         Hub hub = Hub.connect(server.address(), quick());
         Hub other = Hub.connect(server.address(), quick())) {
       Table table = items(hub);
-      Session session = hub.createSession("items", table.query().where("qty >= 0").sortDescending("id"));
+      Session session =
+          hub.createSession("items", table.query().where("qty >= 0").sortDescending("id"));
       try (Mirror mirror = other.session("items").mirror().ready()) {
         for (int id = 0; id < 20; id++) {
           long version = table.insert(rows(id, id + 1));
@@ -147,7 +210,8 @@ class LiveTest {
         long unseen = table.insert(List.of(Row.of("id", 100, "qty", -1)));
         long start = System.nanoTime();
         mirror.waitFor(unseen);
-        assertTrue(System.nanoTime() - start < 4_000_000_000L, "the server was not asked for progress");
+        assertTrue(
+            System.nanoTime() - start < 4_000_000_000L, "the server was not asked for progress");
         same(mirror, hub, session);
       }
     }
@@ -175,14 +239,17 @@ class LiveTest {
           assertEquals(kill, told.of(Resumed.class).size());
         }
         assertEquals(1, told.of(Snapshot.class).size());
-        assertEquals(List.of("reconnected", "reconnected"), told.of(Interrupted.class).stream().map(Interrupted::reason).toList());
+        assertEquals(
+            List.of("reconnected", "reconnected"),
+            told.of(Interrupted.class).stream().map(Interrupted::reason).toList());
       }
     }
   }
 
   @Test
   void blackHole() throws InterruptedException {
-    try (Stage.Server server = Stage.Server.start("{\"proxy\": true, \"args\": [\"--progress-interval\", \"0.3\"]}");
+    try (Stage.Server server =
+            Stage.Server.start("{\"proxy\": true, \"args\": [\"--progress-interval\", \"0.3\"]}");
         Hub hub = Hub.connect(server.address(), quick().timeout(Duration.ofSeconds(3)))) {
       Table table = items(hub);
       table.insert(rows(0, 10));
@@ -192,7 +259,9 @@ class LiveTest {
         server.does("blackhole");
         long start = System.nanoTime();
         eventually("stale", () -> mirror.state() == MirrorState.STALE);
-        assertTrue(System.nanoTime() - start > 500_000_000L, "three intervals of 0.3 s, of which one may have passed");
+        assertTrue(
+            System.nanoTime() - start > 500_000_000L,
+            "three intervals of 0.3 s, of which one may have passed");
         assertEquals("silence", told.of(Interrupted.class).get(0).reason());
         assertTrue(told.of(Interrupted.class).get(0).resumes());
         assertEquals(10, mirror.size());
@@ -211,7 +280,9 @@ class LiveTest {
   void slowConsumer() throws Exception {
     try (Stage.Server server = Stage.Server.start("{\"args\": [\"--lag-after\", \"0.2\"]}");
         Hub hub = Hub.connect(server.address(), quick())) {
-      Table table = hub.createTable("large", Column.key("id", DataType.INT64), Column.of("text", DataType.STRING));
+      Table table =
+          hub.createTable(
+              "large", Column.key("id", DataType.INT64), Column.of("text", DataType.STRING));
       table.insert(texts(0));
       Session session = hub.createSession("large", table.query());
       CountDownLatch stuck = new CountDownLatch(1);
@@ -232,7 +303,10 @@ class LiveTest {
         long version = 0;
         long before = used();
         for (int commit = 1; commit <= commits; commit++) {
-          version = table.update(texts(commit)); // on the same connection, which the reader that is stuck must not stop
+          version =
+              table.update(
+                  texts(commit)); // on the same connection, which the reader that is stuck must not
+          // stop
         }
         assertTrue(stuck.await(30, TimeUnit.SECONDS));
         long held = used() - before;
@@ -243,7 +317,9 @@ class LiveTest {
         assertEquals(texts(commits), mirror.rows());
         assertTrue(told.of(MirrorEvent.Delta.class).size() < commits, "nothing was merged");
         assertFalse(told.of(MirrorEvent.Lagged.class).isEmpty());
-        assertTrue(told.of(MirrorEvent.Delta.class).stream().anyMatch(delta -> delta.skippedCommits() > 1));
+        assertTrue(
+            told.of(MirrorEvent.Delta.class).stream()
+                .anyMatch(delta -> delta.skippedCommits() > 1));
         assertEquals(1, told.of(Snapshot.class).size());
         assertTrue(told.of(Interrupted.class).isEmpty());
       }
@@ -300,7 +376,9 @@ class LiveTest {
       Told told = new Told();
       try (Mirror mirror = session.mirror(new MirrorOptions(), told).ready()) {
         String epoch = mirror.epoch();
-        server.does("stop"); // in order, so that nothing is lost; and then once more not, so that something may be
+        server.does(
+            "stop"); // in order, so that nothing is lost; and then once more not, so that something
+        // may be
         server.does("start");
         mirror.waitFor(table.update(List.of(Row.of("id", 1, "qty", 1))), PATIENCE);
         server.does("kill");
@@ -358,7 +436,9 @@ class LiveTest {
       try (Hub hub = Hub.connect(server.address(), quick().tls(authorities))) {
         refused(Status.Code.UNAUTHENTICATED, "TOKEN_MISSING", () -> hub.table("items"));
       }
-      try (Hub hub = Hub.connect(server.address(), quick().tls().token(read).attempts(1))) { // nobody vouches for it
+      try (Hub hub =
+          Hub.connect(
+              server.address(), quick().tls().token(read).attempts(1))) { // nobody vouches for it
         refused(Status.Code.UNAVAILABLE, "", () -> hub.table("items"));
       }
     }
@@ -386,7 +466,9 @@ class LiveTest {
         written.add(
             writers.submit(
                 () -> {
-                  for (int id = first; id < first + 100; id++) { // a row that came twice would be DUPLICATE_KEY
+                  for (int id = first;
+                      id < first + 100;
+                      id++) { // a row that came twice would be DUPLICATE_KEY
                     table.insert(rows(id, id + 1));
                   }
                 }));
@@ -413,16 +495,24 @@ class LiveTest {
     try (Stage.Server server = Stage.Server.start("{}");
         Hub hub = Hub.connect(server.address(), quick())) {
       Table one = items(hub);
-      Table other = hub.createTable("pairs", Column.key("a", DataType.STRING), Column.key("b", DataType.INT64), Column.of("v", DataType.FLOAT64).withDefault(1.5));
+      Table other =
+          hub.createTable(
+              "pairs",
+              Column.key("a", DataType.STRING),
+              Column.key("b", DataType.INT64),
+              Column.of("v", DataType.FLOAT64).withDefault(1.5));
       long version =
           hub.commit(
               List.of(
                   Write.insert(one, rows(0, 3)),
-                  Write.upsert(other, List.of(Map.of("a", "x", "b", 1), Map.of("a", "y", "b", 2, "v", 2.0))),
+                  Write.upsert(
+                      other, List.of(Map.of("a", "x", "b", 1), Map.of("a", "y", "b", 2, "v", 2.0))),
                   Write.update(one, List.of(Map.of("id", 1, "qty", 5))),
                   Write.delete(one, List.of(0))));
       assertEquals(2, hub.query(one.query(), Window.ALL, version).size());
-      assertEquals(List.of(1.5, 2.0), hub.query(other.query()).stream().map(row -> row.getDouble("v")).toList());
+      assertEquals(
+          List.of(1.5, 2.0),
+          hub.query(other.query()).stream().map(row -> row.getDouble("v")).toList());
       assertEquals(2.0, other.get(List.of("y", 2)).orElseThrow().getDouble("v"));
       other.delete(List.of(List.of("x", 1L), Map.of("a", "y", "b", 2)));
       assertEquals(0, hub.query(other.query()).size());
@@ -434,10 +524,16 @@ class LiveTest {
                   hub.commit(
                       List.of(
                           Write.upsert(one, rows(7, 8)),
-                          Write.insert(one, List.of(Map.of("id", 8), Map.of("id", 9, "qty", 1), Map.of("id", 1))))));
+                          Write.insert(
+                              one,
+                              List.of(
+                                  Map.of("id", 8), Map.of("id", 9, "qty", 1), Map.of("id", 1))))));
       assertEquals(1, error.rowErrors().get(0).operation());
       assertEquals(2, error.rowErrors().get(0).row());
-      refused(Status.Code.INVALID_ARGUMENT, "UNKNOWN_COLUMN", () -> one.insert(List.of(Map.of("id", 1, "nobody", 2))));
+      refused(
+          Status.Code.INVALID_ARGUMENT,
+          "UNKNOWN_COLUMN",
+          () -> one.insert(List.of(Map.of("id", 1, "nobody", 2))));
       refused(Status.Code.NOT_FOUND, "UNKNOWN_TABLE", () -> hub.table("nobody"));
       assertEquals(0, hub.deleteTable("nobody", true));
     }
@@ -478,11 +574,17 @@ class LiveTest {
       eventually("ended", () -> told.of(MirrorEvent.StateChanged.class).size() == 2);
       assertEquals("SESSION_DELETED", ended.error().orElseThrow().reason());
       refused(Status.Code.FAILED_PRECONDITION, "SESSION_DELETED", () -> ended.waitFor(1000));
-      Mirror lonely = hub.createSession("again", table.query()).mirror(new MirrorOptions(), event -> {
-        throw new IllegalStateException("a listener that fails stops nobody");
-      });
+      Mirror lonely =
+          hub.createSession("again", table.query())
+              .mirror(
+                  new MirrorOptions(),
+                  event -> {
+                    throw new IllegalStateException("a listener that fails stops nobody");
+                  });
       lonely.ready();
-      TesseractException late = refused(Status.Code.DEADLINE_EXCEEDED, "", () -> lonely.waitFor(1000, Duration.ofMillis(50)));
+      TesseractException late =
+          refused(
+              Status.Code.DEADLINE_EXCEEDED, "", () -> lonely.waitFor(1000, Duration.ofMillis(50)));
       assertTrue(late.getMessage().contains("LIVE"), late.getMessage());
     }
   }
@@ -494,7 +596,10 @@ class LiveTest {
       Session session = hub.createSession("items", items(hub).query());
       List<Mirror> mirrors = IntStream.range(0, 5).mapToObj(at -> session.mirror()).toList();
       mirrors.forEach(Mirror::ready);
-      Thread waiting = new Thread(() -> assertThrows(TesseractException.class, () -> mirrors.get(0).waitFor(1_000_000)));
+      Thread waiting =
+          new Thread(
+              () ->
+                  assertThrows(TesseractException.class, () -> mirrors.get(0).waitFor(1_000_000)));
       waiting.start();
       assertEquals(5, threads("tesseract-mirror"));
       hub.close();
@@ -507,6 +612,8 @@ class LiveTest {
   }
 
   private static long threads(String prefix) {
-    return Thread.getAllStackTraces().keySet().stream().filter(thread -> thread.getName().startsWith(prefix)).count();
+    return Thread.getAllStackTraces().keySet().stream()
+        .filter(thread -> thread.getName().startsWith(prefix))
+        .count();
   }
 }

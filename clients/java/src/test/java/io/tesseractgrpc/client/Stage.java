@@ -11,7 +11,10 @@ import java.net.http.HttpResponse;
 import java.nio.file.Path;
 import java.time.Duration;
 
-/** The stage that tests play on: servers to be killed, frozen and cut off, and players of vectors. See tests/clients. */
+/**
+ * The stage that tests play on: servers to be killed, frozen and cut off, and players of vectors.
+ * See tests/clients.
+ */
 final class Stage {
   private static final HttpClient HTTP =
       HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
@@ -49,7 +52,8 @@ final class Stage {
     try {
       HttpResponse<String> response = HTTP.send(request, HttpResponse.BodyHandlers.ofString());
       if (response.statusCode() != 200) {
-        throw new AssertionError(method + " " + path + ": " + response.statusCode() + " " + response.body());
+        throw new AssertionError(
+            method + " " + path + ": " + response.statusCode() + " " + response.body());
       }
       return JsonParser.parseString(response.body());
     } catch (IOException | InterruptedException e) {

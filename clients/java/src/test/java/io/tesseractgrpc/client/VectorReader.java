@@ -40,7 +40,8 @@ final class VectorReader implements Consumer<MirrorEvent> {
             .backoff(Duration.ofMillis(10), Duration.ofMillis(20)));
   }
 
-  private JsonObject read(Hub hub, JsonObject vector, MirrorOptions options) throws InterruptedException {
+  private JsonObject read(Hub hub, JsonObject vector, MirrorOptions options)
+      throws InterruptedException {
     Session session = hub.session(vector.get("name").getAsString());
     JsonObject found = new JsonObject();
     synchronized (this) { // no event before there is a mirror to ask
@@ -145,7 +146,9 @@ final class VectorReader implements Consumer<MirrorEvent> {
     found.add("fields", fields);
     JsonObject metadata = new JsonObject();
     error.metadata().forEach(metadata::addProperty);
-    found.add("metadata", metadata);
+    if (!error.reason().isEmpty()) { // what has no reason has no metadata either
+      found.add("metadata", metadata);
+    }
     return found;
   }
 
@@ -166,7 +169,9 @@ final class VectorReader implements Consumer<MirrorEvent> {
     }
     if (asked.hasWindow()) {
       Long limit = asked.getWindow().hasLimit() ? asked.getWindow().getLimit() : null;
-      Window window = new Window(asked.getWindow().getOffset(), limit, null, java.util.List.of(), java.util.List.of());
+      Window window =
+          new Window(
+              asked.getWindow().getOffset(), limit, null, java.util.List.of(), java.util.List.of());
       if (asked.getWindow().hasExpansion()) {
         window =
             window
@@ -174,7 +179,8 @@ final class VectorReader implements Consumer<MirrorEvent> {
                 .expand(
                     asked.getWindow().getExpansion().getExpandedList().stream()
                         .<java.util.List<?>>map(
-                            node -> node.getValuesList().stream().map(Value::getStringValue).toList())
+                            node ->
+                                node.getValuesList().stream().map(Value::getStringValue).toList())
                         .toList());
       }
       options.window(window);
