@@ -38,8 +38,9 @@ from tesseract_grpc.server.config import ConfigError, ServerConfig
 from tesseract_grpc.server.errors import Refusal
 from tesseract_grpc.server.gate import Gate, shutting_down
 from tesseract_grpc.server.health import Health
-from tesseract_grpc.server.host import Clock, Host, Hosts, keep_ticking
+from tesseract_grpc.server.host import Clock, Host, Hosts, OpenLog, keep_ticking
 from tesseract_grpc.server.journal import JournalState, Recovery
+from tesseract_grpc.server.log_opening import open_log
 from tesseract_grpc.server.methods import build_handlers
 from tesseract_grpc.server.metrics.endpoint import Endpoint, SampleCollector
 from tesseract_grpc.server.metrics.loop_lag import LoopLag
@@ -79,8 +80,11 @@ class ServeError(RuntimeError):
 class Server:
     """One serving process, or one server inside a test."""
 
-    def __init__(self, config: ServerConfig | None = None, *, clock: Clock = time.time) -> None:
-        """Checks the configuration. Raises ConfigError. `clock` gives the times that clients are told."""
+    def __init__(
+        self, config: ServerConfig | None = None, *, clock: Clock = time.time, open_log: OpenLog = open_log
+    ) -> None:
+        """Checks the configuration. Raises ConfigError. `clock` gives the times that clients are told, `open_log` where
+        hubs keep what happens."""
         self.config = config or ServerConfig()
         address.check(self.config)
         self._credentials = tls.credentials(self.config)
@@ -88,6 +92,7 @@ class Server:
         self._web = WebPort(self.config) if self.config.http_port is not None else None
         self._log = logs.logger()
         self._clock = clock
+        self._open_log = open_log
         self._hosts: Hosts
         self._calls = CallMeters()
         self._metrics: Endpoint | None = None
@@ -127,7 +132,7 @@ class Server:
         """Serves from now on. Raises ServeError when the address is taken."""
         warm_up()  # or the first expression would hold all other calls up
         try:
-            self._hosts = Hosts(self.config, self._clock, BEHAVIOURS)
+            self._hosts = Hosts(self.config, self._clock, BEHAVIOURS, self._open_log)
         except (LogFailed, LogDamaged) as error:
             raise ServeError(str(error)) from error
         try:

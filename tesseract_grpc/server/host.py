@@ -12,11 +12,11 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import struct_pb2
 
-from tesseract_grpc.engine.data.commit_log import CommitLog
+from tesseract_grpc.engine.data.commit_log import HubLog, SharedLog
 from tesseract_grpc.engine.data.errors import Reason
 from tesseract_grpc.engine.data.schema import DataType
 from tesseract_grpc.engine.data.table import Table
@@ -45,6 +45,7 @@ from tesseract_grpc.server.names import of_hub, of_session, of_table
 from tesseract_grpc.server.query_cache import QueryCache
 from tesseract_grpc.server.records import Moment
 from tesseract_grpc.server.resume_tokens import ResumeTokens
+from tesseract_grpc.server.shared_journal import SharedJournal
 from tesseract_grpc.server.snapshots.restore import restore_newest
 from tesseract_grpc.server.streams.audience import Audience
 from tesseract_grpc.server.streams.digests import Digests
@@ -75,14 +76,14 @@ class Host:
     """A hub and its readers."""
 
     def __init__(
-        self, name: str, config: ServerConfig, clock: Clock, behaviours: Behaviours, commit_log: CommitLog | None
+        self, name: str, config: ServerConfig, clock: Clock, behaviours: Behaviours, commit_log: HubLog | None
     ) -> None:
         self.name = name
         self.config = config
         self.clock = clock
         epoch = secrets.token_hex(8) if commit_log is None else commit_log.epoch
         self.hub = Hub(name, epoch=epoch, limits=engine_limits(config), stopwatch=time.perf_counter_ns)
-        self.journal = Journal(self, commit_log, behaviours)
+        self.journal = _journal(self, commit_log, behaviours)
         self.filter_limits = FilterLimits(config.max_filter_depth, config.max_filter_nodes)
         self.query_limits = QueryLimits(self.filter_limits, config.max_query_depth, config.max_query_parts)
         self.memory = RequestMemory(config.request_id_memory)
@@ -139,7 +140,7 @@ class Host:
         """The limits that decide what a change does; empty while a log says nothing of them."""
         return kept_limits(self.config) if self._limits_known else {}
 
-    def restore(self, commit_log: CommitLog) -> int:
+    def restore(self, commit_log: HubLog) -> int:
         """Brings the hub to the newest snapshot that serves; returns its position. Raises LogDamaged."""
         found = restore_newest(self, commit_log)
         if found is None:
@@ -285,10 +286,23 @@ async def keep_ticking(hosts: Iterable[Host], interval: float) -> None:
                 logger().error("hub.tick_failed", hub=host.name, error=type(error).__name__)
 
 
+def _journal(host: Host, log: HubLog | None, behaviours: Behaviours) -> Journal:
+    """The way of changes into a hub, by whether it is this process's alone."""
+    if log is not None and log.shared:
+        return SharedJournal(host, cast(SharedLog, log), behaviours)
+    return Journal(host, log, behaviours)
+
+
+OpenLog = Callable[[ServerConfig, str], HubLog | None]
+"""The log of a hub by its id; None for a hub in memory. Raises LogFailed, LogDamaged."""
+
+
 class Hosts:
     """The hubs of a server, by id."""
 
-    def __init__(self, config: ServerConfig, clock: Clock, behaviours: Behaviours) -> None:
+    def __init__(
+        self, config: ServerConfig, clock: Clock, behaviours: Behaviours, open_log: OpenLog = open_log
+    ) -> None:
         """Opens the logs. Raises LogFailed, LogDamaged."""
         self.config = config
         self.clock = clock

@@ -24,15 +24,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.message import Message
 
-from tesseract_grpc.engine.data.commit_log import CommitLog, LogEntry, LogFailed
+from tesseract_grpc.engine.data.commit_log import CommitLog, HubLog, LogEntry, LogFailed
 from tesseract_grpc.engine.data.errors import EngineError
 from tesseract_grpc.server.codec import twin
 from tesseract_grpc.server.errors import Refusal, ServerReason
@@ -105,7 +105,7 @@ class JournalCounters:
 class Journal:
     """The changes of one hub. All of it runs on the loop, except flushes of the log."""
 
-    def __init__(self, host: Host, log: CommitLog | None, behaviours: Behaviours) -> None:
+    def __init__(self, host: Host, log: HubLog | None, behaviours: Behaviours) -> None:
         self.host = host
         self.log = log
         self.state = JournalState.SERVING
@@ -219,7 +219,7 @@ class Journal:
             payload = record.encode()
             size = len(payload)
             try:
-                self.log.append(LogEntry(self.log.last + 1, record.kind, payload))
+                self._own.append(LogEntry(self.log.last + 1, record.kind, payload))
             except LogFailed as error:
                 self._fail(error)
                 raise self._read_only() from None
@@ -300,15 +300,12 @@ class Journal:
         return group
 
     async def _flush(self, group: list[Proposal]) -> None:
-        assert self.log is not None
-        log = self.log
-        for proposal in group:
-            log.append(LogEntry(log.last + 1, proposal.record.kind, proposal.payload))
+        write = self._write_of(group)
         meters, tracing = self.host.meters, self.host.tracing
         span = tracing.start(FLUSH, [each.span for each in group], hub=self.host.name, records=len(group))
         begun = time.perf_counter()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, log.flush)
+            await asyncio.get_running_loop().run_in_executor(self._thread, write)
         except Exception as error:
             tracing.end(span, error)
             raise
@@ -320,6 +317,18 @@ class Journal:
         meters.log_flush_records.observe(len(group))
         for proposal in group:
             meters.commit_flush_seconds.observe(now - proposal.offered)
+
+    def _write_of(self, group: Sequence[Proposal]) -> Callable[[], object]:
+        """What brings a group into the log; it is done in the worker thread."""
+        log = self._own
+        for proposal in group:
+            log.append(LogEntry(log.last + 1, proposal.record.kind, proposal.payload))
+        return log.flush
+
+    @property
+    def _own(self) -> CommitLog:
+        """The log as this process writes it."""
+        return cast(CommitLog, self.log)
 
     async def _keep_applying(self) -> None:
         """Applies what has been flushed and answers it, a slice at a time."""
@@ -433,7 +442,7 @@ class Journal:
         while self.state is JournalState.READ_ONLY:
             await asyncio.sleep(HEALING_INTERVAL)
             try:
-                await asyncio.get_running_loop().run_in_executor(self._thread, self.log.reopen)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._own.reopen)
                 await self._drained.wait()
                 found = await self._replay(self.position)
             except Exception as error:  # it is not well yet, or damaged: readers go on, and so do the attempts

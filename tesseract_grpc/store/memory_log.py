@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from itertools import dropwhile
+from typing import ClassVar
 
 from tesseract_grpc.engine.data.commit_log import (
     Durability,
@@ -24,6 +25,7 @@ _KEPT = 2
 class MemoryLog:
     """The entries of one hub, as long as the process lives."""
 
+    shared: ClassVar[bool] = False
     durability = Durability.MEMORY
 
     def __init__(self, epoch: str | None = None) -> None:

@@ -26,16 +26,20 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from zlib import crc32
 
 from redis import Redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from tesseract_grpc.engine.data.commit_log import (
+    Durability,
     LogDamaged,
-    LogEntry,
     LogFailed,
+    LogForked,
+    LogGone,
+    LogTrimmed,
+    SharedEntry,
     SnapshotInfo,
     StoredSnapshot,
 )
@@ -47,38 +51,10 @@ _PAGE = 500
 """Entries that are read at once."""
 _KEPT = 2
 """So many snapshots are kept at least."""
+_NAMES = 100_000
+"""Of so many entries that were read last the names are known."""
 _UNFINISHED_SECONDS = 600
 """After this time without a piece, a snapshot that was never kept is forgotten."""
-
-
-class LogForked(Exception):
-    """The line does not hold what this node has applied: Redis has lost it, or follows another epoch."""
-
-    def __init__(self, message: str, epoch: str, last: int) -> None:
-        super().__init__(message)
-        self.epoch = epoch
-        """The epoch of the line that is there."""
-        self.last = last
-        """The position of its last entry; 0 where it is not known."""
-
-
-class LogTrimmed(Exception):
-    """The entries after those that were applied here are forgotten: this node was away for too long, and begins again
-    with a snapshot."""
-
-
-class LogGone(Exception):
-    """There is no line of entries in Redis, where there was one: it was flushed, or is another server."""
-
-
-@dataclass(frozen=True, slots=True)
-class SharedEntry:
-    """An entry as the nodes get it, with its name, which says whose it is: `<node>:<batch>:<index>`."""
-
-    entry: LogEntry
-    name: str
-    before: str
-    """The name of the entry before it; empty for the first of all."""
 
 
 @dataclass(slots=True)
@@ -95,14 +71,24 @@ class Line:
 class RedisLog:
     """The entries of one hub in Redis, for one node."""
 
+    shared: ClassVar[bool] = True
+    durability = Durability.NORMAL
+    cut = 0
+
     def __init__(self, settings: RedisSettings, hub: str, node: str) -> None:
         """Finds the line, or makes it. Raises LogFailed, LogDamaged."""
         self.node = node
+        self.newest_snapshot: SnapshotInfo | None = None
+        """The newest snapshot that this node knows of; `snapshots` asks."""
+        self.bytes = 0
+        """What entries and snapshots take, as far as this node knows."""
+        self._names: dict[int, str] = {}
         self.keys = Keys(hub)
         self._sending = RedisSource(settings, self.keys.log)
         self._receiving = RedisSource(settings, self.keys.log)
         self._others = RedisSource(settings, self.keys.log)
         self.line = self._begin()
+        self.snapshots()
 
     def _begin(self) -> Line:
         epoch, secret = secrets.token_hex(8), secrets.token_hex(32)
@@ -119,6 +105,26 @@ class RedisLog:
     def epoch(self) -> str:
         """The identity of the line that this node follows."""
         return self.line.epoch
+
+    @property
+    def secret(self) -> bytes:
+        """What signs the tokens of the line; all nodes have the same."""
+        return self.line.secret
+
+    @property
+    def since(self) -> int:
+        """The position after which entries can be read."""
+        return self.line.since
+
+    @property
+    def last(self) -> int:
+        """The position of the newest entry that this node has heard of."""
+        return self.line.last
+
+    @property
+    def durable(self) -> int:
+        """The same: an entry that was heard of is in Redis."""
+        return self.line.last
 
     # Entries
 
@@ -147,7 +153,8 @@ class RedisLog:
         """
         with _asking(self._receiving) as redis:
             streams: Any = {self.keys.log: f"{after}-0"}
-            found: Any = redis.xread(streams, count=_PAGE, block=max(1, round(seconds * 1000)))
+            patience = min(seconds, self._receiving.settings.timeout / 2)  # or the connection would take it for silence
+            found: Any = redis.xread(streams, count=_PAGE, block=max(1, round(patience * 1000)))
         if not found:
             self.holds(after, tip)
             return []
@@ -162,13 +169,13 @@ class RedisLog:
             if not rows:
                 return
             for shared in self._entries(rows, last, tip):
-                last, tip = shared.entry.position, shared.name
+                last, tip = shared.position, shared.name
                 yield shared
 
     def _entries(self, rows: Any, after: int, tip: str | None) -> Iterator[SharedEntry]:
         for name, fields in rows:
             shared = _decoded(name, fields)
-            position = shared.entry.position
+            position = shared.position
             if position != after + 1:
                 raise LogTrimmed(f"the entries after {after} are forgotten; the first that is there is {position}")
             if tip is not None and shared.before != tip:
@@ -176,8 +183,22 @@ class RedisLog:
                     f"the entry {position} follows {shared.before or 'nothing'!r}, and {tip or 'nothing'!r} was applied"
                 )
                 raise LogForked(message, self.epoch, position)
+            self._names[position] = shared.name
+            self._names.pop(position - _NAMES, None)
+            self.line.last = max(self.line.last, position)
             yield shared
             after, tip = position, shared.name
+
+    def name_of(self, position: int) -> str:
+        """The name of an entry that was read not long ago, or of that of a snapshot; empty for position 0. Raises
+        LogFailed."""
+        found = "" if not position else self._names.get(position)
+        for info, about in self.snapshots() if found is None else ():
+            if info.position == position:
+                found = str(about["tip"])
+        if found is None:
+            raise LogFailed(f"the entry {position} is too old to be named")
+        return found
 
     def holds(self, position: int, tip: str) -> int:
         """Makes sure that the line still holds an entry that was applied; returns the position of its last. O(1).
@@ -226,11 +247,13 @@ class RedisLog:
         with _asking(self._others) as redis:
             rows: Any = redis.zrange(self.keys.snapshots, 0, -1, withscores=True)
         found = [(json.loads(text), int(position)) for text, position in rows]
-        return [(SnapshotInfo(position, info["time"], info["bytes"]), info) for info, position in found]
+        kept = [(SnapshotInfo(position, info["time"], info["bytes"]), info) for info, position in found]
+        self.newest_snapshot = kept[-1][0] if kept else None
+        return kept
 
     def load_snapshot(self, at_most: int | None = None) -> StoredSnapshot | None:
-        """The newest snapshot that is whole, at or before a position if there is such a one, with the name of its
-        entry as `tip`. Raises LogFailed, LogDamaged."""
+        """The newest snapshot that is whole, at or before a position if there is such a one. None when there is none,
+        and all entries are there. Raises LogFailed, LogDamaged."""
         kept = self.snapshots()
         if at_most is not None and not self.line.since and all(info.position > at_most for info, _ in kept):
             return None
@@ -241,13 +264,6 @@ class RedisLog:
         if self.line.since:
             raise LogDamaged("no snapshot in Redis is whole, and the entries before them are forgotten")
         return None
-
-    def tip_of(self, position: int) -> str:
-        """The name of the entry of a snapshot. Raises LogFailed, LogDamaged."""
-        for info, about in self.snapshots():
-            if info.position == position:
-                return str(about["tip"])
-        raise LogDamaged(f"there is no snapshot of position {position}")
 
     def _is_whole(self, about: dict[str, Any]) -> bool:
         with _asking(self._others) as redis:
@@ -266,13 +282,12 @@ class RedisLog:
         if check != about["check"]:
             raise LogDamaged(f"the snapshot {about['name']} is damaged")
 
-    def trim(self, position: int) -> int:
-        """Forgets what nobody needs who asks for the states at `position` and later; returns after which position
-        entries are left. Raises LogFailed, LogForked, LogGone."""
+    def trim(self, position: int) -> None:
+        """Forgets what nobody needs who asks for the states at `position` and later. Raises LogFailed."""
         kept = self.snapshots()
         older = [index for index, (info, _) in enumerate(kept) if info.position <= position]
         if not older or len(kept) < _KEPT:
-            return self.line.since
+            return
         first = min(older[-1], len(kept) - _KEPT)
         gone, since = [about for _, about in kept[:first]], kept[first][0].position
         keys = [
@@ -283,9 +298,11 @@ class RedisLog:
         ]
         with _asking(self._others) as redis:
             found = scripts.TRIM(redis, keys, self.epoch, since, *(_text(each) for each in gone))
-        self._checked(found)
+        try:
+            self._checked(found)
+        except (LogForked, LogGone) as error:
+            raise LogFailed(str(error)) from error
         self.line.since = since
-        return since
 
     # Who does what only one may do
 
@@ -343,9 +360,10 @@ class RedisSnapshotWriter:
         self._bytes += len(piece)
         self._check = crc32(piece, self._check)
 
-    def keep(self, position: int, tip: str) -> SnapshotInfo:
-        """Keeps all of it as the state after an entry, by its position and name, unless the line does not hold that
-        any more. Raises LogFailed, LogForked, LogGone."""
+    def keep(self, position: int) -> None:
+        """Keeps all of it as the state after an entry, unless the line does not hold that any more. Raises LogFailed,
+        also for that."""
+        tip = self._log.name_of(position)
         info = SnapshotInfo(position, time.time(), self._bytes)
         about = {"name": self._name, "tip": tip, "pieces": self._pieces, "check": self._check}
         text = _text({**about, "time": info.time, "bytes": info.bytes})
@@ -353,8 +371,11 @@ class RedisSnapshotWriter:
         names = [keys.line, keys.log, keys.snapshots, self._key]
         with _asking(self._log._others) as redis:
             found = scripts.KEEP(redis, names, self._log.epoch, position, tip, text)
-        self._log._checked(found)
-        return info
+        try:
+            self._log._checked(found)
+        except (LogForked, LogGone) as error:
+            raise LogFailed(f"a snapshot is of no use any more: {error}") from error
+        self._log.newest_snapshot = info
 
     def discard(self) -> None:
         """Keeps nothing of it."""
@@ -387,8 +408,8 @@ def _decoded(name: bytes, fields: Any) -> SharedEntry:
         position, _, rest = name.partition(b"-")
         if rest != b"0":
             raise ValueError(name)
-        entry = LogEntry(int(position), int(fields[b"k"]), fields[b"p"])
-        return SharedEntry(entry, fields[b"o"].decode(), fields[b"a"].decode())
+        kind, whose, before = int(fields[b"k"]), fields[b"o"].decode(), fields[b"a"].decode()
+        return SharedEntry(int(position), kind, bytes(fields[b"p"]), whose, before)
     except (KeyError, ValueError, TypeError) as error:
         raise LogDamaged(f"the entry {name!r} in Redis is none that this program knows: {error}") from error
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 from zlib import crc32
 
 from tesseract_grpc.engine.data.commit_log import (
@@ -53,6 +54,8 @@ _TRIM_ENTRIES, _TRIM_BYTES = 500, 4_194_304
 
 class SqliteLog:
     """The entries of one hub in a directory. Raises LogFailed, LogDamaged when it cannot be opened."""
+
+    shared: ClassVar[bool] = False
 
     def __init__(self, path: Path, durability: Durability = Durability.FSYNC) -> None:
         self.durability = durability

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tesseract_grpc.engine.data.commit_log import LogDamaged, LogFailed
-from tesseract_grpc.store.redis_log import LogForked, LogGone, LogTrimmed, RedisLog, SharedEntry
+from tesseract_grpc.engine.data.commit_log import LogDamaged, LogFailed, LogForked, LogGone, LogTrimmed, SharedEntry
+from tesseract_grpc.store.redis_log import RedisLog
 from tesseract_grpc.store.redis_source import BadRedisUrl, RedisSettings
 from tests.cluster.servers import RedisProcess, plain
 
@@ -33,7 +33,7 @@ def opened(server: RedisProcess, node: str = "a") -> RedisLog:
 
 
 def told(entries: list[SharedEntry]) -> list[tuple[int, int, bytes, str]]:
-    return [(each.entry.position, each.entry.kind, each.entry.payload, each.name) for each in entries]
+    return [(each.position, each.kind, each.payload, each.name) for each in entries]
 
 
 def test_all_nodes_get_what_all_send_in_one_order(server: RedisProcess) -> None:
@@ -54,7 +54,7 @@ def test_a_batch_that_is_sent_again_is_taken_once(server: RedisProcess) -> None:
     log = opened(server)
     assert [log.send(1, [(1, b"x")]), log.send(1, [(1, b"x")]), log.send(2, [(1, b"y")])] == [1, 1, 2]
     assert log.send(1, [(1, b"x")]) == 2, "an older one is not taken either"
-    assert [each.entry.payload for each in log.read(0)] == [b"x", b"y"]
+    assert [each.payload for each in log.read(0)] == [b"x", b"y"]
 
 
 def test_many_writers_at_once_leave_no_hole(server: RedisProcess) -> None:
@@ -69,9 +69,9 @@ def test_many_writers_at_once_leave_no_hole(server: RedisProcess) -> None:
     for thread in threads:
         thread.join()
     entries = list(opened(server).read(0, ""))
-    assert [each.entry.position for each in entries] == list(range(1, 601))
+    assert [each.position for each in entries] == list(range(1, 601))
     for n in range(4):
-        mine = [each.entry.payload.decode() for each in entries if each.name.startswith(f"n{n}:")]
+        mine = [each.payload.decode() for each in entries if each.name.startswith(f"n{n}:")]
         assert mine == [f"n{n} {number} {index}" for number in range(1, 51) for index in range(3)]
 
 
@@ -79,7 +79,7 @@ def test_what_waits_is_woken(server: RedisProcess) -> None:
     log, other = opened(server, "a"), opened(server, "b")
     timer = threading.Timer(0.2, other.send, (1, [(1, b"x")]))
     timer.start()
-    assert [each.entry.payload for each in log.receive(0, "", 5)] == [b"x"]
+    assert [each.payload for each in log.receive(0, "", 5)] == [b"x"]
     timer.join()
 
 
@@ -143,14 +143,19 @@ def test_snapshots_are_kept_as_a_whole(server: RedisProcess) -> None:
     writer.add(b"one")
     writer.add(b"\x00two")
     assert log.load_snapshot() is None, "it is not kept yet"
-    writer.keep(5, "a:1:4")
+    log.receive(0, "", 1)
+    writer.keep(5)
     found = log.load_snapshot()
     assert found is not None and (found.position, list(found.pieces)) == (5, [b"one", b"\x00two"])
-    assert log.tip_of(5) == "a:1:4"
+    assert opened(server, "b").name_of(5) == "a:1:4"
     wrong = log.begin_snapshot()
     wrong.add(b"x")
-    with pytest.raises(LogForked):  # of a line that is no more
-        wrong.keep(6, "a:9:9")
+    with pytest.raises(LogFailed, match="too old to be named"):
+        wrong.keep(60)
+    with server.client() as client:
+        _lose(client, log, 4, "a:1:5")
+    with pytest.raises(LogFailed, match="of no use any more: Redis has lost entries"):
+        wrong.keep(7)
     wrong.discard()
     with server.client() as client:
         assert len(client.keys("tesseract:*:snapshot:*")) == 1
@@ -166,14 +171,17 @@ def client_name(log: RedisLog) -> str:
 def test_trimming_leaves_two_snapshots_to_go_from(server: RedisProcess) -> None:
     log = opened(server)
     log.send(1, [(1, b"%d" % n) for n in range(1, 31)])
+    log.receive(0, "", 1)
     for position in (10, 20, 30):
         writer = log.begin_snapshot()
         writer.add(b"state %d" % position)
-        writer.keep(position, f"a:1:{position - 1}")
-    assert log.trim(5) == 0
-    assert log.trim(30) == 20, "the newest two stay"
+        writer.keep(position)
+    log.trim(5)
+    assert log.since == 0
+    log.trim(30)
+    assert log.since == 20, "the newest two stay"
     assert [info.position for info, _ in log.snapshots()] == [20, 30]
-    assert [each.entry.position for each in log.read(20, "a:1:19")] == list(range(21, 31))
+    assert [each.position for each in log.read(20, "a:1:19")] == list(range(21, 31))
     with pytest.raises(LogTrimmed):
         log.receive(10, "a:1:9", 0.01)
     assert log.holds(20, "a:1:19") == 30, "the entry is gone, the one after it names it"
@@ -250,7 +258,7 @@ def test_a_server_that_is_away_and_comes_back(tmp_path: Path) -> None:
                 ask()
         server.start()
         assert log.send(2, [(1, b"y")]) == 2
-        assert [each.entry.payload for each in log.receive(1, "a:1:0", 0.1)] == [b"y"]
+        assert [each.payload for each in log.receive(1, "a:1:0", 0.1)] == [b"y"]
 
 
 def test_a_server_that_says_nothing(server: RedisProcess) -> None:
@@ -262,7 +270,7 @@ def test_a_server_that_says_nothing(server: RedisProcess) -> None:
     finally:
         server.thaw()
     log.send(1, [(1, b"x")])  # whether the first was taken or not
-    assert [each.entry.payload for each in log.read(0)] == [b"x"]
+    assert [each.payload for each in log.read(0)] == [b"x"]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tesseract_grpc.engine.data.commit_log import LogFailed
-from tesseract_grpc.store.redis_log import LogForked, RedisLog
+from tesseract_grpc.engine.data.commit_log import LogFailed, LogForked
+from tesseract_grpc.store.redis_log import RedisLog
 from tesseract_grpc.store.redis_source import RedisSettings
 from tests.cluster.servers import RedisProcess, cluster, plain, sentinels, wait_until
 
@@ -33,7 +33,7 @@ def goes_over(log: RedisLog, primary: RedisProcess) -> None:
     primary.kill()
     for number in range(21, 41):
         patiently(lambda number=number: log.send(number, [(1, b"%d" % number)]))  # type: ignore[misc]
-    assert [each.entry.payload for each in log.read(0, "")] == [b"%d" % number for number in range(1, 41)]
+    assert [each.payload for each in log.read(0, "")] == [b"%d" % number for number in range(1, 41)]
 
 
 def test_sentinels_name_the_primary(tmp_path: Path) -> None:

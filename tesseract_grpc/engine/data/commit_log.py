@@ -15,10 +15,10 @@ After `LogFailed` nothing more is taken, and what was durable stays so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 class Durability(IntEnum):
@@ -79,8 +79,11 @@ class LogDamaged(Exception):
     """The log cannot be read: it is not one, it is newer than this program, or something in its middle is broken."""
 
 
-class CommitLog(Protocol):
-    """The entries of one hub, and snapshots of its state."""
+class HubLog(Protocol):
+    """The entries of one hub and snapshots of its state, for who reads them."""
+
+    shared: ClassVar[bool]
+    """Whether it is a SharedLog, or a CommitLog."""
 
     @property
     def epoch(self) -> str:
@@ -110,12 +113,6 @@ class CommitLog(Protocol):
     def cut(self) -> int:
         """Entries that were cut off when the log was opened: the torn tail of a crash, never acknowledged."""
 
-    def append(self, entry: LogEntry) -> None:
-        """Takes an entry; it is durable after a `flush`. O(1). Raises LogFailed."""
-
-    def flush(self) -> int:
-        """Makes durable what was appended, many entries at the price of one; returns `durable`. Raises LogFailed."""
-
     def read(self, after: int) -> Iterator[LogEntry]:
         """The durable entries after a position, which must be at least `since`. Raises LogDamaged."""
 
@@ -144,9 +141,88 @@ class CommitLog(Protocol):
         snapshots to go from before anything is forgotten. Raises LogFailed; the log goes on all the same.
         """
 
+    def close(self) -> None:
+        """Flushes and lets go. A log that is closed takes nothing more."""
+
+
+class CommitLog(HubLog, Protocol):
+    """A log that one process has for itself: it gives the positions."""
+
+    def append(self, entry: LogEntry) -> None:
+        """Takes an entry; it is durable after a `flush`. O(1). Raises LogFailed."""
+
+    def flush(self) -> int:
+        """Makes durable what was appended, many entries at the price of one; returns `durable`. Raises LogFailed."""
+
     def reopen(self) -> None:
         """After LogFailed: takes entries again, if it can. What was appended and not durable may be there or not:
         `last` and `durable` say how far the log goes. Raises LogFailed, LogDamaged."""
 
-    def close(self) -> None:
-        """Flushes and lets go. A log that is closed takes nothing more."""
+
+@dataclass(frozen=True, slots=True)
+class SharedEntry(LogEntry):
+    """An entry of a log that several nodes share. Its name says whose it is: `<node>:<batch>:<index>`."""
+
+    name: str
+    before: str
+    """The name of the entry before it; empty for the first of all."""
+
+
+class LogForked(Exception):
+    """The log does not hold what was applied here: it has lost it, or follows another epoch."""
+
+    def __init__(self, message: str, epoch: str, last: int) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        """The epoch of the line that is there."""
+        self.last = last
+        """The position of its last entry; 0 where it is not known."""
+
+
+class LogTrimmed(Exception):
+    """The entries after those that were applied here are forgotten: this node was away for too long, and begins again
+    with a snapshot."""
+
+
+class LogGone(Exception):
+    """There is no line of entries where there was one: it was flushed, or is another store."""
+
+
+class SharedLog(HubLog, Protocol):
+    """A log that several nodes share: it gives the positions itself, and everybody applies what it gives to all.
+
+    `send`, `receive` and the rest may each be called by one thread at a time.
+    """
+
+    @property
+    def node(self) -> str:
+        """The name of this node, which no other has."""
+
+    def name_of(self, position: int) -> str:
+        """The name of an entry that was read not long ago, or of that of a snapshot. Raises LogFailed."""
+
+    def send(self, number: int, batch: Sequence[tuple[int, bytes]]) -> int:
+        """Appends a batch of (kind, payload), whose entries get the names `<node>:<number>:<index>`; returns the
+        position of the last. `number` rises from batch to batch, and stays when one is sent again, which is taken once.
+
+        Raises LogFailed (it may have been taken or not), LogForked, LogGone.
+        """
+
+    def receive(self, after: int, tip: str, seconds: float) -> list[SharedEntry]:
+        """The entries after the one that was received last, by its position and name; waits for some for a while.
+
+        Raises LogFailed, LogForked, LogGone, LogTrimmed, LogDamaged.
+        """
+
+    def holds(self, position: int, tip: str) -> int:
+        """Makes sure that an entry is still there; returns the position of the last. Raises as `receive`."""
+
+    def renew(self) -> str:
+        """Begins a new epoch over the entries that are there, unless another node has; returns it. Raises LogFailed,
+        LogGone."""
+
+    def take(self, what: str, seconds: float) -> bool:
+        """Takes or prolongs a lease; says whether this node has it. Raises LogFailed."""
+
+    def release(self, what: str) -> None:
+        """Gives a lease back. Raises LogFailed."""

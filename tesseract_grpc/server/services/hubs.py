@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from tesseract_grpc import __version__
-from tesseract_grpc.engine.data.commit_log import CommitLog
+from tesseract_grpc.engine.data.commit_log import HubLog
 from tesseract_grpc.engine.data.table_memory import memory_of
 from tesseract_grpc.server.call import Call
 from tesseract_grpc.server.codec import twin
@@ -125,7 +125,7 @@ def encode_hub(host: Host) -> pb.Hub:
     return message
 
 
-def _encode_log(journal: Journal, log: CommitLog) -> pb.LogStatus:
+def _encode_log(journal: Journal, log: HubLog) -> pb.LogStatus:
     recovery, snapshot = journal.recovery, log.newest_snapshot
     message = pb.LogStatus(
         position=log.durable,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
-from tesseract_grpc.engine.data.commit_log import CommitLog, LogDamaged, StoredSnapshot
+from tesseract_grpc.engine.data.commit_log import HubLog, LogDamaged, StoredSnapshot
 from tesseract_grpc.engine.data.errors import EngineError
 from tesseract_grpc.engine.live.image import Ending, KeptSession, KeptTable
 from tesseract_grpc.server.errors import Refusal
@@ -54,7 +54,7 @@ def asked_from(host: Host, last: int) -> int:
     return max(0, last - 2 * host.hub.limits.history.commits)
 
 
-def restore_newest(host: Host, log: CommitLog) -> Restored | None:
+def restore_newest(host: Host, log: HubLog) -> Restored | None:
     """Brings an empty hub to the newest snapshot after which as many records follow as histories are made of.
 
     So the histories that resume tokens ask for are made again from the records. None when there is no snapshot of any

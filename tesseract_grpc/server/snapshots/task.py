@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from tesseract_grpc.engine.data.commit_log import CommitLog, LogFailed, SnapshotInfo, SnapshotWriter
+from tesseract_grpc.engine.data.commit_log import HubLog, LogFailed, SnapshotInfo, SnapshotWriter
 from tesseract_grpc.engine.live.image import Ending, Piece
 from tesseract_grpc.server.logs import logger, trace_of
 from tesseract_grpc.server.snapshots.definitions import KeptNote
@@ -48,7 +48,7 @@ class Snapshots:
     def __init__(
         self,
         host: Host,
-        log: CommitLog,
+        log: HubLog,
         position: Callable[[], int],
         extra: Callable[[], Mapping[str, bytes]] = _nothing,
         *,
