@@ -32,7 +32,7 @@ def variant(rng: Random, base: Definition, keys: Sequence[Row], name: str) -> Va
     if form != "key" or len(base.key) > 1:
         rng.shuffle(fields)
     lost: tuple[str, ...] = ()
-    if form == "more":
+    if form == "more" and all(field.name != EXTRA.name for field in fields):
         fields.insert(rng.randint(0, len(fields)), EXTRA)
     if form == "less" and (candidates := [f.name for f in droppable(base) if f.name in UNIQUE]):
         lost = (rng.choice(candidates),)
