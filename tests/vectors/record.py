@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from google.rpc import status_pb2
 
 from tesseract_grpc._proto.tesseract.v1 import (
@@ -35,7 +36,7 @@ PATIENCE = 20.0
 START = 1_000.0
 OPTIONS = {"listen": "127.0.0.1:0", "drain_timeout": 2.0, "tick_interval": 0.02, "progress_interval": 3_600.0}
 
-_RESTARTS = ("restart", "new_epoch", "another_server")
+_RESTARTS = ("restart", "new_epoch")
 spb, pb = session_service_pb2, table_service_pb2
 
 
@@ -141,9 +142,10 @@ class Recorder:
         while not self._mirror.consistent or self._state != "live":
             await self._next()
 
-    def _call_up(self) -> None:
+    def _call_up(self, sent: bytes = b"") -> None:
+        """Opens the next stream with the token, or with what is sent in its place."""
         request, said = (message(spb.WatchSessionRequest, self._vector.watch) for _ in range(2))
-        request.resume_token, said.resume_token = self._token, self._tokens(self._token).encode()
+        request.resume_token, said.resume_token = sent or self._token, self._tokens(self._token).encode()
         self._call = self._api.sessions.WatchSession(request)
         self.streams.append(Stream(plain(said)))
 
@@ -306,13 +308,13 @@ class Recorder:
         self._leave(end, reason, token=token)
         for step in meanwhile:
             await self._do(step)
-        if how in ("restart", "new_epoch", "another_server"):
+        if how in _RESTARTS:
             await self._restart(how)
         if how in RESUMES:
             await self._resume_damaged(RESUMES[how])  # of which nothing is told: there is no stream, as before
             self.streams[-1].end, self._token = {"client": True}, b""
             self._call.cancel()
-        if how == "another_server":
+        if how == "forged":
             await self._refused()
         if how == "gone":
             self._call_up()
@@ -321,27 +323,21 @@ class Recorder:
             await self._watch()
 
     async def _restart(self, how: str) -> None:
-        """The server ends and starts again: over its data, in another epoch, or knowing nothing of what was."""
+        """The server ends and starts again over its data, perhaps in another epoch."""
         assert self._server is not None
         await self._server.stop()
         if how == "new_epoch":
             await asyncio.to_thread(begin_epochs, self._config)
-        if how == "another_server":
-            self._folder = self._folder / "another"
         await self._start()
-        if how == "another_server":
-            for step in self._vector.setup:
-                await self._set_up(step)
 
     async def _refused(self) -> None:
-        """The token is refused, and is not used again."""
-        self._call_up()
-        try:
+        """The token is not what the server has given, so it is refused, and not used again."""
+        self._call_up(self._token[:-1] + bytes((self._token[-1] ^ 1,)))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self._read()
-        except grpc.aio.AioRpcError as error:
-            end, shown = status_of(error)
-            assert shown["reason"] == "BAD_RESUME_TOKEN"
-            self._leave(end, "token_refused", token=False)
+        end, shown = status_of(caught.value)
+        assert shown["reason"] == "BAD_RESUME_TOKEN"
+        self._leave(end, "token_refused", token=False)
 
     async def _lose(self, lost: Json, seen: Json) -> None:
         """What a first step leads to does not arrive; what a second one leads to does."""

@@ -139,11 +139,11 @@ DELETE_SESSION: Json = {"delete_session": True}
 
 def away(how: str, *meanwhile: Json) -> Json:
     """The client is not connected during some steps. `how` is "disconnect" (the connection breaks), "restart" (and the
-    server starts again over its data), "new_epoch" (and in another epoch), "another_server" (and without its data),
-    "gone" (and what is watched is not there any more), "ended" (the server ends the call without an error), "silence"
-    (it says nothing any more), "no_token" (a disconnect after a message without a token); "lose" (of two steps the
-    first does not reach the client, and the second shows a gap); or a way to damage what the next step leads to
-    (`damage.DAMAGES`), or how the next stream begins (`damage.RESUMES`)."""
+    server starts again over its data), "new_epoch" (and in another epoch), "forged" (the token reaches the server
+    damaged), "gone" (what is watched is not there any more), "ended" (the server ends the call without an error),
+    "silence" (it says nothing any more), "no_token" (a disconnect after a message without a token); "lose" (of two
+    steps the first does not reach the client, and the second shows a gap); or a way to damage what the next step leads
+    to (`damage.DAMAGES`), or how the next stream begins (`damage.RESUMES`)."""
     return {"away": {"how": how, "meanwhile": list(meanwhile)}}
 
 

@@ -138,9 +138,9 @@ SCENES = (
     ),
     scene(
         "token_refused",
-        "The server is another one, which has not made the token: it is thrown away, and a snapshot comes.",
+        "The server says that it has not made the token: it is thrown away, and a snapshot comes at once.",
         commit(update({"id": 5, "qty": 13})),
-        away("another_server"),
+        away("forged", MEANWHILE[0]),
         commit(update({"id": 3, "qty": 12})),
         shows="BAD_RESUME_TOKEN, snapshot",
         rows=ROWS,
