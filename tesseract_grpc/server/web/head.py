@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import h11
+
+
+class Header(NamedTuple):
+    """One header; its parts have the names that gRPC's metadata have, by which interceptors know them."""
+
+    key: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +23,13 @@ class Head:
     path: str
     """Without what stands behind a question mark."""
     version: str
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[Header, ...]
     """Names in lower case, in the order of the request."""
 
     @classmethod
     def of(cls, request: h11.Request) -> Head:
         """The head of a request that h11 has read."""
-        headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers)
+        headers = tuple(Header(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers)
         path = request.target.decode("latin-1").partition("?")[0]
         return cls(request.method.decode("ascii"), path, request.http_version.decode("ascii"), headers)
 

@@ -36,7 +36,7 @@ class WebPort:
 
     def __init__(self, config: ServerConfig) -> None:
         """Reads the certificates. Raises ConfigError."""
-        self.port = 0
+        self.port = config.http_port or 0
         self._config = config
         self._host = address.http_host(config)
         self._tls = sockets.tls_context(config)
@@ -56,8 +56,7 @@ class WebPort:
 
     def bind(self) -> None:
         """Takes the port. Raises OSError."""
-        assert self._config.http_port is not None
-        self._sockets = sockets.listening(self._host, self._config.http_port)
+        self._sockets = sockets.listening(self._host, self.port)
         self.port = self._sockets[0].getsockname()[1]
 
     async def serve(
