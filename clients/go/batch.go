@@ -32,85 +32,103 @@ func decode(batch *tesseractv1.RowBatch, schema *Schema) ([]Row, error) {
 		}
 		own = newSchema(columns)
 	}
-	width := len(own.Columns)
-	rows, values := make([]Row, count), make([]any, count*width)
+	cells, filled := make([]cells, len(own.Columns)), false
 	for at, column := range own.Columns {
-		if err := decodeColumn(present[column.GetName()], column.GetType(), values, at, width, count); err != nil {
+		found, err := cellsOf(present[column.GetName()], column.GetType())
+		if err == nil && found.value != nil && found.length != count {
+			err = fmt.Errorf("%d values in a batch of %d rows", found.length, count)
+		}
+		if size := len(found.validity); err == nil && size != 0 && size != (count+7)/8 {
+			err = fmt.Errorf("a bitmap of %d bytes for %d rows", size, count)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("column %q: %w", column.GetName(), err)
 		}
+		cells[at], filled = found, filled || found.value != nil
 	}
-	for at := range rows {
-		rows[at] = Row{own, values[at*width : (at+1)*width : (at+1)*width]}
+	if !filled && count > mostEmptyRows {
+		return nil, fmt.Errorf("%d rows without a value", count)
+	}
+	width := len(own.Columns)
+	rows, values := make([]Row, count), make([]any, count*width)
+	for row := range rows {
+		rows[row] = Row{own, values[row*width : (row+1)*width : (row+1)*width]}
+	}
+	for at, column := range cells {
+		for row := range rows {
+			if column.value == nil || len(column.validity) > 0 && column.validity[row/8]>>(row%8)&1 == 0 {
+				continue
+			}
+			if rows[row].values[at] = column.value(row); rows[row].values[at] == nil {
+				return nil, fmt.Errorf("column %q: row %d has a code outside of the dictionary", own.Columns[at].GetName(), row)
+			}
+		}
 	}
 	return rows, nil
 }
 
-// decodeColumn writes one column into values, in which each row takes width places.
-func decodeColumn(data *tesseractv1.ColumnData, kind Type, values []any, at, width, count int) error {
-	validity := data.GetValidity()
-	if len(validity) != 0 && len(validity) != (count+7)/8 {
-		return fmt.Errorf("a bitmap of %d bytes for %d rows", len(validity), count)
-	}
-	fill := func(fits bool, length int, value func(row int) (any, error)) error {
-		if !fits {
-			return fmt.Errorf("%T in a column of type %s", data.GetValues(), kind)
-		}
-		if length != count {
-			return fmt.Errorf("%d values in a batch of %d rows", length, count)
-		}
-		for row := range count {
-			if len(validity) == 0 || validity[row/8]>>(row%8)&1 == 1 {
-				found, err := value(row)
-				if err != nil {
-					return err
-				}
-				values[row*width+at] = found
-			}
-		}
-		return nil
-	}
-	other := kind < Bool || kind > Enum // a type of a later version: read as what it holds
-	text := kind == String || kind == JSON || kind == Enum || other
-	boxed := func(text string) any {
-		if kind == JSON {
-			return json.RawMessage(text)
-		}
-		return text
-	}
-	switch data := data.GetValues().(type) {
+// mostEmptyRows bounds what a few bytes can make of this process's memory: rows have keys, so they have values.
+const mostEmptyRows = 1 << 16
+
+// cells are the values of a column, if any row has one, as rows have them.
+type cells struct {
+	length   int
+	value    func(row int) any
+	validity []byte
+}
+
+func cellsOf(data *tesseractv1.ColumnData, kind Type) (cells, error) {
+	found, holds := cells{validity: data.GetValidity()}, kind
+	switch held := data.GetValues().(type) {
 	case nil: // every row is null
-		return nil
+		return cells{}, nil
 	case *tesseractv1.ColumnData_Bools:
-		cells := data.Bools.GetValues()
-		return fill(kind == Bool || other, len(cells), func(row int) (any, error) { return cells[row], nil })
+		holds, found.length = Bool, len(held.Bools.GetValues())
+		found.value = func(row int) any { return held.Bools.Values[row] }
 	case *tesseractv1.ColumnData_Int64S:
-		cells := data.Int64S.GetValues()
-		return fill(kind == Int64 || other, len(cells), func(row int) (any, error) { return cells[row], nil })
+		holds, found.length = Int64, len(held.Int64S.GetValues())
+		found.value = func(row int) any { return held.Int64S.Values[row] }
 	case *tesseractv1.ColumnData_Float64S:
-		cells := data.Float64S.GetValues()
-		return fill(kind == Float64 || other, len(cells), func(row int) (any, error) { return cells[row], nil })
+		holds, found.length = Float64, len(held.Float64S.GetValues())
+		found.value = func(row int) any { return held.Float64S.Values[row] }
 	case *tesseractv1.ColumnData_Timestamps:
-		cells := data.Timestamps.GetValues()
-		return fill(kind == Timestamp || other, len(cells), func(row int) (any, error) {
-			return time.UnixMicro(cells[row]).UTC(), nil
-		})
+		holds, found.length = Timestamp, len(held.Timestamps.GetValues())
+		found.value = func(row int) any { return time.UnixMicro(held.Timestamps.Values[row]).UTC() }
 	case *tesseractv1.ColumnData_Strings:
-		cells := data.Strings.GetValues()
-		return fill(text, len(cells), func(row int) (any, error) { return boxed(cells[row]), nil })
+		holds, found.length = textual(kind), len(held.Strings.GetValues())
+		found.value = func(row int) any { return boxed(held.Strings.Values[row], kind) }
 	case *tesseractv1.ColumnData_Dictionary:
-		codes, texts := data.Dictionary.GetCodes(), make([]any, len(data.Dictionary.GetDictionary()))
-		for code, text := range data.Dictionary.GetDictionary() {
-			texts[code] = boxed(text)
+		texts := make([]any, len(held.Dictionary.GetDictionary()))
+		for code, text := range held.Dictionary.GetDictionary() {
+			texts[code] = boxed(text, kind)
 		}
-		return fill(text, len(codes), func(row int) (any, error) {
-			if int(codes[row]) >= len(texts) {
-				return nil, fmt.Errorf("code %d in a dictionary of %d texts", codes[row], len(texts))
+		holds, found.length = textual(kind), len(held.Dictionary.GetCodes())
+		found.value = func(row int) any {
+			if code := held.Dictionary.Codes[row]; int(code) < len(texts) {
+				return texts[code]
 			}
-			return texts[codes[row]], nil
-		})
-	default:
-		return fmt.Errorf("values of an unknown kind %T", data)
+			return nil
+		}
 	}
+	if later := kind < Bool || kind > Enum; holds != kind && !later { // a type of a later version is read as what it holds
+		return cells{}, fmt.Errorf("%T in a column of type %s", data.GetValues(), kind)
+	}
+	return found, nil
+}
+
+// textual is the type of a column that holds texts: its own, where that is one.
+func textual(kind Type) Type {
+	if kind == JSON || kind == Enum {
+		return kind
+	}
+	return String
+}
+
+func boxed(text string, kind Type) any {
+	if kind == JSON {
+		return json.RawMessage(text)
+	}
+	return text
 }
 
 // dictionaryFrom is the number of rows from which on texts travel as a dictionary; below, one by one.

@@ -4,14 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -37,7 +34,7 @@ type Options struct {
 	Hub string
 	// Token is sent with every call. Without TLS it travels unencrypted, which is logged unless the server is local.
 	Token string
-	// TLS turns encryption on. See also [TLSFiles]. Default: off.
+	// TLS turns encryption on; &tls.Config{} believes the authorities of the system. Default: off.
 	TLS *tls.Config
 	// Timeout is how long a call may take, retries included, whose context has no deadline. Default: 30 s.
 	Timeout time.Duration
@@ -67,30 +64,6 @@ type Retry struct {
 	MaxBackoff time.Duration
 	// GiveUpAfter is after how long without a stream a mirror ends. Default: it tries for ever.
 	GiveUpAfter time.Duration
-}
-
-// TLSFiles reads what [Options] wants as TLS from PEM files: the authorities that may sign the server's certificate, and
-// the client's certificate with its key. An empty name leaves that out.
-func TLSFiles(ca, cert, key string) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca != "" {
-		text, err := os.ReadFile(ca)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("tesseract: %s holds no certificate", ca)
-		}
-	}
-	if cert != "" || key != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			return nil, err
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
 }
 
 // Hub is a connection to a store of tables and sessions. It may be used by many goroutines. It is a
@@ -192,7 +165,8 @@ func (h *Hub) dial() (*grpc.ClientConn, error) {
 	if several := strings.Split(h.address, ","); len(several) > 1 {
 		addresses := make([]resolver.Address, len(several))
 		for at, one := range several {
-			addresses[at] = resolver.Address{Addr: strings.TrimSpace(one)}
+			one = strings.TrimSpace(one)
+			addresses[at] = resolver.Address{Addr: one, ServerName: one} // of its certificate
 		}
 		list := manual.NewBuilderWithScheme("tesseract")
 		list.InitialState(resolver.State{Addresses: addresses})
@@ -201,7 +175,8 @@ func (h *Hub) dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient(target, append(options, h.options.DialOptions...)...)
 }
 
-// Close ends every mirror of the hub, waits for them, and closes the connection. Do not call it from a handler of a mirror.
+// Close ends every mirror of the hub, waits for them, and closes the connection. It waits for handlers that
+// run, so do not call it from one.
 func (h *Hub) Close() error {
 	h.mu.Lock()
 	h.closed = true

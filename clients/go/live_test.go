@@ -2,11 +2,14 @@ package tesseract
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -474,8 +477,12 @@ func reset(t *testing.T) {
 
 func tokenAndTLS(t *testing.T) {
 	server := start(t, map[string]any{"tls": "mutual", "token": true})
-	config, err := TLSFiles(server.TLS.CA, server.TLS.Cert, server.TLS.Key)
+	authority, err := os.ReadFile(server.TLS.CA)
 	check(t, err)
+	pair, err := tls.LoadX509KeyPair(server.TLS.Cert, server.TLS.Key)
+	check(t, err)
+	config := &tls.Config{RootCAs: x509.NewCertPool(), Certificates: []tls.Certificate{pair}}
+	config.RootCAs.AppendCertsFromPEM(authority)
 	options := quiet()
 	options.TLS, options.Token = config, server.Tokens["admin"]
 	hub := connect(t, server.Address, options)

@@ -30,7 +30,7 @@ const (
 
 // MirrorOptions say what is mirrored, and who is told. Handlers are called one after the other from the goroutine of the
 // mirror, which reads on when they return: one that takes long makes the server merge what happens meanwhile. A handler may
-// read the mirror and end its context; it must not call Close.
+// read the mirror and end its context; it must not call Close, which waits for it.
 type MirrorOptions struct {
 	// Window is the part of the result. Default: all of it.
 	Window *Window
@@ -217,7 +217,7 @@ func (m *Mirror) State() State { return locked(m, func() State { return m.state 
 // Err is why the mirror ended, when it was not closed on this side; an *Error.
 func (m *Mirror) Err() error { return locked(m, func() error { return m.err }) }
 
-// Close ends the mirror and waits for it; the rows stay readable. Do not call it from a handler.
+// Close ends the mirror and waits for it; the rows stay readable. It waits for a handler that runs, so do not call it from one.
 func (m *Mirror) Close() {
 	m.cancel()
 	<-m.done

@@ -56,8 +56,10 @@ func (r *replica) apply(change *Change, epoch string) error {
 
 func (r *replica) load(change *Change) error {
 	order, entries := make([]*entry, len(change.Rows)), make(map[any]*entry, len(change.Rows))
+	made := make([]entry, len(change.Rows))
 	for at, row := range change.Rows {
-		order[at] = &entry{row: row}
+		order[at] = &made[at]
+		order[at].row = row
 		entries[keyOf(row, change.Schema.Key)] = order[at]
 	}
 	if len(entries) != len(order) {
@@ -101,7 +103,9 @@ func (r *replica) change(change *Change) error {
 	}
 
 	for _, removed := range change.Removed {
-		delete(r.entries, keyOf(removed.Key, r.key))
+		key := keyOf(removed.Key, r.key)
+		r.entries[key].row = Row{} // entries of a snapshot are kept together, rows need not be
+		delete(r.entries, key)
 	}
 	if leaving > 0 {
 		r.order = slices.DeleteFunc(r.order, func(e *entry) bool { return e.gone == r.round || e.moves == r.round })

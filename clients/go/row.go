@@ -62,7 +62,7 @@ func get[T any](row Row, column string) (T, bool) {
 const tag = "tesseract"
 
 // Scan writes the row into the struct that into points to: each column into the field with the tag `tesseract:"column"`.
-// Columns without a field are left out, and so are fields without a column. A null needs a field that is a pointer, a
+// Columns without such a field that is exported are left out, and so are fields without a column. A null needs a field that is a pointer, a
 // slice or an interface: it is never written as a zero.
 func (r Row) Scan(into any) error {
 	target := reflect.ValueOf(into)
@@ -73,7 +73,7 @@ func (r Row) Scan(into any) error {
 	for at := range target.NumField() {
 		name := target.Type().Field(at).Tag.Get(tag)
 		column := r.schema.Index(name)
-		if name == "" || column < 0 {
+		if name == "" || column < 0 || !target.Field(at).CanSet() {
 			continue
 		}
 		if err := assign(target.Field(at), r.values[column]); err != nil {

@@ -97,11 +97,12 @@ func TestBatchesThatDoNotHoldTogether(t *testing.T) {
 	wrongType := &tesseractv1.ColumnData{Name: "s", Values: ids.Values}
 	shortBitmap := &tesseractv1.ColumnData{Name: "id", Values: ids.Values, Validity: []byte{3, 0}}
 	for name, batch := range map[string]*tesseractv1.RowBatch{
-		"length":         {RowCount: 3, Columns: []*tesseractv1.ColumnData{ids}},
-		"code":           {RowCount: 2, Columns: []*tesseractv1.ColumnData{texts(0, 1)}},
-		"type":           {RowCount: 2, Columns: []*tesseractv1.ColumnData{wrongType}},
-		"bitmap":         {RowCount: 2, Columns: []*tesseractv1.ColumnData{shortBitmap}},
-		"unknown column": {RowCount: 2, Columns: []*tesseractv1.ColumnData{{Name: "nobody"}}},
+		"length":          {RowCount: 3, Columns: []*tesseractv1.ColumnData{ids}},
+		"code":            {RowCount: 2, Columns: []*tesseractv1.ColumnData{texts(0, 1)}},
+		"type":            {RowCount: 2, Columns: []*tesseractv1.ColumnData{wrongType}},
+		"bitmap":          {RowCount: 2, Columns: []*tesseractv1.ColumnData{shortBitmap}},
+		"rows of nothing": {RowCount: math.MaxUint32},
+		"unknown column":  {RowCount: 2, Columns: []*tesseractv1.ColumnData{{Name: "nobody"}}},
 	} {
 		if rows, err := decode(batch, mixed); err == nil {
 			t.Errorf("%s: %v", name, rows)
