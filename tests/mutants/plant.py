@@ -34,9 +34,15 @@ class Plant:
         return text.replace(self.old, self.new)
 
     def into(self, folder: Path) -> None:
-        """A copy of the package with the bug, and the tests as they are, in `folder`."""
+        """A copy of the package with the bug, and the tests as they are, in `folder`.
+
+        What the other files were compiled to comes along, but for what is being written just now.
+        """
         source = self.source()
-        shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / PACKAGE / self.file).write_text(source)
+        shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("*.pyc.*"))
+        file = folder / PACKAGE / self.file
+        file.write_text(source)
+        for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
+            compiled.unlink()
         (folder / "tests").symlink_to(ROOT / "tests")
         shutil.copy(ROOT / "pyproject.toml", folder)  # how tests are run
