@@ -271,7 +271,7 @@ def pieces() -> Iterator[Vector]:
 def lines() -> Iterator[Vector]:
     """What comes, or does not come, after the first point."""
     base = Material("resume_net_change")
-    net, last = base.rest
+    _, last = base.rest
     yield base.make(
         "gap_twice",
         "The same gap again after resuming: the rows are in doubt, and a snapshot comes.",
@@ -310,6 +310,12 @@ def lines() -> Iterator[Vector]:
                 "interrupted": [interruption(word, resumes=False)],
             },
         )
+
+
+def tolerated() -> Iterator[Vector]:
+    """What a later version of the protocol may say, and what a client must put up with."""
+    base = Material("resume_net_change")
+    net, last = base.rest
     strange = copy.deepcopy(net)
     strange["changes"]["removes"][0]["reason"] = UNKNOWN
     yield base.make(
@@ -340,6 +346,10 @@ def lines() -> Iterator[Vector]:
     )
     fields.server["unknown_fields"] = True
     yield fields
+
+
+def edits() -> Iterator[Vector]:
+    """Edits of a session that do not arrive whole."""
     edited = Material("edit_columns_more")
     yield edited.make(
         "edit_cut",
@@ -353,4 +363,4 @@ def lines() -> Iterator[Vector]:
 
 def by_hand() -> list[Vector]:
     """All of them."""
-    return [*passing(), *final(), *snapshots(), *pieces(), *lines()]
+    return [*passing(), *final(), *snapshots(), *pieces(), *lines(), *tolerated(), *edits()]
