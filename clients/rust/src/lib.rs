@@ -17,6 +17,8 @@ mod row;
 mod rpc;
 mod session;
 mod table;
+#[cfg(test)]
+mod tests;
 mod value;
 mod view;
 mod watch;
