@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from benchmarks.clients.programs import LANGUAGES
 from tests.clients import pages
 from tests.clients.pages import PAGE, ROOT, PageFailed, Project, output, projects
-from tests.test_docs import FENCE
+from tests.test_docs import FENCE, broken_links
 
 TEXT = PAGE.read_text()
 FOUND = projects(TEXT)
@@ -25,6 +26,15 @@ def test_every_language_has_a_program_and_commands() -> None:
 def test_every_block_of_the_page_is_executed() -> None:
     executed = sum(len(project.files) + len(project.steps) for project in FOUND.values()) + 1  # what they print
     assert len(FENCE.findall(TEXT)) == executed
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*(ROOT / "clients").glob("*.md"), *(ROOT / "clients").glob("*/README.md")]),
+    ids=lambda p: p.parent.name,
+)
+def test_links_of_the_clients_lead_somewhere(path: Path) -> None:
+    assert broken_links(path, path.read_text()) == []
 
 
 def test_programs_have_the_same_six_steps() -> None:
