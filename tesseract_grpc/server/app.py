@@ -16,10 +16,10 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health
@@ -46,6 +46,7 @@ from tesseract_grpc.server.metrics.endpoint import Endpoint, SampleCollector
 from tesseract_grpc.server.metrics.loop_lag import LoopLag
 from tesseract_grpc.server.metrics.meters import CallMeters
 from tesseract_grpc.server.metrics.sample import take_sample
+from tesseract_grpc.server.rebuilding import Rebuilding
 from tesseract_grpc.server.services.backups import Backups
 from tesseract_grpc.server.services.caches import Caches
 from tesseract_grpc.server.services.debugging import Debugging
@@ -63,7 +64,8 @@ from tesseract_grpc.server.services.several_sessions import SeveralSessions
 from tesseract_grpc.server.services.swaps import Swaps
 from tesseract_grpc.server.services.table_watches import TableWatches
 from tesseract_grpc.server.services.writes import Writes
-from tesseract_grpc.server.streams.audience import keep_beating, keep_patrolling
+from tesseract_grpc.server.shared_journal import SharedJournal
+from tesseract_grpc.server.streams.audience import Audience, keep_beating, keep_patrolling
 from tesseract_grpc.server.tokens import read_tokens
 from tesseract_grpc.server.tracing import OFF, open_tracing
 from tesseract_grpc.server.web.methods import Registry, add_reflection
@@ -99,7 +101,7 @@ class Server:
         self._tracing = OFF
         self._grpc: grpc.aio.Server | None = None
         self._timers: list[asyncio.Task[None]] = []
-        self._tellings: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._hurry = asyncio.Event()
         self._stopping = False
@@ -133,6 +135,7 @@ class Server:
         warm_up()  # or the first expression would hold all other calls up
         try:
             self._hosts = Hosts(self.config, self._clock, BEHAVIOURS, self._open_log)
+            self._rebuilding = Rebuilding(self._hosts, self._adopt)
         except (LogFailed, LogDamaged) as error:
             raise ServeError(str(error)) from error
         try:
@@ -158,8 +161,6 @@ class Server:
         """Opens the port, once every hub is where its log ends."""
         self._gate = Gate()
         self._tracing = open_tracing(self.config)
-        for host in self._hosts.by_name.values():
-            host.tracing = self._tracing
         tracers = self._tracing.interceptors()
         tokens = [TokenInterceptor(self._tokens)] if self._tokens is not None else []
         server = grpc.aio.server(interceptors=[*tracers, *tokens], options=_channel_options(self.config))
@@ -179,18 +180,17 @@ class Server:
             await self._end_watching()
             raise
         for host in self._hosts.by_name.values():
-            host.journal.on_state = partial(self._turned, host)
+            self._adopt(host)
         await self._health.writable(self._takes_writes())
         await server.start()
         self._grpc = server
         if self._web is not None:
             await self._serve_web(self._web, handlers, tracers, tokens[0] if tokens else None)
-        audiences = [host.audience for host in self._hosts.by_name.values()]
         self._timers = [
             asyncio.create_task(lag.watch()),
-            asyncio.create_task(keep_beating(audiences, self.config.progress_interval)),
+            asyncio.create_task(keep_beating(self._audiences, self.config.progress_interval)),
             asyncio.create_task(
-                keep_patrolling(audiences, min(self.config.lag_after, self.config.slow_reader_timeout))
+                keep_patrolling(self._audiences, min(self.config.lag_after, self.config.slow_reader_timeout))
             ),
             asyncio.create_task(keep_ticking(self._hosts.by_name.values(), self.config.tick_interval)),
             asyncio.create_task(keep_collecting(self._relations_ended)),
@@ -216,9 +216,7 @@ class Server:
         self._gate.close()
         await self._health.not_serving()
         for host in self._hosts.by_name.values():
-            host.versions.end(shutting_down())
-            host.audience.end_all(shutting_down())
-            host.debug.end(shutting_down())
+            host.end(shutting_down())
         if self._web is not None:
             self._web.drain()
         await self._emptied(patience)
@@ -231,6 +229,23 @@ class Server:
         await self._end_watching()
         self._log.info("server.stopped", cut_off=cut_off)
         self._stopped.set()
+
+    def _audiences(self) -> list[Audience]:
+        return [host.audience for host in self._hosts.by_name.values()]
+
+    def _adopt(self, host: Host) -> None:
+        """A hub is served by this server from now on, and tells it what becomes of it."""
+        host.tracing = self._tracing
+        host.journal.on_state = partial(self._turned, host)
+        if isinstance(host.journal, SharedJournal):
+            host.journal.on_lost = partial(self._lost, host)
+            if host.journal.lost is not None:
+                self._lost(host, host.journal.lost)
+        self._tell_health()
+
+    def _lost(self, host: Host, why: Exception) -> None:
+        """What a hub has is of a log that is no more."""
+        self._keep(self._rebuilding.run(host, why))
 
     def _relations_ended(self) -> int:
         return sum(host.hub.counters.relations_ended for host in self._hosts.by_name.values())
@@ -245,9 +260,13 @@ class Server:
         """A hub takes writes again, or none any more."""
         if self._stopping:
             return
-        telling = asyncio.create_task(self._health.writable(self._takes_writes()))
-        self._tellings.add(telling)  # the loop itself keeps no task alive
-        telling.add_done_callback(self._tellings.discard)
+        self._keep(self._health.writable(self._takes_writes()))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does something beside everything else."""
+        task = asyncio.create_task(work)
+        self._beside.add(task)  # the loop itself keeps no task alive
+        task.add_done_callback(self._beside.discard)
 
     def _takes_writes(self) -> bool:
         """Whether every hub does; the log of one may have failed at the start already."""

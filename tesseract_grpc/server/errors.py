@@ -29,6 +29,7 @@ class ServerReason(StrEnum):
     BAD_RESUME_TOKEN = "BAD_RESUME_TOKEN"
     SERVER_SHUTTING_DOWN = "SERVER_SHUTTING_DOWN"
     HUB_READ_ONLY = "HUB_READ_ONLY"
+    EPOCH_CHANGED = "EPOCH_CHANGED"
     WRITES_OVERLOADED = "WRITES_OVERLOADED"
     MEMORY_LIMIT = "MEMORY_LIMIT"
     SLOW_READER = "SLOW_READER"
@@ -83,6 +84,7 @@ STATUS_OF: Mapping[Reason | ServerReason, StatusCode] = {
     ServerReason.BAD_RESUME_TOKEN: StatusCode.INVALID_ARGUMENT,
     ServerReason.SERVER_SHUTTING_DOWN: StatusCode.UNAVAILABLE,
     ServerReason.HUB_READ_ONLY: StatusCode.UNAVAILABLE,
+    ServerReason.EPOCH_CHANGED: StatusCode.UNAVAILABLE,
     ServerReason.MEMORY_LIMIT: StatusCode.RESOURCE_EXHAUSTED,
     ServerReason.WRITES_OVERLOADED: StatusCode.RESOURCE_EXHAUSTED,
     ServerReason.SLOW_READER: StatusCode.RESOURCE_EXHAUSTED,
@@ -104,6 +106,7 @@ RESOURCE_OF: Mapping[Reason | ServerReason, str] = {
     Reason.SESSION_DELETED: "tesseract.v1.Session",
     Reason.TABLE_ALTERED: "tesseract.v1.Session",
     Reason.UNKNOWN_HUB: "tesseract.v1.Hub",
+    ServerReason.EPOCH_CHANGED: "tesseract.v1.Hub",
     ServerReason.SESSION_EXPIRED: "tesseract.v1.Session",
 }
 """The type of the resource that a reason is about; such a status carries ResourceInfo."""

@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -264,19 +264,30 @@ class Host:
             self.audience.end(session, refusal)
             self.events.session_closed(session, refusal)
 
+    def end(self, refusal: Refusal) -> None:
+        """Ends everything that waits or streams; each stream says what it owes first."""
+        self.versions.end(refusal)
+        self.audience.end_all(refusal)
+        self.debug.end(refusal)
+
+    async def close(self) -> None:
+        """Stops every timer, and closes the log."""
+        self.lifetimes.close()
+        self.debug.close()
+        await self.journal.close()
+
     def _expire(self, name: str) -> None:
         if name in self.hub.sessions:
             logger().info("session.expired", hub=self.name, session=name)
             self.close_session(name, ServerReason.SESSION_EXPIRED)
 
 
-async def keep_ticking(hosts: Iterable[Host], interval: float) -> None:
+async def keep_ticking(hosts: Collection[Host], interval: float) -> None:
     """Moves the clocks of hubs every `interval` seconds, until cancelled, and drops texts that no row has any more.
     Where nothing depends on time and nothing is written it costs next to nothing."""
-    everyone = tuple(hosts)
     while True:
         await asyncio.sleep(interval)
-        for host in everyone:
+        for host in tuple(hosts):
             try:
                 await host.tick()
                 host.hub.drop_texts()
@@ -307,6 +318,8 @@ class Hosts:
         self.config = config
         self.clock = clock
         self.by_name: dict[str, Host] = {}
+        self._behaviours = behaviours
+        self._open_log = open_log
         self.calls = CallRecords()
         try:
             for name in config.hubs:
@@ -316,6 +329,16 @@ class Hosts:
                 if host.journal.log is not None:
                     host.journal.log.close()
             raise
+        self.calls.of({name: host.debug for name, host in self.by_name.items()})
+
+    async def opened(self, name: str) -> Host:
+        """A hub with its log opened anew, beside the one that is served. Raises LogFailed, LogDamaged."""
+        log = await asyncio.to_thread(self._open_log, self.config, name)
+        return Host(name, self.config, self.clock, self._behaviours, log)
+
+    def replace(self, host: Host) -> None:
+        """Another hub is served under its name from now on."""
+        self.by_name[host.name] = host
         self.calls.of({name: host.debug for name, host in self.by_name.items()})
 
     def find(self, name: str, field: str) -> Host:
@@ -344,6 +367,4 @@ class Hosts:
     async def close(self) -> None:
         """Stops every timer, and closes the logs."""
         for host in self.by_name.values():
-            host.lifetimes.close()
-            host.debug.close()
-            await host.journal.close()
+            await host.close()

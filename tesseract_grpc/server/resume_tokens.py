@@ -85,6 +85,8 @@ class ResumeTokens:
 
     def __init__(self, hub: str, epoch: str, key: bytes, made: Callable[[str], int] = lambda table: 0) -> None:
         """`key` has to outlive the process where the hub does. `made` tells the version that made a table."""
+        self.before = "the token is of an earlier life of this hub"
+        """What is told to who brings a token of another epoch."""
         self._made = made
         self._epoch = _short(epoch)
         self._head = _HEAD.pack(FORMAT, _short(hub), self._epoch)
@@ -137,7 +139,7 @@ class ResumeTokens:
         if hub != self._head[1:9]:
             raise _bad("it is of another hub")
         if epoch != self._epoch:
-            return Anew(twin.change.RESET_REASON_OTHER_EPOCH, "the token is of an earlier life of this hub")
+            return Anew(twin.change.RESET_REASON_OTHER_EPOCH, self.before)
         content, signature = token[:-_SIGNATURE], token[-_SIGNATURE:]
         if not hmac.compare_digest(signature, _signature(self._key, content)):
             raise _bad("its signature is wrong")

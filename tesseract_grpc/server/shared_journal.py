@@ -19,8 +19,11 @@ be read, this node applies nothing more, and says so: what it has must not be ta
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,11 +53,32 @@ _WAIT_SECONDS = 1.0
 _AHEAD = 5_000
 """So many entries are received ahead of those that are applied."""
 
+_TRAIL = 100_000
+"""Of so many records that were applied last the versions are known, to say which are lost."""
+
 CLOCK, SNAPSHOT = "clock", "snapshot"
 """What only one node does: to propose ticks, and to write snapshots."""
 
 LOST = (LogForked, LogGone, LogTrimmed, LogDamaged)
 """What no patience mends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The versions that this node had, and the log has lost."""
+
+    first: int = 0
+    last: int = 0
+
+    @property
+    def commits(self) -> int:
+        """How many."""
+        return self.last - self.first + 1 if self.last else 0
+
+    def __str__(self) -> str:
+        if not self.commits:
+            return "nothing that was seen here is lost"
+        return f"the log has lost {self.commits} commits, versions {self.first} to {self.last}"
 
 
 class SharedJournal(Journal):
@@ -71,6 +95,8 @@ class SharedJournal(Journal):
         self._number = 0
         self._sent: dict[str, Proposal] = {}
         """What was proposed here and has not come back, by the name of its entry."""
+        self._trail: deque[tuple[int, int]] = deque(maxlen=_TRAIL)
+        """Positions, and the versions after them."""
         self._received = 0
         self._tip = ""
         self._serving = asyncio.Event()
@@ -195,6 +221,32 @@ class SharedJournal(Journal):
         self._refuse_queued()
         if self.on_lost is not None:
             self.on_lost(error)
+
+    def _applied(self, size: int) -> None:
+        super()._applied(size)
+        self._trail.append((self.position, self.host.hub.version))
+
+    async def renew(self) -> Loss:
+        """Begins a new epoch, unless another node has, and finds out what is lost. Raises LogFailed, LogGone."""
+        await self._drained.wait()
+        await self._in(self._others, self.shared.renew)
+        return await self._in(self._others, self._find_loss)
+
+    def _find_loss(self) -> Loss:
+        """Where what was applied here parts from what the log has: O(log n) questions. Raises LogFailed, LogGone."""
+        trail = list(self._trail)
+        parting = bisect_left(trail, True, key=lambda step: not self._is_held(step[0]))
+        if parting == len(trail):
+            return Loss()
+        before = trail[parting - 1][1] if parting else trail[0][1] - 1
+        return Loss(before + 1, trail[-1][1]) if trail[-1][1] > before else Loss()
+
+    def _is_held(self, position: int) -> bool:
+        try:
+            self.shared.holds(position, self.shared.name_of(position))
+        except LogForked:
+            return False
+        return True
 
     def _refuse_sent(self) -> None:
         """Refuses what was sent and has not come back. What comes back all the same is applied like that of others."""

@@ -57,6 +57,12 @@ _UNFINISHED_SECONDS = 600
 """After this time without a piece, a snapshot that was never kept is forgotten."""
 
 
+def life_of(node: str) -> str:
+    """A name for a node until it opens the log again: batches are counted anew then, and what was sent under the name
+    before may still be on its way."""
+    return f"{node}.{secrets.token_hex(4)}"
+
+
 @dataclass(slots=True)
 class Line:
     """The line of entries, as it was found."""
@@ -76,7 +82,8 @@ class RedisLog:
     cut = 0
 
     def __init__(self, settings: RedisSettings, hub: str, node: str) -> None:
-        """Finds the line, or makes it. Raises LogFailed, LogDamaged."""
+        """Finds the line, or makes it. `node` is a name that nobody had before, see `life_of`. Raises LogFailed,
+        LogDamaged."""
         self.node = node
         self.newest_snapshot: SnapshotInfo | None = None
         """The newest snapshot that this node knows of; `snapshots` asks."""

@@ -11,13 +11,17 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tesseract_grpc._proto.tesseract.v1 import table_service_pb2
 from tesseract_grpc.client import AlreadyExists, AsyncEventHorizon, NotFound, Retry, TesseractError, WriteBatch
 from tesseract_grpc.engine.data.commit_log import HubLog, LogForked, LogGone
 from tesseract_grpc.server import Server, ServerConfig
+from tesseract_grpc.server.codec import twin
+from tesseract_grpc.server.records import Kind, Record
 from tesseract_grpc.server.shared_journal import SharedJournal
-from tesseract_grpc.store.redis_log import RedisLog
+from tesseract_grpc.store.redis_log import RedisLog, life_of
 from tesseract_grpc.store.redis_source import RedisSettings
 from tests.cluster.servers import RedisProcess, plain
+from tests.vectors.scene import insert
 
 COLUMNS: list[Any] = [
     {"name": "id", "type": "int64", "primary_key": True},
@@ -46,7 +50,7 @@ async def node(redis: RedisProcess, name: str, **options: Any) -> AsyncIterator[
     """A node and a client of it."""
 
     def open_log(config: ServerConfig, hub: str) -> HubLog:
-        return RedisLog(RedisSettings(redis.url, timeout=1), hub, name)
+        return RedisLog(RedisSettings(redis.url, timeout=1), hub, life_of(name))
 
     config = ServerConfig(listen="127.0.0.1:0", progress_interval=0.3, **options)
     async with Server(config, open_log=open_log) as server:
@@ -223,6 +227,66 @@ async def test_without_redis_readers_go_on_and_writes_are_refused(tmp_path: Path
             assert [row["id"] for row in mirror.rows()] == [1, 3]
             assert [row["id"] for row in await equal(one, other)] == [1, 3]
             await mirror.close()
+
+
+def lose(redis: RedisProcess, log: RedisLog, count: int) -> None:
+    """Takes the last entries away, as a fail-over does to a replica that had not got them yet."""
+    with redis.client() as found:
+        client: Any = found
+        for name, fields in client.xrevrange(log.keys.log, count=count):
+            client.xdel(log.keys.log, name)
+            tip = fields[b"a"]
+        last = int(client.hget(log.keys.line, "last")) - count
+        client.hset(log.keys.line, mapping={"last": last, "tip": tip})
+        client.execute_command("XSETID", log.keys.log, f"{last}-0")
+
+
+@pytest.mark.parametrize("written_meanwhile", [0, 1, 2, 5])
+async def test_what_a_fail_over_loses_is_told_and_all_agree_again(redis: RedisProcess, written_meanwhile: int) -> None:
+    async with node(redis, "a") as (first, one), node(redis, "b") as (second, other):
+        table = await one.create_tesseract("items", COLUMNS)
+        session = await one.create_session("all", table=table, sort=["id"])
+        await table.add([{"id": 1, "n": 1, "text": ""}])
+        mirrors = [await session.mirror().ready(), await (await known(other.get_session, "all")).mirror().ready()]
+        resets: list[Any] = []
+        for mirror in mirrors:
+            mirror.on("interrupted", resets.append)
+        for number in (2, 3):
+            wrote = await table.add([{"id": number, "n": 1, "text": ""}])
+        for mirror in mirrors:
+            await mirror.wait_for(wrote.version)
+        epoch, log = (await one.info()).epoch, journal_of(first).shared
+        assert isinstance(log, RedisLog)
+        lose(redis, log, 2)
+        if written_meanwhile:  # by a node that had not seen them
+            row = {"id": 50, "n": 1, "text": ""}
+            bare = RedisLog(RedisSettings(redis.url), "default", "d")
+            payload = await payload_of(second, row)
+            bare.send(1, [payload] + [(int(Kind.ADVANCE), payload[1][:9])] * (written_meanwhile - 1))
+        await until(lambda: all(server.hubs["default"].epoch != epoch for server in (first, second)))
+        assert first.hubs["default"].epoch == second.hubs["default"].epoch != epoch
+        expected = [1, 50] if written_meanwhile else [1]
+        assert [row["id"] for row in await equal(one, other)] == expected
+        await until(lambda: all([row["id"] for row in mirror.rows()] == expected for mirror in mirrors))
+        told = [each for each in resets if each.reason == "other_epoch"]
+        assert len(told) == 2
+        for each in told:
+            assert f"lost 2 commits, versions {wrote.version - 1} to {wrote.version}" in each.message
+        await table.add([{"id": 9, "n": 1, "text": ""}])
+        assert [row["id"] for row in await equal(one, other)] == [1, 9, *expected[1:]]
+        for mirror in mirrors:
+            await mirror.close()
+
+
+async def payload_of(server: Server, row: dict[str, Any]) -> tuple[int, bytes]:
+    """A write as a node has it in the log."""
+    host = server._hosts.by_name["default"]
+    operation = insert(row, types={"id": "int64", "n": "int64", "text": "string"})
+    request = twin.table_service.WriteRequest.FromString(
+        table_service_pb2.WriteRequest(operations=[operation]).SerializeToString()
+    )
+    record = Record(host.journal.moment(), request)
+    return int(record.kind), record.encode()
 
 
 async def test_a_log_that_was_lost_is_not_gone_on_with(redis: RedisProcess) -> None:

@@ -29,6 +29,7 @@ PLAYED = "played_"
 
 NOT_UNARY = {
     "BAD_RESUME_TOKEN": "only watches take tokens; the vector token_refused shows it",
+    "EPOCH_CHANGED": "several nodes and a fail-over lead to it; tests/cluster shows it",
     "FEATURE_NOT_AVAILABLE": "this server has all features; played by hand",
     "INTERNAL": "no request is known that leads to it; played by hand",
     "SESSION_DELETED": "ends watches; the vector end_session_deleted shows it",

@@ -21,7 +21,7 @@ from .errors import TesseractError
 from .feed import StreamBroken
 from .writes import Encoded, WriteResult
 
-POSTPONED = frozenset({"HUB_READ_ONLY", "WRITES_OVERLOADED", "SERVER_SHUTTING_DOWN"})
+POSTPONED = frozenset({"HUB_READ_ONLY", "WRITES_OVERLOADED", "SERVER_SHUTTING_DOWN", "EPOCH_CHANGED"})
 """Refusals that pass by themselves."""
 
 

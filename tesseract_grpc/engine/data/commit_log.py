@@ -196,7 +196,7 @@ class SharedLog(HubLog, Protocol):
 
     @property
     def node(self) -> str:
-        """The name of this node, which no other has."""
+        """The name of this node for as long as it has the log open; nobody else has or had it."""
 
     def name_of(self, position: int) -> str:
         """The name of an entry that was read not long ago, or of that of a snapshot. Raises LogFailed."""

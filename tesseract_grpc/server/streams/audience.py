@@ -124,19 +124,17 @@ class Audience:
                 logger().error("stream.bug", watch=stream.watch_id, error=type(error).__name__, trace=trace_of(error))
 
 
-async def keep_beating(audiences: Iterable[Audience], interval: float) -> None:
+async def keep_beating(audiences: Callable[[], Iterable[Audience]], interval: float) -> None:
     """Beats twice in `interval`, until cancelled, so that no stream is ever silent for longer than it."""
-    everyone = tuple(audiences)
     while True:
         await asyncio.sleep(interval / 2)
-        for audience in everyone:
+        for audience in audiences():
             audience.beat()
 
 
-async def keep_patrolling(audiences: Iterable[Audience], patience: float) -> None:
+async def keep_patrolling(audiences: Callable[[], Iterable[Audience]], patience: float) -> None:
     """Looks for readers that do not read, four times in the time that they are given, until cancelled."""
-    everyone = tuple(audiences)
     while True:
         await asyncio.sleep(patience / 4)
-        for audience in everyone:
+        for audience in audiences():
             audience.patrol()
