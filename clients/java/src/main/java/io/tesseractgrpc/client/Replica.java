@@ -37,7 +37,7 @@ final class Replica {
 
   private int[] order = {};
   private final List<Row> rows = new ArrayList<>();
-  private final Map<Object, Integer> slotOf = new HashMap<>();
+  private Map<Object, Integer> slotOf = new HashMap<>();
   private final List<Integer> free = new ArrayList<>();
 
   int size() {
@@ -62,7 +62,7 @@ final class Replica {
   }
 
   void load(Snapshot snapshot, Columns columns) {
-    Map<Object, Integer> slots = new HashMap<>();
+    Map<Object, Integer> slots = new HashMap<>(2 * snapshot.rows().size());
     int[] keyAt = snapshot.key().stream().mapToInt(columns::at).toArray();
     for (Row row : snapshot.rows()) {
       if (slots.put(keyOf(row, keyAt), slots.size()) != null) {
@@ -71,8 +71,7 @@ final class Replica {
     }
     rows.clear();
     rows.addAll(snapshot.rows());
-    slotOf.clear();
-    slotOf.putAll(slots);
+    slotOf = slots;
     free.clear();
     order = new int[rows.size()];
     Arrays.setAll(order, slot -> slot);

@@ -18,6 +18,8 @@ import java.util.stream.IntStream;
  * NaN equals itself.
  */
 public final class Row extends AbstractMap<String, Object> {
+  private static volatile Columns last = Columns.NONE;
+
   final Columns columns;
   final Object[] values;
 
@@ -47,8 +49,20 @@ public final class Row extends AbstractMap<String, Object> {
       names.add(name);
       values[at] = namesAndValues[2 * at + 1];
     }
+    return new Row(shared(names), values);
+  }
+
+  /**
+   * Rows that are made one after the other mostly have the same columns: one object is enough for
+   * them.
+   */
+  private static Columns shared(List<String> names) {
+    Columns before = last;
+    if (before.names.equals(names)) {
+      return before;
+    }
     List<DataType> unknown = names.stream().map(name -> DataType.UNKNOWN).toList();
-    return new Row(new Columns(names, unknown, List.of()), values);
+    return last = new Columns(names, unknown, List.of());
   }
 
   @Override

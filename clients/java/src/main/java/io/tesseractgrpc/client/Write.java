@@ -70,13 +70,14 @@ public final class Write {
     }
     List<Part> parts = new ArrayList<>();
     for (int start = 0, end; start < rows.size(); start = end) {
-      Set<String> names = Set.copyOf(rows.get(start).keySet());
-      for (end = start + 1; end < rows.size() && rows.get(end).keySet().equals(names); ) {
+      Map<String, ?> like = rows.get(start);
+      Set<String> names = like.keySet();
+      for (end = start + 1; end < rows.size() && sameColumns(like, rows.get(end)); ) {
         end++;
       }
       int first = start;
       try {
-        List<String> order = table.layout.names.stream().filter(names::contains).toList();
+        List<String> order = table.layout.names.stream().filter(like::containsKey).toList();
         Collection<String> columns = order.size() == names.size() ? order : names;
         parts.add(
             new Part(
@@ -87,6 +88,11 @@ public final class Write {
       }
     }
     return parts;
+  }
+
+  private static boolean sameColumns(Map<String, ?> one, Map<String, ?> other) {
+    return one instanceof Row row && other instanceof Row another && row.columns == another.columns
+        || one.keySet().equals(other.keySet());
   }
 
   private WriteOperation operation(RowBatch batch) {
