@@ -24,6 +24,7 @@ from typing import cast
 
 import h11
 
+from tesseract_grpc.server.logs import logger, trace_of
 from tesseract_grpc.server.web import sockets
 from tesseract_grpc.server.web.body import Body
 from tesseract_grpc.server.web.head import Head
@@ -143,7 +144,8 @@ class Connection(asyncio.Protocol):
         self._body_since: float | None = None  # when somebody began to wait for the body
         self._discarded = 0
         self._full: asyncio.Future[None] | None = None  # done when there is room again
-        self._full_since = 0.0
+        self._full_since = 0.0  # when it was full, and less of it was taken than before
+        self._unsent = 0
 
     # What the transport says
 
@@ -184,6 +186,7 @@ class Connection(asyncio.Protocol):
         """The client does not read as fast as it is written to."""
         self._full = asyncio.get_running_loop().create_future()
         self._full_since = time.monotonic()
+        self._unsent = self._transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """It has read."""
@@ -227,6 +230,8 @@ class Connection(asyncio.Protocol):
         try:
             await self.room()  # whoever asks, and asks again, and does not read
             await self._house.answer(self, head, body)
+        except Exception as error:  # a bug: what can go wrong with a request has been answered
+            logger().error("http.failed", path=head.path, error=type(error).__name__, trace=trace_of(error))
         finally:
             if self._task is asyncio.current_task():
                 self._transport.abort()  # it was broken off: half an answer must not look like a whole one
@@ -351,9 +356,14 @@ class Connection(asyncio.Protocol):
 
     def patrol(self, now: float) -> None:
         """Ends what takes too long. O(1)."""
-        if self._full is not None and now - self._full_since >= self._house.stall:
-            self._transport.abort()
-            return
+        if self._full is not None:
+            unsent = self._transport.get_write_buffer_size()
+            if unsent < self._unsent:
+                self._full_since = now  # slow, but it reads
+            self._unsent = unsent
+            if now - self._full_since >= self._house.stall:
+                self._transport.abort()
+                return
         if self._phase is Phase.ANSWERING:
             since = self._body_since
             if since is not None and now - since >= BODY_SECONDS and self._body is not None and not self._body.patient:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
@@ -70,8 +70,9 @@ class Calls:
             ending = Ending(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline of the call has passed")
         except Exception as error:
             ending = Ending.of(to_refusal(error, method.path))
-        async with asyncio.timeout(PARKED):
-            await reply.end(ending)
+        with suppress(TimeoutError):  # then the connection ends, and says as much
+            async with asyncio.timeout(PARKED):
+                await reply.end(ending)
 
     async def _call(
         self,
