@@ -25,6 +25,8 @@ from tests.clients.stage import Stage
 from tests.vectors.vector import DATA, load_all
 from tests.vectors.wrong import WRONG
 
+ORDER = sorted(LANGUAGES, key=lambda name: name == "rust")
+"""What takes longest to build is last: the others are tested meanwhile."""
 SAMPLES = ("basic", "live_view", "resume")
 LIVE = (
     "types_round_trip", "read_your_writes", "kill_and_resume", "black_hole", "slow_consumer", "error_reasons",
@@ -63,6 +65,9 @@ class Run:
         self.outcomes = {name: Outcome(name) for name in names}
         self._built = {name: asyncio.Event() for name in names}
         self._folder = folder
+        self._works = {"tests": self._test, "samples": self._samples, "page": self._page, "bench": self._bench}
+        self.steps: Sequence[str] = tuple(self._works)
+        """What is done after the build."""
 
     async def all(self) -> None:
         """Builds and tests."""
@@ -70,10 +75,9 @@ class Run:
         for name, language in self.languages.items():
             await self._built[name].wait()
             if not self.outcomes[name].failed and not self.outcomes[name].skipped:
-                await self._step(name, "tests", self._test(language))
-                for step, work in (("samples", self._samples), ("page", self._page), ("bench", self._bench)):
+                for step in self.steps:
                     if not self.outcomes[name].failed:
-                        await self._step(name, step, work(language))
+                        await self._step(name, step, self._works[step](language))
             say(f"{name}: {self.outcomes[name].word}")
         await building
 
@@ -184,7 +188,7 @@ def say(text: str) -> None:
 async def verify(names: Sequence[str]) -> int:
     """Does it all; the exit code."""
     with tempfile.TemporaryDirectory(prefix="clients-") as folder:
-        run = Run(names or LANGUAGES, Path(folder))
+        run = Run(names or ORDER, Path(folder))
         await run.all()
         good = [language for name, language in run.languages.items() if run.outcomes[name].word == "ok"]
         relayed, failure = await _relay(Path(folder), good, SECONDS)

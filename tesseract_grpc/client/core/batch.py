@@ -143,7 +143,8 @@ def _decode_column(column: value_pb2.ColumnData, count: int, type: DataType | No
     valid = _decode_validity(column.validity, count)
     if case == "dictionary":
         codes = np.array(column.dictionary.codes, dtype=np.uint32)
-        if len(codes) and codes.max() >= len(column.dictionary.dictionary):
+        named = codes if valid is None or len(valid) != len(codes) else codes[valid]  # those of nulls say nothing
+        if len(named) and named.max() >= len(column.dictionary.dictionary):
             raise ValueError(f"column {column.name!r} has a code outside its dictionary")
         vector = Vector(type or STRING, codes, valid, list(column.dictionary.dictionary))
     elif case == "strings":

@@ -158,6 +158,14 @@ SCENES = (
         rows=[item(id, None if id % 7 == 0 else f"text {id % 4}") for id in range(60)],
     ),
     scene(
+        "values_dictionary_null",
+        "A dictionary without texts, for rows that are all null; their codes mean nothing.",
+        commit(insert(*(item(id, None, grade=None) for id in range(100, 150)))),
+        commit(update({"id": 120, "name": "a text"})),
+        shows="values, snapshot, inserts",
+        rows=[item(id, None, grade=None, doc=None) for id in range(60)],
+    ),
+    scene(
         "values_all_null",
         "A column whose values are all null has no values on the wire at all.",
         commit(update({"id": 1, "name": "not null"})),
