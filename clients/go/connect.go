@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
-	"errors"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
@@ -105,6 +104,10 @@ func Connect(address string, options Options) (*Hub, error) {
 	if address == "" {
 		return nil, invalid("MALFORMED_REQUEST", "address", "an address is a text such as localhost:50051")
 	}
+	if r := options.Retry; min(options.Timeout, options.Keepalive, options.KeepaliveTimeout, r.InitialBackoff, r.MaxBackoff,
+		r.GiveUpAfter, time.Duration(r.Attempts), time.Duration(options.MaxMessageBytes)) < 0 {
+		return nil, invalid("MALFORMED_REQUEST", "options", "no option is below 0")
+	}
 	hub := &Hub{options: options, address: address}
 	conn, err := hub.dial()
 	if err != nil {
@@ -175,20 +178,35 @@ func (h *Hub) dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient(target, append(options, h.options.DialOptions...)...)
 }
 
-// Close ends every mirror of the hub, waits for them, and closes the connection. It waits for handlers that
-// run, so do not call it from one.
+// Close ends every mirror of the hub, waits for them, and closes the connection. It waits for handlers that run, so do not
+// call it from one. To close twice is no error.
 func (h *Hub) Close() error {
 	h.mu.Lock()
+	before := h.closed
 	h.closed = true
 	h.mu.Unlock()
 	h.cancel()
 	h.mirrors.Wait()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if before {
+		return nil
+	}
 	if h.retired != nil {
 		h.retired.Close()
 	}
 	return h.conn.Close()
+}
+
+// enter counts one more mirror, for which Close will wait.
+func (h *Hub) enter() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return closedError("the hub")
+	}
+	h.mirrors.Add(1)
+	return nil
 }
 
 // open is the present connection and its number.
@@ -243,9 +261,12 @@ func (h *Hub) again(ctx context.Context, twice bool, call func() error) error {
 	pauses := pauses{retry: h.options.Retry}
 	for attempt := 1; ; attempt++ {
 		err := call()
+		if err != nil && h.ctx.Err() != nil {
+			return closedError("the hub")
+		}
 		failure, failed := err.(*Error)
 		passes := failed && failure.passes()
-		if !passes && !errors.Is(err, ErrClosed) {
+		if !passes {
 			h.reached.Store(true)
 		}
 		most := h.options.Retry.Attempts

@@ -58,7 +58,7 @@ var everyType = []*Column{
 }
 
 func typesRoundTrip(t *testing.T) {
-	ctx, hub := soon(t), connect(t, start(t, nil).Address, quiet())
+	ctx, hub := soon(t), connect(t, "127.0.0.1:1, "+start(t, nil).Address, quiet()) // the first that answers
 	table, err := hub.CreateTable(ctx, "types", everyType)
 	check(t, err)
 	records := []Record{
@@ -660,6 +660,7 @@ func nothingIsLeft(t *testing.T) {
 	for _, mirror := range mirrors {
 		eventually(t, "ended", func() bool { return mirror.State() == Ended })
 	}
+	check(t, hub.Close())
 	check(t, hub.Close())
 	if _, err := hub.Table(soon(t), "people"); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)

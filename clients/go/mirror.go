@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1"
@@ -67,7 +68,7 @@ type Mirror struct {
 	hub     *Hub
 	session *Session
 	options MirrorOptions
-	request *tesseractv1.WatchSessionRequest
+	request *tesseractv1.WatchSessionRequest // of the present stream
 	cancel  context.CancelFunc
 	done    chan struct{}
 
@@ -83,9 +84,6 @@ type Mirror struct {
 
 // Mirror begins to follow the session, until ctx ends or the mirror is closed. It does not wait: see [Mirror.Ready].
 func (s *Session) Mirror(ctx context.Context, options MirrorOptions) (*Mirror, error) {
-	if _, _, err := s.hub.open(); err != nil {
-		return nil, err
-	}
 	options.logger = s.hub.options.Logger
 	m := &Mirror{
 		hub: s.hub, session: s, options: options, state: Connecting, done: make(chan struct{}), changed: make(chan struct{}),
@@ -108,9 +106,12 @@ func (s *Session) Mirror(ctx context.Context, options MirrorOptions) (*Mirror, e
 		w.at.move(saved.Version, saved.Token)
 		m.state, m.token = Stale, saved.Token
 	}
+	m.request = proto.CloneOf(m.request) // the window is the caller's
+	if err := s.hub.enter(); err != nil {
+		return nil, err
+	}
 	ctx, m.cancel = context.WithCancel(ctx)
 	release := context.AfterFunc(s.hub.ctx, m.cancel)
-	s.hub.mirrors.Add(1)
 	go func() {
 		defer s.hub.mirrors.Done()
 		defer close(m.done)

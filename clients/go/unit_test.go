@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -345,6 +346,9 @@ func TestCallsGiveUp(t *testing.T) {
 	if _, err := Connect("", Options{}); err == nil {
 		t.Error("no address")
 	}
+	if _, err := Connect("localhost:1", Options{Timeout: -1}); err == nil {
+		t.Error("no time")
+	}
 }
 
 func TestStructs(t *testing.T) {
@@ -405,6 +409,28 @@ func TestValuesThatDoNotFit(t *testing.T) {
 		if value, fits := native(one.value, one.kind); !fits || !reflect.DeepEqual(value, one.wanted) {
 			t.Errorf("%v as %s is %#v", one.value, one.kind, value)
 		}
+	}
+}
+
+// TestReadmeIsTheExample demands that what the README shows is what the compiler has seen.
+func TestReadmeIsTheExample(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	check(t, err)
+	example, err := os.ReadFile("example_test.go")
+	check(t, err)
+	_, rest, _ := strings.Cut(string(readme), "```go\n")
+	code, _, _ := strings.Cut(rest, "```")
+	lines := 0
+	for line := range strings.Lines(code) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines++
+			if !strings.Contains(string(example), line) {
+				t.Errorf("example_test.go lacks %q", line)
+			}
+		}
+	}
+	if lines < 20 {
+		t.Errorf("the README shows %d lines", lines)
 	}
 }
 

@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
-
-	"github.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1"
 )
 
 // A watch: the events of a session, over as many streams as it takes. A stream that ends, errs, goes silent or breaks the
@@ -73,7 +70,7 @@ func (w *watch) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w.feed = newFeed(&w.at, w.reason)
-	request := proto.Clone(w.mirror.request).(*tesseractv1.WatchSessionRequest)
+	request := w.mirror.request
 	request.Name, request.ResumeToken = w.mirror.session.present().GetName(), w.at.resume()
 	_, w.number, _ = w.mirror.hub.open()
 
