@@ -23,6 +23,7 @@ from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
 from tesseract_grpc.server import methods
 from tesseract_grpc.server.streams.state import State
 from tesseract_grpc.server.web import connection
+from tesseract_grpc.server.web.phase import PATIENCE, Phase
 from tesseract_grpc.server.web.port import WebPort
 from tesseract_grpc.testing import check_stream
 from tests.server.support import Api, serving, sort, user
@@ -219,9 +220,9 @@ async def patient(web: Web, data: bytes) -> tuple[bytes, float]:
 
 async def test_who_says_nothing_or_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tesseract_grpc.server.web.port.PATROL", 0.05)
-    monkeypatch.setattr(connection, "BODY_SECONDS", 0.4)
-    for phase in connection.Phase:
-        monkeypatch.setitem(connection.PATIENCE, phase, 0.4)
+    monkeypatch.setattr("tesseract_grpc.server.web.connection.BODY_SECONDS", 0.4)
+    for phase in Phase:
+        monkeypatch.setitem(PATIENCE, phase, 0.4)
     async with browsing() as (server, _, web):
         nothing, _ = await patient(web, b"")
         assert nothing == b""
@@ -242,7 +243,7 @@ async def test_who_says_nothing_or_too_slowly_is_cut_off(monkeypatch: pytest.Mon
 
 async def test_a_stream_of_requests_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tesseract_grpc.server.web.port.PATROL", 0.05)
-    monkeypatch.setattr(connection, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr("tesseract_grpc.server.web.connection.BODY_SECONDS", 0.2)
     async with browsing() as (_, _api, web):
         head = "POST /tesseract.v1.TableService/WriteStream HTTP/1.1\r\nhost: x\r\n"
         reader, writer = await asyncio.open_connection(web.host, web.port)

@@ -16,9 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import cast
 
@@ -27,10 +25,9 @@ import h11
 from tesseract_grpc.server.logs import logger, trace_of
 from tesseract_grpc.server.web import sockets
 from tesseract_grpc.server.web.body import Body
-from tesseract_grpc.server.web.head import Head
-
-HEAD_BYTES = 16_384
-"""The most bytes of a request's head."""
+from tesseract_grpc.server.web.head import HEAD_BYTES, NO_REQUEST, Head, problem_of
+from tesseract_grpc.server.web.house import House
+from tesseract_grpc.server.web.phase import BODY_SECONDS, HEAD_SECONDS, PATIENCE, Phase
 
 AHEAD_BYTES = 65_536
 """What a client may send ahead of an answer before it is read no further."""
@@ -38,92 +35,9 @@ AHEAD_BYTES = 65_536
 UNSENT_BYTES = 65_536
 """What may wait in the server, and as much again in the system, before a writer waits."""
 
-HEAD_SECONDS = 10.0
-"""How long the head of a request may take, counted from the connection for the first one."""
-
-BODY_SECONDS = 120.0
-"""How long the rest of a body may take that is needed, or that nobody needs any more."""
-
-IDLE_SECONDS = 75.0
-"""How long a connection may wait for its next request."""
-
-LINGER_SECONDS = 2.0
-"""How long a connection waits for its client to take notice that it ends."""
-
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
-_NO_REQUEST = "this is no HTTP/1.1 request"
-
 Headers = Iterable[tuple[str, str]]
-
-
-def _problem(request: h11.Request) -> tuple[int, str] | None:
-    """What h11 lets pass and we do not, as an HTTP status and a sentence."""
-    if sum(len(name) + len(value) for name, value in request.headers) + len(request.target) > HEAD_BYTES:
-        return 431, f"{_NO_REQUEST}: its head has more than {HEAD_BYTES} bytes"
-    names = {name for name, _ in request.headers}
-    if {b"content-length", b"transfer-encoding"} <= names:  # a proxy before us may have believed the other one
-        return 400, f"{_NO_REQUEST}: it has two lengths"
-    return None
-
-
-class Phase(Enum):
-    """What a connection is doing; each has its own patience."""
-
-    READING_HEAD = "reading a head"
-    IDLE = "idle"
-    ANSWERING = "answering"
-    READING_REST = "reading the rest of a body that nobody wants"
-    LINGERING = "lingering"
-
-
-PATIENCE = {
-    Phase.READING_HEAD: HEAD_SECONDS,
-    Phase.IDLE: IDLE_SECONDS,
-    Phase.READING_REST: BODY_SECONDS,
-    Phase.LINGERING: LINGER_SECONDS,
-}
-"""Seconds; an answer may take as long as it needs."""
-
-
-class Connections(set["Connection"]):
-    """Those that are open."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.empty = asyncio.Event()
-        """Set while there are none."""
-        self.empty.set()
-
-    def enter(self, connection: Connection) -> None:
-        """It is open."""
-        self.add(connection)
-        self.empty.clear()
-
-    def leave(self, connection: Connection) -> None:
-        """It is closed."""
-        self.discard(connection)
-        if not self:
-            self.empty.set()
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What all connections of a port have in common."""
-
-    answer: Callable[[Connection, Head, Body], Awaitable[None]]
-    """Answers a request, whatever happens."""
-    refuse: Callable[[int, str], tuple[list[tuple[str, str]], bytes]]
-    """Headers and body of the answer to what is no request: of an HTTP status, and why."""
-    connections: Connections
-    most: int
-    """How many connections there may be."""
-    stall: float
-    """Seconds that a client may take nothing of what was written."""
-    discard: int
-    """Bytes of an unwanted body that are read and forgotten, so that the connection can be used again."""
-    keepalive: tuple[float, float]
-    """Seconds of silence before the peer is asked whether it is there, and that it may take to say so."""
 
 
 class Connection(asyncio.Protocol):
@@ -205,7 +119,7 @@ class Connection(asyncio.Protocol):
                 self._misunderstand(error)
                 return
             match event:
-                case h11.Request() if (problem := _problem(event)) is not None:
+                case h11.Request() if (problem := problem_of(event)) is not None:
                     self._refuse(*problem)
                 case h11.Request():
                     self._begin(Head.of(event))
@@ -272,7 +186,7 @@ class Connection(asyncio.Protocol):
             self._closing = True
             return
         why = str(error).partition(": bytearray(")[0]
-        self._refuse(error.error_status_hint, f"{_NO_REQUEST}: {why}")
+        self._refuse(error.error_status_hint, f"{NO_REQUEST}: {why}")
 
     def _next(self) -> None:
         """The connection is free for another request, which may be there already."""

@@ -7,6 +7,12 @@ from typing import NamedTuple
 
 import h11
 
+HEAD_BYTES = 16_384
+"""The most bytes of a request's head."""
+
+NO_REQUEST = "this is no HTTP/1.1 request"
+"""How an answer begins that says what is wrong with the bytes."""
+
 
 class Header(NamedTuple):
     """One header; its parts have the names that gRPC's metadata have, by which interceptors know them."""
@@ -41,3 +47,13 @@ class Head:
     def get(self, name: str) -> str:
         """The first value of a header; empty where there is none."""
         return next((value for key, value in self.headers if key == name), "")
+
+
+def problem_of(request: h11.Request) -> tuple[int, str] | None:
+    """What h11 lets pass and we do not, as an HTTP status and a sentence."""
+    if sum(len(name) + len(value) for name, value in request.headers) + len(request.target) > HEAD_BYTES:
+        return 431, f"{NO_REQUEST}: its head has more than {HEAD_BYTES} bytes"
+    names = {name for name, _ in request.headers}
+    if {b"content-length", b"transfer-encoding"} <= names:  # a proxy before us may have believed the other one
+        return 400, f"{NO_REQUEST}: it has two lengths"
+    return None

@@ -21,9 +21,11 @@ from tesseract_grpc.server.auth import TokenInterceptor
 from tesseract_grpc.server.config import ServerConfig
 from tesseract_grpc.server.methods import PARKED
 from tesseract_grpc.server.web import sockets
-from tesseract_grpc.server.web.connection import HEAD_SECONDS, Connection, Connections, House
+from tesseract_grpc.server.web.connection import Connection
 from tesseract_grpc.server.web.cors import Cors
+from tesseract_grpc.server.web.house import Connections, House
 from tesseract_grpc.server.web.methods import Method
+from tesseract_grpc.server.web.phase import HEAD_SECONDS
 from tesseract_grpc.server.web.rpc import Calls
 from tesseract_grpc.server.web.site import Site, refusal_of
 
