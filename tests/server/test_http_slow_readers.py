@@ -9,10 +9,13 @@ import asyncio
 import gc
 import json
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import grpc
 import psutil
 import pytest
 
@@ -20,7 +23,7 @@ from tesseract_grpc._proto.tesseract.v1 import change_pb2 as cpb
 from tesseract_grpc._proto.tesseract.v1 import query_pb2 as q
 from tesseract_grpc._proto.tesseract.v1 import session_service_pb2 as spb
 from tesseract_grpc._proto.tesseract.v1 import table_service_pb2 as pb
-from tesseract_grpc.server import methods
+from tesseract_grpc.server import Server, ServerConfig, methods
 from tesseract_grpc.server.streams.state import State
 from tesseract_grpc.server.web import connection
 from tesseract_grpc.server.web.phase import PATIENCE, Phase
@@ -28,6 +31,7 @@ from tesseract_grpc.server.web.port import WebPort
 from tesseract_grpc.testing import check_stream
 from tests.server.support import Api, serving, sort, user
 from tests.server.test_slow_readers import Scene, answer, at, events
+from tests.server.test_tls import Authority
 from tests.server.web_world import Web, body_of, browsing
 
 WATCH = "/tesseract.v1.SessionService/WatchSession"
@@ -313,3 +317,37 @@ async def test_the_number_of_watches_is_limited_as_for_grpc() -> None:
             )
             assert told.reason == "LIMIT_EXCEEDED"
     assert methods.PARKED == 60.0
+
+
+async def test_a_slow_browser_is_noticed_through_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    trusting = ssl.create_default_context(cafile=str(authority.ca))
+    config = ServerConfig(
+        listen="127.0.0.1:0", http_port=0, tls_cert=authority.cert, tls_key=authority.key, lag_after=0.3
+    )
+    credentials = grpc.ssl_channel_credentials(authority.ca.read_bytes())
+    async with Server(config) as server, grpc.aio.secure_channel(f"localhost:{server.port}", credentials) as channel:
+        api = Api(channel)
+        await api.create_users()
+        scene = Scene(server, api)
+        scene.commit()
+        await api.open("all", q.Query(table="users", columns=["id", "name", "age"], sort=[sort("id")]))
+        host, _, port = (server.http_address or "").removeprefix("https://").rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=trusting, limit=4_096)
+        kind = "application/connect+proto"
+        body = body_of(kind, [spb.WatchSessionRequest(name="all")])
+        head = f"POST {WATCH} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await reader.readuntil(b"\r\n\r\n")
+        before, largest = scene.round, 0
+        for _ in range(60):
+            scene.commit()
+            await asyncio.sleep(0.05)
+            largest = max(largest, unsent(scene))
+        assert scene.round - before == 60
+        assert scene.host.audience.count == 1
+        assert scene.stream.state in (State.CATCHING_UP, State.CONFLATING)
+        assert scene.stream.lag_versions > 30
+        assert largest <= 2 * MEGABYTE + 4 * connection.UNSENT_BYTES, largest
+        writer.transport.abort()
+        await eventually(lambda: not scene.host.audience.count)
