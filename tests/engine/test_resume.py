@@ -106,7 +106,7 @@ class Returns:
             return
         mirror = self.follow(watch, held)
         fresh = session.snapshot(held.window)
-        same(mirror.rows, fresh.rows.to_rows(), f"{session.query} {held.window} from {held.version} to {hub.version}")
+        same(mirror.rows, fresh.rows.to_rows(), session.query, held.window, "from", held.version, "to", hub.version)
         assert mirror.total_count == fresh.total_count
         watch.close()
 

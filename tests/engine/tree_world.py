@@ -362,13 +362,13 @@ class World:
                 continue
             reader.take()
             rows, total = self.answer(reader.case, reader.window)
-            same(reader.rows, rows, f"the mirror of {reader.case.query} in {reader.window}")
+            same(reader.rows, rows, "the mirror of", reader.case.query, "in", reader.window)
             assert reader.total == total
         for case, session in zip(self.cases, self.sessions, strict=True):
             window = self.window(case)
             rows, total = self.answer(case, window)
             for found in (session.read(window), self.hub.query(case.query, window)):
-                same(found.rows.to_rows(), rows, f"{case.query} in {window}")
+                same(found.rows.to_rows(), rows, case.query, "in", window)
                 assert found.total_count == total
         self.hub.check()
 

@@ -29,7 +29,9 @@ def plain(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     return sorted((name, repr(value)) for name, value in row.items())
 
 
-def same(mine: list[Row], true: list[Row], what: str) -> None:
+def same(mine: list[Row], true: list[Row], *what: object) -> None:
+    """Raises with both, after the words `what`, when they are not the same rows in the same order. The words are put
+    together only then: a question is long to write out, and asked thousands of times."""
     if list(map(plain, mine)) == list(map(plain, true)):
         return
     only_mine = [row for row in mine if plain(row) not in list(map(plain, true))]
@@ -37,7 +39,7 @@ def same(mine: list[Row], true: list[Row], what: str) -> None:
     differ = (
         f"wrong are {only_mine}\nand should be {only_true}" if only_mine or only_true else "only the order is wrong"
     )
-    raise AssertionError(f"{what}: {differ}\n  {mine}\nand in truth\n  {true}")
+    raise AssertionError(f"{' '.join(map(str, what))}: {differ}\n  {mine}\nand in truth\n  {true}")
 
 
 class Shape(Protocol):
@@ -230,7 +232,7 @@ class Viewer(Recording):
     def compare(self, rows: list[Row], total: int) -> None:
         """The law: the mirror is the query evaluated from scratch."""
         self.truth[self.mirror.version] = Answer(rows, total)
-        same(self.mirror.rows, rows, f"the mirror of {self.question} in {self.span}")
+        same(self.mirror.rows, rows, "the mirror of", self.question, "in", self.span)
         assert self.mirror.total_count == total, f"total_count {self.mirror.total_count}, in truth {total}"
 
 
@@ -292,7 +294,7 @@ class TableViewer(Recording):
         rows = model.table(self.table.name).rows
         self.truth[self.mirror.version] = Answer(rows, len(rows), ordered=False)
         mine = sorted(self.mirror.rows, key=lambda row: repr(self.key(row)))
-        same(mine, sorted(rows, key=lambda row: repr(self.key(row))), f"the mirror of table {self.table.name}")
+        same(mine, sorted(rows, key=lambda row: repr(self.key(row))), "the mirror of table", self.table.name)
 
 
 def altered_at(relation: Any) -> int:

@@ -439,7 +439,7 @@ class World:
             )
             asked[f"{how} query"] = begun if isinstance(begun, QueryResult) else begun()
         for how, result in asked.items():
-            same(result.rows.to_rows(), rows, f"the {how} of {question} in {span}")
+            same(result.rows.to_rows(), rows, "the", how, "of", question, "in", span)
             assert (result.total_count, result.version) == (total, self.hub.version)
 
     def verify_rows(self, definition: Definition) -> None:
