@@ -111,13 +111,17 @@ export function invalid(reason: string, message: string, field: string, rowError
 /** What the HTTP libraries say, without being told by a server, when a connection breaks or a response is cut off. */
 const BROKEN = new Set([Code.Canceled, Code.Unknown, Code.InvalidArgument, Code.Aborted, Code.Internal, Code.DataLoss]);
 
-/** The error of a failed call. A connection that broke is UNAVAILABLE, whatever its library calls that. */
+/** The error of a failed call. A connection that broke is UNAVAILABLE, whatever its library calls that; an answer that
+ * cannot be read is INTERNAL. */
 export function errorOf(failure: unknown): TesseractError {
   if (failure instanceof TesseractError) return failure;
-  const error = ConnectError.from(failure);
-  const told = error.details.length > 0 || error.metadata.keys().next().done !== true; // what came from afar has headers
-  const code = !told && BROKEN.has(error.code) ? "UNAVAILABLE" : (CODES[error.code] ?? "UNKNOWN");
-  return new TesseractError(code, error.rawMessage, detailsOf(error), failure);
+  if (!(failure instanceof ConnectError)) {
+    return new TesseractError("INTERNAL", `the answer cannot be read: ${String(failure)}`, {}, failure);
+  }
+  const told = failure.details.length > 0 || failure.metadata.keys().next().done !== true; // what came from afar has headers
+  const broken = !told && BROKEN.has(failure.code) && !failure.rawMessage.startsWith("parse ");
+  const code = broken ? "UNAVAILABLE" : (CODES[failure.code] ?? "UNKNOWN");
+  return new TesseractError(code, failure.rawMessage, detailsOf(failure), failure);
 }
 
 function detailsOf(error: ConnectError): ErrorDetails {

@@ -1,6 +1,7 @@
 /** Connecting from Node: gRPC over HTTP/2. */
 import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
 import type { SecureClientSessionOptions } from "node:http2";
+import { invalid } from "./errors.js";
 import { Hub } from "./hub.js";
 import { Rpc, authorization } from "./rpc.js";
 import type { Channel, ConnectOptions } from "./rpc.js";
@@ -34,6 +35,8 @@ export function connectNode(address = "localhost:50051", options: NodeOptions = 
   const { tls, token, keepalive = {}, maxMessageBytes = 64 * 1024 * 1024 } = options;
   const secure = tls !== undefined && tls !== false;
   const baseUrl = `${secure ? "https" : "http"}://${address}`;
+  if (!URL.canParse(baseUrl))
+    throw invalid("MALFORMED_REQUEST", "an address is a text such as localhost:50051", "address");
   const rpc = new Rpc((): Channel => {
     const pings = { pingIntervalMs: keepalive.timeMs ?? 8_000, pingTimeoutMs: keepalive.timeoutMs ?? 4_000 };
     const sessionManager = new Http2SessionManager(baseUrl, pings, sessionOptions(tls));

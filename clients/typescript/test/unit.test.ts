@@ -6,6 +6,8 @@ import { Bookmark, Json, TesseractError, Timestamp, digestOf } from "@tesseract-
 import type { Column, Delta, RowChange, TypeName, Value } from "@tesseract-grpc/client";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { connectNode } from "@tesseract-grpc/client/node";
+import { connectWeb } from "@tesseract-grpc/client/web";
 import { errorOf } from "#internal/errors.js";
 import { StreamBroken } from "#internal/feed.js";
 import { ValueSchema } from "#internal/gen/tesseract/v1/value_pb.js";
@@ -285,8 +287,15 @@ test("connections that break are unavailable, whatever their library calls it", 
     assert.equal(errorOf(new ConnectError("broken", code)).code, "UNAVAILABLE");
     assert.notEqual(errorOf(new ConnectError("told", code, { "grpc-status": String(code) })).code, "UNAVAILABLE");
   }
-  assert.equal(errorOf(new TypeError("fetch failed")).code, "UNAVAILABLE");
+  assert.equal(errorOf(ConnectError.from(new TypeError("fetch failed"))).code, "UNAVAILABLE");
+  assert.equal(errorOf(new ConnectError("parse binary: premature EOF", Code.Internal)).code, "INTERNAL");
+  assert.equal(errorOf(new RangeError("a column has 2 values for 3 rows")).code, "INTERNAL");
   assert.equal(errorOf(new ConnectError("late", Code.DeadlineExceeded)).code, "DEADLINE_EXCEEDED");
+});
+
+test("an address that is none is refused", () => {
+  assert.throws(() => connectNode("no address"), { reason: "MALFORMED_REQUEST", field: "address" });
+  assert.throws(() => connectWeb("localhost:8080"), { reason: "MALFORMED_REQUEST", field: "url" });
 });
 
 test("bookmarks are read back, and nothing else is", () => {
