@@ -29,7 +29,7 @@ from tesseract_grpc import __version__
 from tesseract_grpc.engine.data.commit_log import LogDamaged, LogFailed
 from tesseract_grpc.engine.hub import Hub
 from tesseract_grpc.engine.query.expression.parse import warm_up
-from tesseract_grpc.server import address, logs, tls
+from tesseract_grpc.server import address, log_opening, logs, tls
 from tesseract_grpc.server.auth import TokenInterceptor
 from tesseract_grpc.server.changes import BEHAVIOURS
 from tesseract_grpc.server.codec import twin
@@ -89,6 +89,7 @@ class Server:
         hubs keep what happens."""
         self.config = config or ServerConfig()
         address.check(self.config)
+        log_opening.check(self.config)
         self._credentials = tls.credentials(self.config)
         self._tokens = read_tokens(self.config.token_file) if self.config.token_file else None
         self._web = WebPort(self.config) if self.config.http_port is not None else None

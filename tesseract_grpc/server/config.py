@@ -62,10 +62,17 @@ def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _check_node(name: str) -> str:
+    if not NAME_PATTERN.match(name):
+        raise ValueError(f"'{name}' is not a valid name of a node: 1 to 128 characters of [A-Za-z0-9_.-]")
+    return name
+
+
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]+")
 
 HubNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_hubs)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_origins)]
+NodeName = Annotated[str, AfterValidator(_check_node)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Count = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
@@ -128,6 +135,26 @@ class ServerConfig(BaseModel):
     )
     snapshot_bytes: Count = Field(
         default=268_435_456, description="Size of the changes in the log after which a hub writes its next snapshot."
+    )
+
+    redis: str | None = Field(
+        default=None,
+        repr=False,
+        description="Address of the Redis through which several nodes share their hubs: redis://, rediss://, unix://,"
+        " redis+sentinel://hosts/service, redis+cluster://hosts.",
+    )
+    redis_username: str | None = Field(default=None, description="User of Redis, where it is not part of the address.")
+    redis_password_file: Path | None = Field(
+        default=None, description="File with the password of Redis, where it is not part of the address."
+    )
+    redis_tls_ca: Path | None = Field(
+        default=None, description="PEM file with the authorities that the certificate of rediss:// must be signed by."
+    )
+    redis_tls_cert: Path | None = Field(default=None, description="PEM file with this node's certificate for Redis.")
+    redis_tls_key: Path | None = Field(default=None, description="PEM file with the private key of redis_tls_cert.")
+    redis_timeout: Seconds = Field(default=5.0, description="Longest time that Redis may take for an answer.")
+    node: NodeName | None = Field(
+        default=None, description="Name of this node among those that share a Redis. Not set means the host's name."
     )
 
     progress_interval: Seconds = Field(default=5.0, description="Longest silence of a watch before it sends Progress.")

@@ -289,6 +289,39 @@ async def payload_of(server: Server, row: dict[str, Any]) -> tuple[int, bytes]:
     return int(record.kind), record.encode()
 
 
+async def test_a_redis_that_is_full_refuses_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    with plain(tmp_path, "maxmemory 5mb", "maxmemory-policy noeviction") as redis:
+        async with node(redis, "a") as (_, one), node(redis, "b") as (_, other):
+            table = await one.create_tesseract("items", COLUMNS)
+            number, refused = 0, None
+            while refused is None:
+                number += 1
+                try:
+                    await table.add([{"id": number, "n": 1, "text": "x" * 200_000}])
+                except TesseractError as error:
+                    refused = error
+            assert refused.reason == "HUB_READ_ONLY"
+            assert "memory limit" in refused.message
+            assert [row["id"] for row in await table.query(columns=["id"])] == list(range(1, number))
+            with redis.client() as client:
+                client.config_set("maxmemory", "100mb")
+            await table.add([{"id": 1_000, "n": 1, "text": ""}])  # tried again until it is taken
+            assert [row["id"] for row in await equal(one, other)] == [*range(1, number), 1_000]
+
+
+async def test_what_cannot_be_read_stops_a_node_and_is_said(redis: RedisProcess) -> None:
+    async with node(redis, "a") as (server, one):
+        table = await one.create_tesseract("items", COLUMNS)
+        await table.add([ROW])
+        stranger = RedisLog(RedisSettings(redis.url), "default", "later")
+        stranger.send(1, [(200, b"of a later version")])
+        await until(lambda: journal_of(server).lost is not None)
+        with pytest.raises(TesseractError, match="a record of kind 200 cannot be read"):
+            await table.add([{"id": 2, "n": 2, "text": ""}])
+        assert [row["id"] for row in await table.query()] == [1]
+        assert str(server.hubs["default"].version) == "2"
+
+
 async def test_a_log_that_was_lost_is_not_gone_on_with(redis: RedisProcess) -> None:
     async with node(redis, "a") as (server, one):
         table = await one.create_tesseract("items", COLUMNS)
