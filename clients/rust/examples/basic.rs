@@ -51,20 +51,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let columns: Vec<_> = orders.columns().iter().map(|column| format!("{} {}", column.name, kind(column))).collect();
     println!("columns: {}", columns.join(", "));
 
-    let order =
-        |id: i64, name: Option<&str>, price: f64, open: Option<bool>, at: Option<i64>, doc, status: Option<&str>| {
-            let doc = if doc == "" { Value::Null } else { Value::json(doc) };
-            row! {
-                "id" => id, "name" => name, "price" => price, "open" => open, "at" => at.map(Timestamp), "doc" => doc,
-                "status" => status,
-            }
-        };
+    let order = |id: i64,
+                 name: Option<&str>,
+                 price: f64,
+                 open: Option<bool>,
+                 at: Option<i64>,
+                 doc: Option<&str>,
+                 status: Option<&str>| {
+        let doc = doc.map_or(Value::Null, Value::json);
+        row! {
+            "id" => id, "name" => name, "price" => price, "open" => open, "at" => at.map(Timestamp), "doc" => doc,
+            "status" => status,
+        }
+    };
     let document = r#"{"size":2,"tags":["new","red"]}"#;
     let rows = [
-        order(1, Some("Ada"), 12.5, Some(true), Some(1_795_407_300_000_001), document, Some("ready")),
-        order(2, Some(""), f64::NAN, Some(false), Some(-1), "", Some("shipped")), // empty is not null
-        order(9_007_199_254_740_993, Some("🚀 déjà vu"), f64::INFINITY, None, None, "{}", None),
-        order(i64::MIN, None, f64::NEG_INFINITY, Some(true), None, "[1,null]", None),
+        order(1, Some("Ada"), 12.5, Some(true), Some(1_795_407_300_000_001), Some(document), Some("ready")),
+        order(2, Some(""), f64::NAN, Some(false), Some(-1), None, Some("shipped")), // empty is not null
+        order(9_007_199_254_740_993, Some("🚀 déjà vu"), f64::INFINITY, None, None, Some("{}"), None),
+        order(i64::MIN, None, f64::NEG_INFINITY, Some(true), None, Some("[1,null]"), None),
     ];
     let version = orders.insert(rows).await?;
     println!("wrote 4 rows");

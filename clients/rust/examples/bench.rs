@@ -10,7 +10,7 @@ use tesseract::proto::session_service_client::SessionServiceClient;
 use tesseract::proto::table_service_client::TableServiceClient;
 use tesseract::proto::watch_session_response::Event;
 use tesseract::proto::{WatchSessionRequest, WriteRequest};
-use tesseract::{Hub, MirrorOptions, Record, Timestamp, row};
+use tesseract::{Hub, MirrorOptions, Options, Record, Timestamp, row};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -112,7 +112,7 @@ async fn mirror(given: &Given, hub: &Hub, version: Option<u64>) -> Outcome<Json>
         let mut taken = opened.elapsed();
         if let Some(version) = version {
             let ready = Instant::now();
-            mirror.wait_for_within(version, Duration::from_secs(120)).await?;
+            mirror.wait_for(version).await?;
             taken = ready.elapsed();
         }
         Ok((taken, mirror.view()))
@@ -154,7 +154,8 @@ async fn raw_mirror(given: &Given, hub: &Hub, version: Option<u64>) -> Outcome<J
 async fn main() -> Outcome<()> {
     let given = Given::read();
     let mode = given.text("mode")?;
-    let hub = Hub::connect(given.text("address")?).await?;
+    let options = Options { timeout: Duration::from_secs(120), ..Options::default() };
+    let hub = Hub::connect_with(given.text("address")?, options).await?;
     let version = || given.text("version").and_then(|text| Ok(Some(text.parse()?)));
     let mut found = match mode {
         "write" => write(&given, &hub).await?,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tesseract::{Event, Events, Hub, MirrorOptions, State};
+use tesseract::{Event, Events, Hub, MirrorOptions, Options, State};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -30,14 +30,16 @@ async fn main() -> Outcome<()> {
         let at = arguments.iter().position(|given| given == name);
         at.and_then(|at| arguments.get(at + 1)).ok_or_else(|| format!("{name} is missing"))
     };
-    let session = Hub::connect(argument("--address")?).await?.session(argument("--session")?).await?;
+    let options = Options { timeout: PATIENCE, ..Options::default() };
+    let hub = Hub::connect_with(argument("--address")?, options).await?;
+    let session = hub.session(argument("--session")?).await?;
     let (mirror, events) = session.watch(MirrorOptions { verify: true, ..MirrorOptions::default() });
     let counts = Arc::new(Counts::default());
     tokio::spawn(count(events, counts.clone()));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let version = line.strip_prefix("digest ").ok_or("not a command")?.trim().parse()?;
-        mirror.wait_for_within(version, PATIENCE).await?;
+        mirror.wait_for(version).await?;
         let view = mirror.view();
         let digest: String = view.digest().iter().map(|byte| format!("{byte:02x}")).collect();
         let (resumes, changes) = (counts.resumes.load(Relaxed), counts.changes.load(Relaxed));

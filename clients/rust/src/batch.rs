@@ -25,6 +25,9 @@ macro_rules! row {
 /// From this many rows on, texts travel as a dictionary; below, one by one.
 const DICTIONARY_FROM: usize = 32;
 
+/// So many rows without any value are believed.
+const MOST_NULL_ROWS: usize = 1 << 20;
+
 /// What can be written: records, or a batch that is made already.
 pub trait IntoBatch {
     /// The wire form, for a table with these columns. All records must have the same names.
@@ -170,6 +173,9 @@ impl Cells {
     /// Reads a batch of rows of these columns.
     pub fn of(batch: RowBatch, columns: &Columns) -> std::result::Result<Self, String> {
         let len = batch.row_count as usize;
+        if len > MOST_NULL_ROWS && batch.columns.iter().all(|column| column.values.is_none()) {
+            return Err(format!("{len} rows of nothing but nulls")); // a few bytes must not fill the memory
+        }
         let mut found: Vec<(usize, Vec<Value>)> = Vec::with_capacity(batch.columns.len());
         for column in batch.columns {
             let place = columns.place(&column.name).ok_or_else(|| format!("there is no column '{}'", column.name))?;

@@ -2,14 +2,13 @@
 
 use prost::Message;
 use prost::bytes::Bytes;
-use tonic::transport::Channel;
 
 use crate::connection::{Options, new_request_id};
 use crate::error::Result;
 use crate::proto::{self, Query, Window, WriteOperation, WriteRequest, WriteResponse};
-use crate::query::Pages;
+use crate::query::read_rows;
 use crate::row::Rows;
-use crate::rpc::Rpc;
+use crate::rpc::{Authorized, Rpc};
 use crate::session::Session;
 use crate::table::Table;
 
@@ -100,7 +99,7 @@ impl Hub {
     /// The rows of a window of a query, from a version on: that of a write, to read what was written.
     pub async fn query_at(&self, query: Query, window: Option<Window>, min_version: u64) -> Result<Rows> {
         let request = proto::QueryStreamRequest { parent: self.parent(), query: Some(query), window, min_version };
-        Pages::read(&self.0, "TableService/QueryStream", &request).await
+        read_rows(&self.0, "TableService/QueryStream", &request).await
     }
 
     /// Makes a live query. With an id it lives until it is deleted, and to create it again with the same query returns it;
@@ -141,12 +140,11 @@ impl Hub {
 
     /// The same in bytes, sent once.
     pub async fn call_bytes(&self, method: &str, request: impl Into<Bytes>) -> Result<Vec<u8>> {
-        let timeout = self.0.options().timeout;
-        Ok(self.0.call_bytes(method, request.into(), false, timeout).await?.into())
+        Ok(self.0.call_bytes(method, request.into(), false).await?.into())
     }
 
-    /// The channel, for the generated clients in [`proto`]. They do not send the token.
-    pub fn channel(&self) -> Channel {
+    /// The connection, for the generated clients in [`proto`]: `TableServiceClient::new(hub.channel())`.
+    pub fn channel(&self) -> Authorized {
         self.0.channel().1
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::Stream;
 use tonic::Code;
 
@@ -135,53 +135,43 @@ impl Mirror {
     /// Waits until there are rows. Fails with the error that ended the mirror, or with DEADLINE_EXCEEDED after the timeout
     /// of the connection.
     pub async fn ready(&self) -> Result<()> {
-        self.ready_within(self.rpc.options().timeout).await
-    }
-
-    /// The same, with a timeout of its own.
-    pub async fn ready_within(&self, timeout: Duration) -> Result<()> {
         let mut changes = self.now.subscribe();
         let there = changes.wait_for(|now| now.loaded || now.state == State::Ended);
-        let _ = timeout_at(Instant::now() + timeout, there).await.map(drop);
-        self.check(|now| now.loaded, timeout, "the first snapshot")
+        let _ = timeout(self.rpc.options().timeout, there).await.map(drop);
+        self.check(|now| now.loaded, "the first snapshot")
     }
 
     /// Waits until the rows are exact up to a version, for example that of a write. Where that commit does not touch the
     /// rows the server is asked to say so at once, instead of with its next Progress. Fails as `ready` does.
     pub async fn wait_for(&self, version: u64) -> Result<()> {
-        self.wait_for_within(version, self.rpc.options().timeout).await
-    }
-
-    /// The same, with a timeout of its own.
-    pub async fn wait_for_within(&self, version: u64, timeout: Duration) -> Result<()> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + self.rpc.options().timeout;
         let mut changes = self.now.subscribe();
         let live = |now: &Now| if now.state == State::Live { now.watch_id.clone() } else { String::new() };
         let over = |now: &Now| now.view.version() >= version || now.state == State::Ended;
         while !over(&self.now.borrow()) && Instant::now() < deadline {
             let stream = live(&self.now.borrow());
-            let asked = (!stream.is_empty()).then(|| self.ask_progress(stream.clone(), version, timeout));
+            let asked = (!stream.is_empty()).then(|| self.ask_progress(stream.clone(), version));
             // Over, or another stream, of which Progress has to be asked for anew.
             let settled = changes.wait_for(|now| over(now) || !["", &stream].contains(&live(now).as_str()));
             let _ = timeout_at(deadline, settled).await.map(drop);
             drop(asked);
         }
-        self.check(|now| now.view.version() >= version, timeout, &format!("version {version}"))
+        self.check(|now| now.view.version() >= version, &format!("version {version}"))
     }
 
     /// Asks the server to have a stream say Progress as soon as a version is there. Whether it can makes no difference but
     /// that of time: the call is not waited for, and its failure is nobody's.
-    fn ask_progress(&self, watch_id: String, min_version: u64, timeout: Duration) -> Asked {
+    fn ask_progress(&self, watch_id: String, min_version: u64) -> Asked {
         let rpc = self.rpc.clone();
         let parent = format!("hubs/{}", rpc.options().hub);
         let request = proto::RequestProgressRequest { parent, watch_id, min_version };
         let bytes = prost::Message::encode_to_vec(&request).into();
-        let call = async move { rpc.call_bytes("HubService/RequestProgress", bytes, false, timeout).await.map(drop) };
+        let call = async move { rpc.call_bytes("HubService/RequestProgress", bytes, false).await.map(drop) };
         Asked(tokio::spawn(call).abort_handle())
     }
 
     /// Says why something that was waited for did not come.
-    fn check(&self, done: impl Fn(&Now) -> bool, timeout: Duration, what: &str) -> Result<()> {
+    fn check(&self, done: impl Fn(&Now) -> bool, what: &str) -> Result<()> {
         let now = self.now.borrow();
         if done(&now) {
             return Ok(());
@@ -193,7 +183,8 @@ impl Mirror {
             return Err(Error::new(Code::Cancelled, "", format!("the mirror was closed before {what}")));
         }
         let why = if now.last_failure.is_empty() { String::new() } else { format!(" ({})", now.last_failure) };
-        let message = format!("{what} did not come within {timeout:?}; the mirror is {}{why}", now.state);
+        let patience = self.rpc.options().timeout;
+        let message = format!("{what} did not come within {patience:?}; the mirror is {}{why}", now.state);
         Err(Error::new(Code::DeadlineExceeded, "", message))
     }
 

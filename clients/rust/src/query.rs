@@ -72,25 +72,20 @@ pub(crate) fn id_of(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// An answer that comes in pieces, whose first has the columns. The streams of queries and of sessions have the same fields
-/// under the same numbers.
-pub(crate) struct Pages;
-
-impl Pages {
-    pub async fn read<Q: Message>(rpc: &Rpc, method: &str, request: &Q) -> Result<Rows> {
-        let mut stream = rpc.stream(method, request).await?;
-        let mut found: Option<Rows> = None;
-        while let Some(bytes) = stream.message().await? {
-            let broken = |error| Error::new(tonic::Code::Internal, "", format!("an answer cannot be read: {error}"));
-            let page = proto::QueryStreamResponse::decode(bytes).map_err(broken)?;
-            let rows = found.get_or_insert_with(|| Rows {
-                columns: Arc::new(Columns::new(page.columns)),
-                rows: Vec::new(),
-                total_count: page.total_count,
-                version: page.version,
-            });
-            rows.rows.extend(rows_of(page.rows.unwrap_or_default(), &rows.columns)?);
-        }
-        Ok(found.unwrap_or_default())
+/// All rows of an answer that comes in pieces, whose first has the columns. The streams of queries and of sessions have the
+/// same fields under the same numbers.
+pub(crate) async fn read_rows<Q: Message>(rpc: &Rpc, method: &str, request: &Q) -> Result<Rows> {
+    let mut found: Option<Rows> = None;
+    for bytes in rpc.read(method, request.encode_to_vec().into(), true, true).await? {
+        let broken = |error| Error::new(tonic::Code::Internal, "", format!("an answer cannot be read: {error}"));
+        let page = proto::QueryStreamResponse::decode(bytes).map_err(broken)?;
+        let rows = found.get_or_insert_with(|| Rows {
+            columns: Arc::new(Columns::new(page.columns)),
+            rows: Vec::new(),
+            total_count: page.total_count,
+            version: page.version,
+        });
+        rows.rows.extend(rows_of(page.rows.unwrap_or_default(), &rows.columns)?);
     }
+    Ok(found.unwrap_or_default())
 }

@@ -1,11 +1,11 @@
 //! The connection and its calls: metadata, deadlines, retries.
 //!
-//! All calls go through bytes: one piece of code for all of them. A connection that went silent is replaced: what hangs in
+//! All calls go through bytes and as streams: on the wire a call with one response is a stream of one, so that one piece of
+//! code serves all of them. A connection that went silent is replaced: what hangs in
 //! it would hang until TCP gives up, and every new call behind it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes};
@@ -13,6 +13,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, Streaming};
 use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
@@ -28,7 +30,7 @@ struct Shared {
     /// One server, or several that are tried in turn.
     addresses: Vec<String>,
     options: Options,
-    bearer: Option<MetadataValue<Ascii>>,
+    bearer: Bearer,
     /// With its number, which rises by one when a silent channel is replaced.
     channel: Mutex<(u64, Channel)>,
     /// Whether the server has ever answered.
@@ -38,7 +40,9 @@ struct Shared {
 impl Rpc {
     pub fn new(address: &str, options: Options) -> Result<Self> {
         let bearer = options.token.as_ref().map(|token| format!("Bearer {}", token.0).parse()).transpose();
-        let bearer = bearer.map_err(|_| Error::invalid("MALFORMED_REQUEST", "a token is printable ASCII", "token"))?;
+        let bearer = bearer
+            .map(Bearer)
+            .map_err(|_| Error::invalid("MALFORMED_REQUEST", "a token is printable ASCII", "token"))?;
         let addresses: Vec<String> = address.split(',').map(|address| address.trim().to_owned()).collect();
         let channel = Mutex::new((0, options.open(&addresses[0])?));
         Ok(Self(Arc::new(Shared { addresses, options, bearer, channel, reached: AtomicBool::new(false) })))
@@ -49,8 +53,9 @@ impl Rpc {
     }
 
     /// The number of the present channel, and the channel.
-    pub fn channel(&self) -> (u64, Channel) {
-        self.0.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn channel(&self) -> (u64, Authorized) {
+        let (number, channel) = self.0.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (number, InterceptedService::new(channel, self.0.bearer.clone()))
     }
 
     /// Replaces the channel with this number by one with a connection of its own, to the next of several servers, unless
@@ -67,30 +72,27 @@ impl Rpc {
 
     /// One request, one response. `again`: whether it may be sent twice, because it only reads or has a request id.
     pub async fn call<Q: Message, A: Message + Default>(&self, method: &str, request: &Q, again: bool) -> Result<A> {
-        let bytes = Bytes::from(request.encode_to_vec());
-        let answer = self.call_bytes(method, bytes, again, self.0.options.timeout).await?;
-        let unreadable =
-            |error| Error::new(Code::Internal, "", format!("the answer of {method} cannot be read: {error}"));
-        A::decode(answer).map_err(unreadable)
+        let answer = self.call_bytes(method, request.encode_to_vec().into(), again).await?;
+        A::decode(answer).map_err(|error| unreadable(method, &error.to_string()))
     }
 
-    pub async fn call_bytes(&self, method: &str, request: Bytes, again: bool, timeout: Duration) -> Result<Bytes> {
-        let deadline = Instant::now() + timeout;
-        let retry = &self.0.options.retry;
+    /// The same in bytes.
+    pub async fn call_bytes(&self, method: &str, request: Bytes, again: bool) -> Result<Bytes> {
+        let mut answer = self.read(method, request, again, false).await?;
+        answer.pop().ok_or_else(|| unreadable(method, "there is none"))
+    }
+
+    /// One request, and all of its responses, of which there may be `many`: then each has the whole timeout.
+    pub async fn read(&self, method: &str, request: Bytes, again: bool, many: bool) -> Result<Vec<Bytes>> {
+        let (retry, deadline) = (&self.options().retry, Instant::now() + self.options().timeout);
         let mut backoff = Backoff::default();
         let mut attempts = 1;
         loop {
-            let error = match self.attempt(method, request.clone(), deadline).await {
-                Ok(answer) => {
-                    self.0.reached.store(true, Ordering::Relaxed);
-                    return Ok(answer);
-                }
-                Err(error) => error,
-            };
-            if error.code() != Code::Unavailable {
-                self.0.reached.store(true, Ordering::Relaxed);
-            }
-            let patient = retry.attempts > 1 && (self.0.reached.load(Ordering::Relaxed) || attempts < retry.attempts);
+            let found = self.attempt(method, request.clone(), (!many).then_some(deadline)).await;
+            let answered = found.as_ref().err().is_none_or(|error| error.code() != Code::Unavailable);
+            let reached = self.0.reached.fetch_or(answered, Ordering::Relaxed) || answered;
+            let Err(error) = found else { return found };
+            let patient = retry.attempts > 1 && (reached || attempts < retry.attempts);
             let pause = backoff.next(retry, error.retry_after);
             if !(again && patient && error.passes()) || Instant::now() + pause >= deadline {
                 return Err(error);
@@ -100,54 +102,58 @@ impl Rpc {
         }
     }
 
-    async fn attempt(&self, method: &str, request: Bytes, deadline: Instant) -> Result<Bytes> {
-        let mut request = self.request(request);
-        request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-        let path = path_of(method)?;
-        let (number, mut grpc) = self.grpc();
-        let call = async {
-            grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
-            grpc.unary(request, path, BytesCodec).await
-        };
-        match timeout_at(deadline, call).await {
-            Ok(answer) => Ok(answer.map_err(|status| self.failed(number, status))?.into_inner()),
-            Err(_) => Err(Error::new(Code::DeadlineExceeded, "", format!("{method} was not answered in time"))),
+    async fn attempt(&self, method: &str, request: Bytes, deadline: Option<Instant>) -> Result<Vec<Bytes>> {
+        let limit = || deadline.unwrap_or_else(|| Instant::now() + self.options().timeout);
+        let late = |_| Error::new(Code::DeadlineExceeded, "", format!("{method} was not answered in time"));
+        let mut stream = timeout_at(limit(), self.stream(method, request, deadline)).await.map_err(late)??;
+        let mut found = Vec::new();
+        while let Some(message) = timeout_at(limit(), stream.message()).await.map_err(late)?? {
+            found.push(message);
         }
+        Ok(found)
     }
 
-    /// One request, many responses; there is no deadline. Drop the stream to end it.
-    pub async fn stream<Q: Message>(&self, method: &str, request: &Q) -> Result<Streaming<Bytes>> {
-        let (request, path) = (self.request(Bytes::from(request.encode_to_vec())), path_of(method)?);
-        let (number, mut grpc) = self.grpc();
+    /// One request, and its responses as they come. Drop the stream to end it.
+    pub async fn stream(&self, method: &str, request: Bytes, deadline: Option<Instant>) -> Result<Streaming<Bytes>> {
+        let mut request = Request::new(request);
+        if let Some(deadline) = deadline {
+            request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        let (path, (number, channel)) = (path_of(method)?, self.channel());
+        let grpc = Grpc::new(channel).max_encoding_message_size(usize::MAX);
+        let mut grpc = grpc.max_decoding_message_size(self.options().max_message_bytes);
         let call = async {
             grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
             grpc.server_streaming(request, path, BytesCodec).await
         };
-        Ok(call.await.map_err(|status| self.failed(number, status))?.into_inner())
+        call.await.map(tonic::Response::into_inner).map_err(|status| {
+            let error = Error::from(status);
+            if self.0.addresses.len() > 1 && error.code() == Code::Unavailable {
+                self.renew(number); // the next call goes to another server
+            }
+            error
+        })
     }
+}
 
-    /// What a call says that failed. Where there are several servers, the next call goes to another one.
-    fn failed(&self, number: u64, status: Status) -> Error {
-        let error = Error::from(status);
-        if self.0.addresses.len() > 1 && error.code() == Code::Unavailable {
-            self.renew(number);
+/// Puts the token on every call.
+#[derive(Clone, Debug)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> std::result::Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
         }
-        error
+        Ok(request)
     }
+}
 
-    fn grpc(&self) -> (u64, Grpc<Channel>) {
-        let (number, channel) = self.channel();
-        let grpc = Grpc::new(channel).max_decoding_message_size(self.0.options.max_message_bytes);
-        (number, grpc.max_encoding_message_size(usize::MAX))
-    }
+/// A channel that puts the token on every call.
+pub type Authorized = InterceptedService<Channel, Bearer>;
 
-    fn request(&self, message: Bytes) -> Request<Bytes> {
-        let mut request = Request::new(message);
-        if let Some(bearer) = &self.0.bearer {
-            request.metadata_mut().insert("authorization", bearer.clone());
-        }
-        request
-    }
+fn unreadable(method: &str, why: &str) -> Error {
+    Error::new(Code::Internal, "", format!("the answer of {method} cannot be read: {why}"))
 }
 
 fn path_of(method: &str) -> Result<tonic::codegen::http::uri::PathAndQuery> {

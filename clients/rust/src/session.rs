@@ -6,7 +6,7 @@ use crate::connection::new_request_id;
 use crate::error::{Error, Result};
 use crate::mirror::{Events, Mirror, MirrorOptions, events};
 use crate::proto::{self, Query, Window};
-use crate::query::{Pages, id_of};
+use crate::query::{id_of, read_rows};
 use crate::row::{Columns, Rows};
 use crate::rpc::Rpc;
 
@@ -53,7 +53,7 @@ impl Session {
     /// Its rows now, all of one version: those of a window, or all; from `min_version` on.
     pub async fn rows(&self, window: Option<Window>, min_version: u64) -> Result<Rows> {
         let request = proto::QuerySessionStreamRequest { name: self.resource_name(), window, min_version };
-        Pages::read(&self.rpc, "SessionService/QuerySessionStream", &request).await
+        read_rows(&self.rpc, "SessionService/QuerySessionStream", &request).await
     }
 
     /// Edits the session in place: everybody who watches is told the difference. Returns the version at which it takes

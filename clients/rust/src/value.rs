@@ -46,14 +46,14 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// What is finer than a microsecond is cut off, towards the past.
+/// What is finer than a microsecond is cut off, towards the past. What is further away than 292,000 years is brought nearer.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let nanos = match time.duration_since(UNIX_EPOCH) {
             Ok(after) => after.as_nanos() as i128,
             Err(before) => -(before.duration().as_nanos() as i128),
         };
-        Self(nanos.div_euclid(1000) as i64)
+        Self(nanos.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64)
     }
 }
 

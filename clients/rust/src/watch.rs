@@ -176,7 +176,8 @@ impl Watch {
                 if self.point.began {
                     self.request.min_version = 0; // it was reached, and another incarnation may never reach it
                 }
-                let stream = self.rpc.stream("SessionService/WatchSession", &self.request).await;
+                let request = self.request.encode_to_vec().into();
+                let stream = self.rpc.stream("SessionService/WatchSession", request, None).await;
                 self.progress.stream.insert(stream.map_err(Trouble::Call)?)
             }
         };
@@ -214,7 +215,8 @@ impl Watch {
                 });
             }
             Told::Progress(version, digest) => {
-                if self.verify && !digest.is_empty() && self.now.borrow().view.digest() != digest[..] {
+                let view = if self.verify && !digest.is_empty() { Some(self.now.borrow().view.clone()) } else { None };
+                if view.is_some_and(|view| view.digest() != digest[..]) {
                     let message = format!("the rows at version {version} are not those of the server");
                     return Err(Broken::new("digest", message));
                 }

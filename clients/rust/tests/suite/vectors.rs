@@ -84,10 +84,11 @@ async fn read(vector: &Json, address: &str) -> Shown {
     let wanted = &vector["expect"];
     let length = |name: &str| wanted[name].as_array().expect("a list").len();
     let (points, states) = (length("shown"), length("states"));
+    let last_version: u64 = text(&wanted["version"]).parse().expect("a number");
     let reading = async {
         loop {
             let there = shown.points.len() >= points && shown.states.len() >= states;
-            let last = there && mirror.version().to_string() == wanted["version"] && wanted.get("error").is_none();
+            let last = there && last_version == mirror.version() && wanted.get("error").is_none();
             let patience = Duration::from_millis(if last { 50 } else { 20 }); // when it is over, nothing more may come
             match timeout(patience, events.next()).await {
                 Ok(Some(Event::Snapshot { view, .. })) => shown.points.push(Point { by: "snapshot_end", view }),
