@@ -316,14 +316,14 @@ def damage(data: bytes, chance: random.Random) -> bytes:
 async def test_damaged_requests_never_fail_the_server(web: Web) -> None:
     seed = random.SystemRandom().randrange(2**32)
     chance, statuses = random.Random(seed), dict[bytes, int]()
-    for number in range(700):
+    for number in range(300):
         data = damage(valid(chance), chance)
         reader, writer = await asyncio.open_connection(web.host, web.port)
         writer.write(data)
         told = b""
         with suppress(TimeoutError, ConnectionError):
             # What lost its end is waited for by the server; the client then goes away in the middle.
-            told = await asyncio.wait_for(reader.read(-1), 0.15)
+            told = await asyncio.wait_for(reader.read(-1), 0.4)
         writer.close()
         if told:
             status = told.split(b" ", 2)[1]
@@ -331,8 +331,8 @@ async def test_damaged_requests_never_fail_the_server(web: Web) -> None:
             assert status != b"500", (seed, number, data, told)
             for word in (b"INTERNAL", b'"internal"', b"grpc-status: 13", b"grpc-status: 2\r", b"Traceback"):
                 assert word not in told, (seed, number, data, told)
-    assert statuses.get(b"200", 0) > 20, statuses
-    assert statuses.get(b"400", 0) > 100, statuses
+    assert statuses.get(b"200", 0) > 10, statuses
+    assert statuses.get(b"400", 0) > 40, statuses
 
 
 async def test_tls_on_a_plain_port_fails_at_once(web: Web) -> None:
