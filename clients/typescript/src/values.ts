@@ -130,14 +130,19 @@ function decodeColumn({ name, validity, values }: ColumnData, count: number, typ
   }
   const all = plainValues(values, type);
   if (all.length !== count) throw new RangeError(`column "${name}" has ${all.length} values for ${count} rows`);
-  if (validity.length === 0) return all;
-  if (validity.length !== (count + 7) >> 3)
+  if (validity.length !== 0 && validity.length !== (count + 7) >> 3) {
     throw new RangeError(`a bitmap of ${validity.length} bytes for ${count} rows`);
-  return all.map((value, at) => ((validity[at >> 3]! >> (at & 7)) & 1 ? value : null));
+  }
+  if (validity.length === 0 && values.case !== "dictionary") return all as Value[];
+  return all.map((value, at) => {
+    if (validity.length !== 0 && ((validity[at >> 3]! >> (at & 7)) & 1) === 0) return null;
+    if (value === undefined) throw new RangeError(`column "${name}" has a code outside its dictionary`);
+    return value;
+  });
 }
 
-/** The values of a column, those of nulls included. */
-function plainValues(values: ColumnData["values"], type: TypeName): Value[] {
+/** The values of a column, those of nulls included; undefined where a code is outside its dictionary. */
+function plainValues(values: ColumnData["values"], type: TypeName): (Value | undefined)[] {
   const text = (value: string): Value => (type === "json" ? new Json(value) : value);
   switch (values.case) {
     case undefined:
@@ -148,10 +153,7 @@ function plainValues(values: ColumnData["values"], type: TypeName): Value[] {
       return values.value.values.map(text);
     case "dictionary": {
       const texts = values.value.dictionary.map(text);
-      return values.value.codes.map((code) => {
-        if (code >= texts.length) throw new RangeError(`code ${code} is outside its dictionary`);
-        return texts[code]!;
-      });
+      return values.value.codes.map((code) => texts[code]);
     }
     default:
       return values.value.values;

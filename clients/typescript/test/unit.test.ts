@@ -10,7 +10,8 @@ import { connectNode } from "@tesseract-grpc/client/node";
 import { connectWeb } from "@tesseract-grpc/client/web";
 import { errorOf } from "#internal/errors.js";
 import { StreamBroken } from "#internal/feed.js";
-import { ValueSchema } from "#internal/gen/tesseract/v1/value_pb.js";
+import { RowBatchSchema, ValueSchema } from "#internal/gen/tesseract/v1/value_pb.js";
+import type { RowBatch } from "#internal/gen/tesseract/v1/value_pb.js";
 import { queryOf } from "#internal/query.js";
 import { Replica } from "#internal/replica.js";
 import { Backoff } from "#internal/rpc.js";
@@ -80,6 +81,18 @@ describe("values", () => {
     const batch = encodeRows(many, names, types);
     assert.equal(batch.columns[4]!.values.case, "dictionary");
     assert.deepEqual(decodeRows(batch, types), many);
+  });
+
+  test("of a dictionary need a text, unless they are null", () => {
+    const dictionary = (codes: number[], validity: number[]): RowBatch => {
+      const values = { case: "dictionary" as const, value: { dictionary: ["a"], codes } };
+      const columns = [{ name: "s", validity: Uint8Array.from(validity), values }];
+      return create(RowBatchSchema, { rowCount: codes.length, columns });
+    };
+    assert.deepEqual(decodeRows(dictionary([0, 7], [1]), types), [{ s: "a" }, { s: null }]);
+    for (const batch of [dictionary([0, 1], []), dictionary([0, 1], [3]), dictionary([0], [1, 0])]) {
+      assert.throws(() => decodeRows(batch, types), RangeError);
+    }
   });
 
   test("may be given in other forms", () => {
