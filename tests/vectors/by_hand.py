@@ -312,6 +312,26 @@ def lines() -> Iterator[Vector]:
         )
 
 
+def resets() -> Iterator[Vector]:
+    """Streams that begin anew, and break before they have."""
+    base = Material("resume_net_change")
+    reset: Json = {"generation": "1", "from_version": "2", "to_version": "2"}
+    reset["reset"] = {"reason": "RESET_REASON_LAGGED", "message": "too slow"}
+    begin, rows, _ = base.begun
+    yield base.make(
+        "reset_cut",
+        "The connection breaks before the server has begun anew: the token was of rows that are not valid any more.",
+        Stream({}, [*base.begun, reset, begin, rows], CUT),
+        base.fresh(),
+        shows="Reset, snapshot",
+        expect={
+            "shown": [base.first_shown, base.first_shown, *base.shown],
+            "states": BACK,
+            "interrupted": [interruption("lagged", resumes=False), interruption("reconnected", resumes=False)],
+        },
+    )
+
+
 def tolerated() -> Iterator[Vector]:
     """What a later version of the protocol may say, and what a client must put up with."""
     base = Material("resume_net_change")
@@ -363,4 +383,4 @@ def edits() -> Iterator[Vector]:
 
 def by_hand() -> list[Vector]:
     """All of them."""
-    return [*passing(), *final(), *snapshots(), *pieces(), *lines(), *tolerated(), *edits()]
+    return [*passing(), *final(), *snapshots(), *pieces(), *lines(), *resets(), *tolerated(), *edits()]
