@@ -22,6 +22,7 @@ from pathlib import Path
 from benchmarks.clients.programs import LANGUAGES, Client, ProgramFailed
 from benchmarks.wire.port import free_port
 from benchmarks.wire.server import ServerProcess
+from tesseract_grpc.client import InvalidRequest, MirrorBookmark
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "CLIENTS.md"
@@ -31,6 +32,8 @@ BLOCK = re.compile(
 )
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 ADDRESS, WEB = "localhost:50051", "localhost:8080"
+BOOKMARK = "adults.bookmark"
+BOOKMARKED = [{"id": 2, "name": "Alan", "age": 41}, {"id": 1, "name": "Ada", "age": 36}]
 SECONDS = 1_500.0
 
 
@@ -81,6 +84,15 @@ def run(language: str, project: Project, expected: str) -> None:
         for commands, printed in project.steps:
             execute(language, folder, commands, printed or expected)
             execute(language, folder, commands.splitlines()[-1], printed or expected)
+        if (folder / BOOKMARK).exists():
+            check_bookmark(language, (folder / BOOKMARK).read_bytes())
+
+
+def check_bookmark(language: str, data: bytes) -> None:
+    """Whether what a program has left in its file is what every client reads (clients/SAMPLES.md)."""
+    bookmark = MirrorBookmark.from_bytes(data)
+    if list(bookmark.rows) != BOOKMARKED or not bookmark.token or bookmark.to_bytes() != data:
+        raise PageFailed(f"{language} left a bookmark of another form, or of other rows: {bookmark}, {data!r}")
 
 
 def execute(language: str, folder: Path, commands: str, expected: str) -> None:
@@ -126,7 +138,7 @@ def main(languages: list[str]) -> int:
             else:
                 run(language, found[language], expected)
                 said = f"{language}: every snippet runs"
-        except (PageFailed, ProgramFailed) as failure:
+        except (PageFailed, ProgramFailed, InvalidRequest) as failure:
             said = str(failure)
             failed += 1
         sys.stdout.write(f"docs/CLIENTS.md: {said}\n")

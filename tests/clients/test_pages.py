@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.clients.programs import LANGUAGES
+from tesseract_grpc._proto.tesseract.v1 import value_pb2
+from tesseract_grpc.client import MirrorBookmark
 from tests.clients import pages
 from tests.clients.pages import PAGE, ROOT, PageFailed, Project, output, projects
 from tests.test_docs import FENCE, broken_links
@@ -88,6 +91,23 @@ def test_program_in_python_runs_twice() -> None:
 def test_a_program_that_fails_or_prints_something_else_is_noticed(command: str, expected: str) -> None:
     with pytest.raises(PageFailed, match="does not print what it should"):
         pages.run("python", Project({}, [(command, "")]), expected or "one\n")
+
+
+@pytest.mark.parametrize("damage", ["no token", "other rows", "other bytes"])
+def test_a_bookmark_of_another_form_is_noticed(damage: str) -> None:
+    types = {"id": value_pb2.DATA_TYPE_INT64, "name": value_pb2.DATA_TYPE_STRING, "age": value_pb2.DATA_TYPE_INT64}
+    good = MirrorBookmark(7, "e", b"t", pages.BOOKMARKED, 2, types, ("id",))
+    pages.check_bookmark("x", good.to_bytes())
+    wrong = {"no token": replace(good, token=b""), "other rows": replace(good, rows=pages.BOOKMARKED[1:])}
+    data = wrong[damage].to_bytes() if damage in wrong else unknown_field(good.to_bytes())
+    with pytest.raises(PageFailed, match="of another form"):
+        pages.check_bookmark("x", data)
+
+
+def unknown_field(data: bytes) -> bytes:
+    """The same with a field in its first message that nobody knows."""
+    added = bytes([0xA0, 0x06, 1])  # field 100
+    return bytes([data[0] + len(added)]) + data[1 : data[0] + 1] + added + data[data[0] + 1 :]
 
 
 def test_a_program_is_run_beside_this_repository() -> None:
