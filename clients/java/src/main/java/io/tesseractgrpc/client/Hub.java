@@ -1,7 +1,7 @@
 package io.tesseractgrpc.client;
 
+import io.grpc.Channel;
 import io.grpc.MethodDescriptor;
-import io.grpc.Status;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
@@ -241,11 +241,20 @@ public final class Hub implements AutoCloseable {
     return rpc.call(method, request);
   }
 
+  /**
+   * The connection, with the token, for streams that have no word here: give it to a stub. It is
+   * another one after a silence, so ask for it anew.
+   *
+   * @throws TesseractException when the hub is closed
+   */
+  public Channel channel() {
+    return rpc.channel();
+  }
+
   <Q, A> List<A> collect(MethodDescriptor<Q, A> method, Q request) {
     List<A> all = rpc.collect(method, request);
     if (all.isEmpty()) {
-      throw TesseractException.local(
-          Status.Code.INTERNAL, "", "the server answered a read with nothing", "");
+      throw TesseractException.internal("the server answered a read with nothing", null);
     }
     return all;
   }
@@ -269,8 +278,7 @@ public final class Hub implements AutoCloseable {
     try {
       return reading.get();
     } catch (StreamBroken e) {
-      throw TesseractException.local(
-          Status.Code.INTERNAL, "", "the server's answer cannot be read: " + e.getMessage(), "");
+      throw TesseractException.internal("the server's answer cannot be read: " + e.getMessage(), e);
     }
   }
 

@@ -73,6 +73,7 @@ public final class Mirror implements AutoCloseable {
     try {
       watch.run();
     } finally {
+      watch.cancel(); // also where a listener threw an Error
       rpc.disowns(this);
       signal();
     }
@@ -226,7 +227,8 @@ public final class Mirror implements AutoCloseable {
     long deadline = System.nanoTime() + timeout.toNanos();
     BooleanSupplier there = () -> Long.compareUnsigned(replica.version, version) >= 0;
     boolean done = false;
-    for (long left; !done && (left = deadline - System.nanoTime()) > 0 && thread.isAlive(); ) {
+    for (long left;
+        !done && (left = deadline - System.nanoTime()) > 0 && state() != MirrorState.ENDED; ) {
       String stream = liveStream();
       ClientCall<?, ?> asked = stream.isEmpty() ? null : askProgress(stream, version, left);
       try { // another stream has to be asked anew
@@ -323,7 +325,10 @@ public final class Mirror implements AutoCloseable {
     }
   }
 
-  /** Ends the stream and the thread; the rows stay readable. A listener may call it, too. */
+  /**
+   * Ends the stream and the thread, and waits for a listener that is at work; the rows stay
+   * readable. A listener may call it, too.
+   */
   @Override
   public void close() {
     watch.cancel();

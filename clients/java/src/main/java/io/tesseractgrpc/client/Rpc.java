@@ -18,6 +18,7 @@ import io.grpc.okhttp.OkHttpChannelBuilder;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.MetadataUtils;
 import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,6 +48,9 @@ final class Rpc implements AutoCloseable {
 
   private static final int METADATA_BYTES = 256 * 1024;
   private static final Duration GRACE = Duration.ofMillis(250);
+  private static final Pattern LOCAL =
+      Pattern.compile("((localhost|127[.0-9]*|\\[::1\\]):\\d+,?)+");
+  private static final System.Logger LOG = System.getLogger("io.tesseractgrpc.client");
   private static final Pattern READS =
       Pattern.compile("(Get|List|Query|Explain|Validate|RequestProgress).*");
 
@@ -64,6 +68,9 @@ final class Rpc implements AutoCloseable {
     this.address = address;
     this.options = options;
     this.hubName = "hubs/" + options.hub;
+    if (options.token != null && !options.tls && !LOCAL.matcher(address).matches()) {
+      LOG.log(Level.WARNING, "the token travels to {0} unencrypted; connect with tls()", address);
+    }
     connect();
   }
 
@@ -259,8 +266,7 @@ final class Rpc implements AutoCloseable {
       try {
         closable.close();
       } catch (Exception e) {
-        System.getLogger(Rpc.class.getName())
-            .log(System.Logger.Level.WARNING, "something did not close well", e);
+        LOG.log(Level.WARNING, "something did not close well", e);
       }
     }
     ManagedChannel[] channels;

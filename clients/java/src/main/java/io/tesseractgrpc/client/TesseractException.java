@@ -84,6 +84,10 @@ public final class TesseractException extends RuntimeException {
     return local(Status.Code.INVALID_ARGUMENT, reason, message, field);
   }
 
+  static TesseractException internal(String message, Throwable cause) {
+    return new TesseractException(Status.Code.INTERNAL, message, Details.NONE, cause);
+  }
+
   static TesseractException closed(String message) {
     return local(Status.Code.CANCELLED, "", message, "");
   }

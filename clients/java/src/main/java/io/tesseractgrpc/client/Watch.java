@@ -120,14 +120,8 @@ final class Watch {
       } catch (InterruptedException end) {
         endWith(TesseractException.closed("the thread of the mirror was interrupted"));
       } catch (RuntimeException end) { // another attempt would most likely meet it again
-        TesseractException failure =
-            TesseractException.local(
-                Status.Code.INTERNAL,
-                "",
-                "the mirror of " + reader.name() + " cannot go on: " + end,
-                "");
-        failure.initCause(end);
-        endWith(failure);
+        String why = "the mirror of " + reader.name() + " cannot go on: " + end;
+        endWith(TesseractException.internal(why, end));
       }
     }
     turn(MirrorState.ENDED);
@@ -335,7 +329,7 @@ final class Watch {
   }
 
   private void endWith(TesseractException failure) {
-    if (!closed) { // otherwise it is an echo of the end
+    if (!closed && !rpc.isClosed()) { // otherwise it is an echo of the end
       error = failure;
       LOG.log(Level.INFO, "a mirror ends: {0}", failure.toString());
     }
