@@ -140,23 +140,27 @@ func native(value any, kind Type) (any, bool) {
 		_, ok := value.(bool)
 		return value, ok
 	case Int64:
-		if given.CanUint() && given.Uint() <= math.MaxInt64 {
+		switch {
+		case given.Type() == reflect.TypeFor[int64]():
+			return value, true
+		case given.CanInt():
+			return given.Int(), true
+		case given.CanUint() && given.Uint() <= math.MaxInt64:
 			return int64(given.Uint()), true
 		}
-		if given.CanInt() {
-			return given.Int(), true
-		}
 	case Float64:
-		if given.CanInt() {
+		switch {
+		case given.Type() == reflect.TypeFor[float64]():
+			return value, true
+		case given.CanFloat():
+			return given.Float(), true
+		case given.CanInt():
 			real := float64(given.Int())
 			return real, int64(real) == given.Int()
 		}
-		if given.CanFloat() {
-			return given.Float(), true
-		}
 	case Timestamp:
 		moment, ok := value.(time.Time)
-		return moment, ok && moment.Year() > -290_000 && moment.Year() < 290_000 // what 64 bits of microseconds hold
+		return value, ok && moment.Year() > -290_000 && moment.Year() < 290_000 // what 64 bits of microseconds hold
 	case JSON:
 		if text, ok := value.(json.RawMessage); ok && text == nil {
 			return nil, true
@@ -166,6 +170,9 @@ func native(value any, kind Type) (any, bool) {
 		text, err := json.Marshal(value)
 		return json.RawMessage(text), err == nil
 	default:
+		if text, ok := value.(string); ok {
+			return value, utf8.ValidString(text)
+		}
 		if given.Kind() == reflect.String {
 			return given.String(), utf8.ValidString(given.String())
 		}

@@ -491,3 +491,33 @@ func TestDamagedMessagesNeverPanic(t *testing.T) {
 		t.Errorf("only %d streams were found to be damaged", broke)
 	}
 }
+
+// TestAnEditTellsColumnsOfAnotherTypeAnew: what a column held is no value of its new type, so a change that does not tell it
+// cannot be right.
+func TestAnEditTellsColumnsOfAnotherTypeAnew(t *testing.T) {
+	id, n := &Column{Name: "id", Type: Int64, PrimaryKey: true}, &Column{Name: "n", Type: Int64}
+	text := &Column{Name: "n", Type: String}
+	batch, refused := encode(newSchema([]*Column{id, n}), []string{"id", "n"}, []Record{{"id": 1, "n": 2}})
+	if len(refused) > 0 {
+		t.Fatal(refused)
+	}
+	feed, held, err := newFeed(&point{}, ""), &replica{}, error(nil)
+	for _, said := range []*response{
+		{Event: &tesseractv1.WatchSessionResponse_Begin{Begin: &tesseractv1.Begin{Columns: []*Column{id, n}}}},
+		{Event: &tesseractv1.WatchSessionResponse_SnapshotRows{SnapshotRows: &tesseractv1.SnapshotRows{Rows: batch}}},
+		{Event: &tesseractv1.WatchSessionResponse_SnapshotEnd{SnapshotEnd: &tesseractv1.SnapshotEnd{RowCount: 1}}},
+		{Continued: true, Event: &tesseractv1.WatchSessionResponse_SessionChanged{
+			SessionChanged: &tesseractv1.SessionChanged{Columns: []*Column{id, text}},
+		}},
+		{Event: &tesseractv1.WatchSessionResponse_Changes{Changes: &tesseractv1.Changes{}}},
+	} {
+		event, failure := feed.receive(said)
+		check(t, failure)
+		if change, ok := event.(*Change); ok {
+			err = held.apply(change, "")
+		}
+	}
+	if why := (*broken)(nil); !errors.As(err, &why) || why.reason != "malformed" || held.rows()[0].Value("n") != int64(2) {
+		t.Errorf("%v, and the row is %v", err, held.rows()[0].Map())
+	}
+}
