@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
+from contextlib import suppress
 from email.utils import formatdate
 
 from tesseract_grpc.server.config import ConfigError, ServerConfig
@@ -72,9 +73,10 @@ def prepare(transport: asyncio.Transport, unsent: int, stall: float, keepalive: 
         (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", None), answer),
         (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", None), 1),
     ]
-    for level, name, value in settings:
-        if name is not None:  # not every system has every one of them
-            one.setsockopt(level, name, value)
+    with suppress(OSError):  # it may be gone already
+        for level, name, value in settings:
+            if name is not None:  # not every system has every one of them
+                one.setsockopt(level, name, value)
     host, port, *rest = transport.get_extra_info("peername") or ("", 0)
     return f"ipv6:%5B{host}%5D:{port}" if rest else f"ipv4:{host}:{port}"
 
