@@ -11,9 +11,10 @@ import { StreamBroken } from "./feed.js";
 import { keyOf, keyValue } from "./values.js";
 import type { Column, Row, Value } from "./values.js";
 
-/** A row in its place. */
+/** A row in its place. `taken` is the number of the last change that took it out of it. */
 interface Slot {
   row: Row;
+  taken: number;
 }
 
 /** The rows at `version`. Before the first snapshot there are none and `loaded` is false. */
@@ -26,6 +27,7 @@ export class Replica {
   #key: readonly string[] = [];
   #order: Slot[] = [];
   #slots = new Map<unknown, Slot>();
+  #number = 0;
 
   /** The number of rows. */
   get length(): number {
@@ -47,7 +49,7 @@ export class Replica {
 
   #load({ rows, columns, epoch }: Snapshot): void {
     const key = keyOf(columns);
-    const order = rows.map((row) => ({ row }));
+    const order = rows.map((row) => ({ row, taken: 0 }));
     const slots = new Map(order.map((slot) => [keyValue(key, slot.row), slot]));
     if (slots.size !== order.length) throw malformed("a key stands twice in one snapshot");
     [this.columns, this.epoch, this.loaded] = [columns, epoch, true];
@@ -59,27 +61,27 @@ export class Replica {
     const leaves = new Map<unknown, Slot>();
     const comes = new Map<unknown, Slot>();
     const updates: [Slot, Row][] = [];
-    const taken = new Set<Slot>();
+    const number = ++this.#number;
     const places: [number, Slot][] = [];
     for (const change of changes) {
       const key = keyValue(this.#key, change.key);
-      const slot = change.kind === "insert" ? { row: change.row } : this.#slots.get(key);
+      const slot = change.kind === "insert" ? { row: change.row, taken: 0 } : this.#slots.get(key);
       if (slot === undefined) throw malformed(`a change names the row ${String(key)}, which is not in the window`);
       if (change.kind === "insert") {
         if (comes.has(key) || this.#slots.has(key)) throw malformed("a row comes that is there already");
         comes.set(key, slot);
       } else if (change.kind === "update") {
-        if (taken.has(slot)) throw malformed("a row leaves and is updated in one change");
+        if (slot.taken === number) throw malformed("a row leaves and is updated in one change");
         updates.push([slot, change.row]);
       } else {
-        if (taken.has(slot)) throw malformed("a row leaves or moves twice in one change");
-        taken.add(slot);
+        if (slot.taken === number) throw malformed("a row leaves or moves twice in one change");
+        slot.taken = number;
         if (change.kind === "remove") leaves.set(key, slot);
       }
       if (change.kind === "move" || change.kind === "insert") places.push([change.index, slot]);
     }
     if (edited !== undefined) checkEdit(edited, changes, this.#order.length, leaves.size);
-    const order = reordered(this.#order, taken, places);
+    const order = reordered(this.#order, number, leaves.size, places);
     for (const [slot, values] of updates) slot.row = { ...slot.row, ...values };
     for (const key of leaves.keys()) this.#slots.delete(key);
     this.#order = order;
@@ -106,11 +108,12 @@ function checkEdit({ columns, kept }: Edited, changes: readonly RowChange[], row
   if (whole.length + leaving !== rows) throw malformed("after an edit, a row that stays lacks a new column");
 }
 
-/** The order without the slots that are taken out, and with others at their places. */
-function reordered(order: Slot[], taken: ReadonlySet<Slot>, places: readonly [number, Slot][]): Slot[] {
-  if (taken.size === 0 && places.length === 0) return order;
-  const stays = taken.size === 0 ? order : order.filter((slot) => !taken.has(slot));
-  const length = stays.length + places.length;
+/** The order without the slots that change `number` takes out, of which `leave` do not come back, and with others at their
+ * places. */
+function reordered(order: Slot[], number: number, leave: number, places: readonly [number, Slot][]): Slot[] {
+  if (leave === 0 && places.length === 0) return order;
+  const moves = places.filter(([, slot]) => slot.taken === number).length;
+  const length = order.length - leave - moves + places.length;
   const found = new Array<Slot | undefined>(length).fill(undefined);
   for (const [index, slot] of places) {
     if (index >= length) throw malformed(`position ${index} in a window of ${length} rows`);
@@ -118,7 +121,11 @@ function reordered(order: Slot[], taken: ReadonlySet<Slot>, places: readonly [nu
     found[index] = slot;
   }
   let next = 0;
-  for (let at = 0; at < length; at++) found[at] ??= stays[next++]!;
+  for (let at = 0; at < length; at++) {
+    if (found[at] !== undefined) continue;
+    while (order[next]!.taken === number) next++;
+    found[at] = order[next++];
+  }
   return found as Slot[];
 }
 
