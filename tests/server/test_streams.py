@@ -272,7 +272,8 @@ async def test_a_stream_with_a_bug_keeps_nobody_else_from_speaking(
     for name in well:
         monkeypatch.setattr(Stream, name, step(name))
     rounds = [
-        asyncio.create_task(keep([scene.audience], 0.02)) for keep in (audience.keep_beating, audience.keep_patrolling)
+        asyncio.create_task(keep(lambda: [scene.audience], 0.02))
+        for keep in (audience.keep_beating, audience.keep_patrolling)
     ]
     assert (await take(responses)).WhichOneof("event") == "progress"
     assert (await take(responses)).WhichOneof("event") == "progress"
