@@ -55,6 +55,12 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"property tests: profile {profile}, reproduce with --hypothesis-seed={config.option.hypothesis_seed}"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, so that no worker is at the beginning of one when the others have nothing left to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_collection_finish() -> None:
     """What is there before the first test stays; collections look at what tests make."""
     gc.collect()
