@@ -367,6 +367,20 @@ async def test_calls_are_counted_as_those_of_grpc() -> None:
         assert sum(server._calls.seconds[TABLES + "ListTables"].read().counts) == 2
 
 
+async def test_a_call_is_not_counted_as_the_one_before_on_the_same_connection_ended() -> None:
+    async with browsing() as (server, api, web):
+        await api.create_users()
+        head = "POST {}{} HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: 17\r\n\r\n{}"
+        reader, writer = await asyncio.open_connection(web.host, web.port)
+        refused = head.format(TABLES, "GetTable", '{"name":"nobody"}')
+        writer.write((refused + head.format(TABLES, "WatchTable", '{"table":"users"}')).encode())
+        await asyncio.wait_for(reader.readuntil(b'"begin"'), 10)
+        writer.transport.abort()
+        await eventually(lambda: not server._calls.open[TABLES + "WatchTable"])
+        assert server._calls.ended[TABLES + "GetTable", "NOT_FOUND"] == 1
+        assert server._calls.ended[TABLES + "WatchTable", "CANCELLED"] == 1
+
+
 async def test_the_debug_mode_sees_calls_of_browsers() -> None:
     async with browsing(debug=True, debug_level="debug") as (_, api, web):
         await api.create_users()
