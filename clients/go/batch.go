@@ -140,7 +140,8 @@ func encode(schema *Schema, names []string, rows []Record) (*tesseractv1.RowBatc
 	for _, name := range names {
 		at := schema.Index(name)
 		if at < 0 {
-			refused = append(refused, RowError{Column: name, Reason: "UNKNOWN_COLUMN", Message: fmt.Sprintf("there is no column %q", name)})
+			message := fmt.Sprintf("there is no column %q", name)
+			refused = append(refused, RowError{Column: name, Reason: "UNKNOWN_COLUMN", Message: message})
 			continue
 		}
 		kind := schema.Columns[at].GetType()

@@ -61,9 +61,9 @@ func get[T any](row Row, column string) (T, bool) {
 
 const tag = "tesseract"
 
-// Scan writes the row into the struct that into points to: each column into the field with the tag `tesseract:"column"`.
-// Columns without such a field that is exported are left out, and so are fields without a column. A null needs a field that is a pointer, a
-// slice or an interface: it is never written as a zero.
+// Scan writes the row into the struct that into points to: each column into the exported field with the tag
+// `tesseract:"column"`. Columns without such a field are left out, and so are fields without a column. A null needs a field
+// that is a pointer, a slice or an interface: it is never written as a zero.
 func (r Row) Scan(into any) error {
 	target := reflect.ValueOf(into)
 	if target.Kind() != reflect.Pointer || target.Elem().Kind() != reflect.Struct {
