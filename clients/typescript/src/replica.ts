@@ -50,7 +50,8 @@ export class Replica {
   #load({ rows, columns, epoch }: Snapshot): void {
     const key = keyOf(columns);
     const order = rows.map((row) => ({ row, taken: 0 }));
-    const slots = new Map(order.map((slot) => [keyValue(key, slot.row), slot]));
+    const slots = new Map<unknown, Slot>();
+    for (const slot of order) slots.set(keyValue(key, slot.row), slot);
     if (slots.size !== order.length) throw malformed("a key stands twice in one snapshot");
     [this.columns, this.epoch, this.loaded] = [columns, epoch, true];
     [this.#key, this.#order, this.#slots] = [key, order, slots];
