@@ -199,8 +199,9 @@ impl Cells {
             let missing = (0..columns.len()).find(|place| cells.iter().all(|(other, _)| other != place));
             return Err(format!("complete rows lack column '{}'", missing.map_or("", |place| &columns[place].name)));
         }
-        let mut cells: Vec<_> = cells.into_iter().map(|(_, values)| values.into_iter()).collect();
-        Ok((0..self.len).map(|_| cells.iter_mut().filter_map(Iterator::next).collect()).collect())
+        // An iterator of known length: each row is allocated once.
+        let mut row = |at: usize| cells.iter_mut().map(|(_, values)| std::mem::take(&mut values[at])).collect();
+        Ok((0..self.len).map(&mut row).collect())
     }
 
     /// What names each row.
