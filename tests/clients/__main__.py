@@ -19,8 +19,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from tests.clients.errors import Scene, recorded
@@ -39,11 +41,23 @@ async def stage(port: int, command: list[str]) -> int:
         if not command:
             sys.stdout.write(f"{address}\n")
             sys.stdout.flush()
-            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+            await _end_of_stdin()
             return 0
         environment = {**os.environ, "TESSERACT_STAGE": address, "TESSERACT_VECTORS": str(DATA.parent)}
         process = await asyncio.create_subprocess_exec(*command, env=environment)
         return await process.wait()
+
+
+async def _end_of_stdin() -> None:
+    """In a thread that nobody waits for, so that a signal can end it all before."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def read() -> None:
+        sys.stdin.read()
+        loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=read, daemon=True).start()
+    await ended.wait()
 
 
 async def record_errors() -> int:
@@ -65,6 +79,7 @@ async def record_errors() -> int:
 def main(words: list[str]) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended, as on Ctrl-C
     if words[:1] == ["stage"]:
         parser.add_argument("--port", type=int, default=0)
         parser.add_argument("command", nargs=argparse.REMAINDER)
