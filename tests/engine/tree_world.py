@@ -377,6 +377,8 @@ def plain(row: Row) -> list[tuple[str, str]]:
     return [(name, repr(value)) for name, value in row.items()]
 
 
-def same(mine: list[Row], true: list[Row], what: str) -> None:
+def same(mine: list[Row], true: list[Row], *what: object) -> None:
     """Whole rows, with their columns in order."""
-    assert list(map(plain, mine)) == list(map(plain, true)), f"{what}:\n  {mine}\nand in truth\n  {true}"
+    assert list(map(plain, mine)) == list(map(plain, true)), (
+        f"{' '.join(map(str, what))}:\n  {mine}\nand in truth\n  {true}"
+    )
