@@ -6,6 +6,13 @@ import io.tesseractgrpc.client.Mirror;
 import io.tesseractgrpc.client.Row;
 import io.tesseractgrpc.client.Session;
 import io.tesseractgrpc.client.Table;
+import io.tesseractgrpc.v1.ColumnData;
+import io.tesseractgrpc.v1.RowBatch;
+import io.tesseractgrpc.v1.SessionServiceGrpc;
+import io.tesseractgrpc.v1.TableServiceGrpc;
+import io.tesseractgrpc.v1.WatchSessionRequest;
+import io.tesseractgrpc.v1.WatchSessionResponse;
+import io.tesseractgrpc.v1.WriteRequest;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -17,13 +24,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.ToLongFunction;
-import tesseract.v1.SessionServiceGrpc;
-import tesseract.v1.SessionServiceOuterClass.WatchSessionRequest;
-import tesseract.v1.SessionServiceOuterClass.WatchSessionResponse;
-import tesseract.v1.TableServiceGrpc;
-import tesseract.v1.TableServiceOuterClass.WriteRequest;
-import tesseract.v1.ValueOuterClass.ColumnData;
-import tesseract.v1.ValueOuterClass.RowBatch;
 
 /**
  * How fast this client is, and gRPC without it: see clients/BENCH.md for the arguments and what is

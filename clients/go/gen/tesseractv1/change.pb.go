@@ -1145,7 +1145,8 @@ const file_tesseract_v1_change_proto_rawDesc = "" +
 	"\bDelivery\x12\x18\n" +
 	"\x14DELIVERY_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fDELIVERY_NET\x10\x01\x12\x19\n" +
-	"\x15DELIVERY_EVERY_COMMIT\x10\x02BQZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
+	"\x15DELIVERY_EVERY_COMMIT\x10\x02Bh\n" +
+	"\x13io.tesseractgrpc.v1P\x01ZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
 
 var (
 	file_tesseract_v1_change_proto_rawDescOnce sync.Once

@@ -2473,7 +2473,8 @@ const file_tesseract_v1_diagnosis_service_proto_rawDesc = "" +
 	"\x13UpdateDebugSettings\x12(.tesseract.v1.UpdateDebugSettingsRequest\x1a).tesseract.v1.UpdateDebugSettingsResponse\x12a\n" +
 	"\x10ListDebugRecords\x12%.tesseract.v1.ListDebugRecordsRequest\x1a&.tesseract.v1.ListDebugRecordsResponse\x12f\n" +
 	"\x11WatchDebugRecords\x12&.tesseract.v1.WatchDebugRecordsRequest\x1a'.tesseract.v1.WatchDebugRecordsResponse0\x01\x12d\n" +
-	"\x11ClearDebugRecords\x12&.tesseract.v1.ClearDebugRecordsRequest\x1a'.tesseract.v1.ClearDebugRecordsResponseBQZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
+	"\x11ClearDebugRecords\x12&.tesseract.v1.ClearDebugRecordsRequest\x1a'.tesseract.v1.ClearDebugRecordsResponseBh\n" +
+	"\x13io.tesseractgrpc.v1P\x01ZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
 
 var (
 	file_tesseract_v1_diagnosis_service_proto_rawDescOnce sync.Once

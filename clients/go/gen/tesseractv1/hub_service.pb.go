@@ -2113,7 +2113,8 @@ const file_tesseract_v1_hub_service_proto_rawDesc = "" +
 	"\bCheckHub\x12\x1d.tesseract.v1.CheckHubRequest\x1a\x1e.tesseract.v1.CheckHubResponse\x12^\n" +
 	"\x0fRequestProgress\x12$.tesseract.v1.RequestProgressRequest\x1a%.tesseract.v1.RequestProgressResponse\x12K\n" +
 	"\bWatchHub\x12\x1d.tesseract.v1.WatchHubRequest\x1a\x1e.tesseract.v1.WatchHubResponse0\x01\x12E\n" +
-	"\x06Backup\x12\x1b.tesseract.v1.BackupRequest\x1a\x1c.tesseract.v1.BackupResponse0\x01BQZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
+	"\x06Backup\x12\x1b.tesseract.v1.BackupRequest\x1a\x1c.tesseract.v1.BackupResponse0\x01Bh\n" +
+	"\x13io.tesseractgrpc.v1P\x01ZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
 
 var (
 	file_tesseract_v1_hub_service_proto_rawDescOnce sync.Once

@@ -2860,7 +2860,8 @@ const file_tesseract_v1_query_proto_rawDesc = "" +
 	"\x18COMPARISON_OPERATOR_LESS\x10\x03\x12%\n" +
 	"!COMPARISON_OPERATOR_LESS_OR_EQUAL\x10\x04\x12\x1f\n" +
 	"\x1bCOMPARISON_OPERATOR_GREATER\x10\x05\x12(\n" +
-	"$COMPARISON_OPERATOR_GREATER_OR_EQUAL\x10\x06BQZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
+	"$COMPARISON_OPERATOR_GREATER_OR_EQUAL\x10\x06Bh\n" +
+	"\x13io.tesseractgrpc.v1P\x01ZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
 
 var (
 	file_tesseract_v1_query_proto_rawDescOnce sync.Once

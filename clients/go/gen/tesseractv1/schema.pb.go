@@ -957,7 +957,8 @@ const file_tesseract_v1_schema_proto_rawDesc = "" +
 	"\fMemoryPolicy\x12\x1d\n" +
 	"\x19MEMORY_POLICY_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14MEMORY_POLICY_REFUSE\x10\x01\x12\x17\n" +
-	"\x13MEMORY_POLICY_EVICT\x10\x02BQZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
+	"\x13MEMORY_POLICY_EVICT\x10\x02Bh\n" +
+	"\x13io.tesseractgrpc.v1P\x01ZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
 
 var (
 	file_tesseract_v1_schema_proto_rawDescOnce sync.Once

@@ -2353,7 +2353,8 @@ const file_tesseract_v1_session_service_proto_rawDesc = "" +
 	"\fQuerySession\x12!.tesseract.v1.QuerySessionRequest\x1a\".tesseract.v1.QuerySessionResponse\x12i\n" +
 	"\x12QuerySessionStream\x12'.tesseract.v1.QuerySessionStreamRequest\x1a(.tesseract.v1.QuerySessionStreamResponse0\x01\x12W\n" +
 	"\fWatchSession\x12!.tesseract.v1.WatchSessionRequest\x1a\".tesseract.v1.WatchSessionResponse0\x01\x12Z\n" +
-	"\rWatchSessions\x12\".tesseract.v1.WatchSessionsRequest\x1a#.tesseract.v1.WatchSessionsResponse0\x01BQZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
+	"\rWatchSessions\x12\".tesseract.v1.WatchSessionsRequest\x1a#.tesseract.v1.WatchSessionsResponse0\x01Bh\n" +
+	"\x13io.tesseractgrpc.v1P\x01ZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
 
 var (
 	file_tesseract_v1_session_service_proto_rawDescOnce sync.Once

@@ -3975,7 +3975,8 @@ const file_tesseract_v1_table_service_proto_rawDesc = "" +
 	"\aGetRows\x12\x1c.tesseract.v1.GetRowsRequest\x1a\x1d.tesseract.v1.GetRowsResponse\x12Q\n" +
 	"\n" +
 	"WatchTable\x12\x1f.tesseract.v1.WatchTableRequest\x1a .tesseract.v1.WatchTableResponse0\x01\x12g\n" +
-	"\x12ValidateExpression\x12'.tesseract.v1.ValidateExpressionRequest\x1a(.tesseract.v1.ValidateExpressionResponseBQZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
+	"\x12ValidateExpression\x12'.tesseract.v1.ValidateExpressionRequest\x1a(.tesseract.v1.ValidateExpressionResponseBh\n" +
+	"\x13io.tesseractgrpc.v1P\x01ZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
 
 var (
 	file_tesseract_v1_table_service_proto_rawDescOnce sync.Once

@@ -827,7 +827,8 @@ const file_tesseract_v1_value_proto_rawDesc = "" +
 	"\x13DATA_TYPE_TIMESTAMP\x10\x04\x12\x14\n" +
 	"\x10DATA_TYPE_STRING\x10\x05\x12\x12\n" +
 	"\x0eDATA_TYPE_JSON\x10\x06\x12\x12\n" +
-	"\x0eDATA_TYPE_ENUM\x10\aBQZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
+	"\x0eDATA_TYPE_ENUM\x10\aBh\n" +
+	"\x13io.tesseractgrpc.v1P\x01ZOgithub.com/tesseract-grpc/tesseract-grpc/clients/go/gen/tesseractv1;tesseractv1b\x06proto3"
 
 var (
 	file_tesseract_v1_value_proto_rawDescOnce sync.Once

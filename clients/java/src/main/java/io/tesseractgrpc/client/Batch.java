@@ -1,6 +1,14 @@
 package io.tesseractgrpc.client;
 
 import com.google.protobuf.ByteString;
+import io.tesseractgrpc.v1.BoolValues;
+import io.tesseractgrpc.v1.ColumnData;
+import io.tesseractgrpc.v1.DictionaryValues;
+import io.tesseractgrpc.v1.Float64Values;
+import io.tesseractgrpc.v1.Int64Values;
+import io.tesseractgrpc.v1.RowBatch;
+import io.tesseractgrpc.v1.StringValues;
+import io.tesseractgrpc.v1.TimestampValues;
 import java.math.BigInteger;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -10,14 +18,6 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import tesseract.v1.ValueOuterClass.BoolValues;
-import tesseract.v1.ValueOuterClass.ColumnData;
-import tesseract.v1.ValueOuterClass.DictionaryValues;
-import tesseract.v1.ValueOuterClass.Float64Values;
-import tesseract.v1.ValueOuterClass.Int64Values;
-import tesseract.v1.ValueOuterClass.RowBatch;
-import tesseract.v1.ValueOuterClass.StringValues;
-import tesseract.v1.ValueOuterClass.TimestampValues;
 
 /**
  * Rows of users as columns on the wire. Values are checked here, and refused under the reasons that

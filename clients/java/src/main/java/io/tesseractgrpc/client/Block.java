@@ -1,13 +1,13 @@
 package io.tesseractgrpc.client;
 
 import com.google.protobuf.ByteString;
+import io.tesseractgrpc.v1.ColumnData;
+import io.tesseractgrpc.v1.RowBatch;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntFunction;
-import tesseract.v1.ValueOuterClass.ColumnData;
-import tesseract.v1.ValueOuterClass.RowBatch;
 
 /**
  * Some rows as they came: values column by column, and the place of each of these columns among

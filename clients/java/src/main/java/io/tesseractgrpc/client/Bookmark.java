@@ -1,17 +1,16 @@
 package io.tesseractgrpc.client;
 
 import com.google.protobuf.ByteString;
+import io.tesseractgrpc.v1.Begin;
+import io.tesseractgrpc.v1.SnapshotEnd;
+import io.tesseractgrpc.v1.SnapshotRows;
+import io.tesseractgrpc.v1.WatchSessionResponse;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.List;
-import tesseract.v1.Change.Begin;
-import tesseract.v1.Change.SnapshotEnd;
-import tesseract.v1.Change.SnapshotRows;
-import tesseract.v1.Schema;
-import tesseract.v1.SessionServiceOuterClass.WatchSessionResponse;
 
 /**
  * What a mirror holds at one consistent point, to be written to a file and given back to another
@@ -166,7 +165,7 @@ public final class Bookmark {
     for (int column = 0; column < columns.size(); column++) {
       String name = columns.names.get(column);
       begin.addColumns(
-          Schema.Column.newBuilder()
+          io.tesseractgrpc.v1.Column.newBuilder()
               .setName(name)
               .setType(columns.types.get(column).wire())
               .setPrimaryKey(columns.key.contains(name)));

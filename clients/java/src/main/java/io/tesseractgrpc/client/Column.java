@@ -1,9 +1,8 @@
 package io.tesseractgrpc.client;
 
+import io.tesseractgrpc.v1.Value;
 import java.time.Instant;
 import java.util.List;
-import tesseract.v1.Schema;
-import tesseract.v1.ValueOuterClass.Value;
 
 /**
  * One column of a table or of a result.
@@ -20,10 +19,10 @@ public record Column(
     boolean key,
     boolean required,
     List<String> names,
-    Schema.Column wire) {
+    io.tesseractgrpc.v1.Column wire) {
   /** A column of a new table; nulls are allowed. */
   public static Column of(String name, DataType type) {
-    return of(Schema.Column.newBuilder().setName(name).setType(type.wire()).build());
+    return of(io.tesseractgrpc.v1.Column.newBuilder().setName(name).setType(type.wire()).build());
   }
 
   /** A key column of a new table. */
@@ -44,7 +43,7 @@ public record Column(
    * A column from its message, which knows more than this record has words for: computed columns,
    * for example.
    */
-  public static Column of(Schema.Column wire) {
+  public static Column of(io.tesseractgrpc.v1.Column wire) {
     DataType type = DataType.of(wire.getTypeValue());
     List<String> names = List.copyOf(wire.getEnumValuesList());
     return new Column(wire.getName(), type, wire.getPrimaryKey(), wire.getRequired(), names, wire);
@@ -64,7 +63,7 @@ public record Column(
     return of(wire.toBuilder().setDefaultValue(valueOf(value)).build());
   }
 
-  static List<Column> listOf(List<Schema.Column> columns) {
+  static List<Column> listOf(List<io.tesseractgrpc.v1.Column> columns) {
     return columns.stream().map(Column::of).toList();
   }
 

@@ -5,7 +5,6 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import tesseract.v1.Schema;
 
 /** The columns that rows share: names and types in order, and which of them name a row. */
 final class Columns {
@@ -25,11 +24,11 @@ final class Columns {
     }
   }
 
-  static Columns of(Collection<Schema.Column> columns) {
+  static Columns of(Collection<io.tesseractgrpc.v1.Column> columns) {
     List<String> names = new ArrayList<>();
     List<DataType> types = new ArrayList<>();
     List<String> key = new ArrayList<>();
-    for (Schema.Column column : columns) {
+    for (io.tesseractgrpc.v1.Column column : columns) {
       names.add(column.getName());
       types.add(DataType.of(column.getTypeValue()));
       if (column.getPrimaryKey()) {

@@ -1,7 +1,5 @@
 package io.tesseractgrpc.client;
 
-import tesseract.v1.ValueOuterClass;
-
 /** The type of a column, and the Java type of its values. */
 public enum DataType {
   /** {@link Boolean}. */
@@ -27,7 +25,7 @@ public enum DataType {
     return number >= 1 && number < ALL.length ? ALL[number - 1] : UNKNOWN;
   }
 
-  ValueOuterClass.DataType wire() {
-    return ValueOuterClass.DataType.forNumber(this == UNKNOWN ? 0 : ordinal() + 1);
+  io.tesseractgrpc.v1.DataType wire() {
+    return io.tesseractgrpc.v1.DataType.forNumber(this == UNKNOWN ? 0 : ordinal() + 1);
   }
 }

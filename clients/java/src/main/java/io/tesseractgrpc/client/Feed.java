@@ -6,16 +6,19 @@ import io.tesseractgrpc.client.MirrorEvent.Lagged;
 import io.tesseractgrpc.client.MirrorEvent.Progress;
 import io.tesseractgrpc.client.MirrorEvent.Resumed;
 import io.tesseractgrpc.client.MirrorEvent.Snapshot;
+import io.tesseractgrpc.v1.Begin;
+import io.tesseractgrpc.v1.Changes;
+import io.tesseractgrpc.v1.Removes;
+import io.tesseractgrpc.v1.Reset;
+import io.tesseractgrpc.v1.Updates;
+import io.tesseractgrpc.v1.WatchSessionResponse;
+import io.tesseractgrpc.v1.WatchSessionResponse.EventCase;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
-import tesseract.v1.Change;
-import tesseract.v1.Change.Changes;
-import tesseract.v1.SessionServiceOuterClass.WatchSessionResponse;
-import tesseract.v1.SessionServiceOuterClass.WatchSessionResponse.EventCase;
 
 /**
  * One watch stream as a pure state machine: responses in, events out.
@@ -135,7 +138,7 @@ final class Feed {
   }
 
   private MirrorEvent begin(WatchSessionResponse response) {
-    Change.Begin begin = response.getBegin();
+    Begin begin = response.getBegin();
     columns = Columns.of(begin.getColumnsList());
     if (columns.key.isEmpty()) {
       throw StreamBroken.malformed("no column is marked as key");
@@ -230,11 +233,11 @@ final class Feed {
     long total = pieces.get(pieces.size() - 1).getTotalCount();
     Delta delta = new Delta(from, to, total, skipped, columns.key, edited);
     for (Changes piece : pieces) {
-      for (Change.Removes removes : piece.getRemovesList()) {
+      for (Removes removes : piece.getRemovesList()) {
         Block keys = Block.decode(removes.getKeys(), columns);
         delta.removed.add(new Delta.Removed(word(removes.getReason(), "REMOVE_REASON_"), keys));
       }
-      for (Change.Updates updates : piece.getUpdatesList()) {
+      for (Updates updates : piece.getUpdatesList()) {
         delta.updated.add(Block.decode(updates.getRows(), columns));
       }
       if (piece.getMoves().getKeys().getRowCount() != 0) {
@@ -262,7 +265,7 @@ final class Feed {
     return new Lagged(response.getToVersion(), response.getLagged().getSkippedCommits());
   }
 
-  private MirrorEvent reset(Change.Reset reset) {
+  private MirrorEvent reset(Reset reset) {
     reason = word(reset.getReason(), "RESET_REASON_");
     state = State.OPENING;
     resuming = false;

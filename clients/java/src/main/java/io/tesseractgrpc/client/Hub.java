@@ -2,22 +2,21 @@ package io.tesseractgrpc.client;
 
 import io.grpc.Channel;
 import io.grpc.MethodDescriptor;
+import io.tesseractgrpc.v1.CreateSessionRequest;
+import io.tesseractgrpc.v1.CreateTableRequest;
+import io.tesseractgrpc.v1.DeleteSessionRequest;
+import io.tesseractgrpc.v1.DeleteTableRequest;
+import io.tesseractgrpc.v1.GetSessionRequest;
+import io.tesseractgrpc.v1.GetTableRequest;
+import io.tesseractgrpc.v1.QueryStreamRequest;
+import io.tesseractgrpc.v1.QueryStreamResponse;
+import io.tesseractgrpc.v1.RowBatch;
+import io.tesseractgrpc.v1.SessionServiceGrpc;
+import io.tesseractgrpc.v1.TableServiceGrpc;
+import io.tesseractgrpc.v1.WriteRequest;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
-import tesseract.v1.Schema;
-import tesseract.v1.SessionServiceGrpc;
-import tesseract.v1.SessionServiceOuterClass;
-import tesseract.v1.SessionServiceOuterClass.CreateSessionRequest;
-import tesseract.v1.SessionServiceOuterClass.GetSessionRequest;
-import tesseract.v1.TableServiceGrpc;
-import tesseract.v1.TableServiceOuterClass.CreateTableRequest;
-import tesseract.v1.TableServiceOuterClass.DeleteTableRequest;
-import tesseract.v1.TableServiceOuterClass.GetTableRequest;
-import tesseract.v1.TableServiceOuterClass.QueryStreamRequest;
-import tesseract.v1.TableServiceOuterClass.QueryStreamResponse;
-import tesseract.v1.TableServiceOuterClass.WriteRequest;
-import tesseract.v1.ValueOuterClass.RowBatch;
 
 /**
  * A hub of a server: the connection, its tables and sessions. It may be shared by threads; close
@@ -60,7 +59,7 @@ public final class Hub implements AutoCloseable {
    * @param columns its columns, at least one of them a key
    */
   public Table createTable(String id, Column... columns) {
-    Schema.Table.Builder table = Schema.Table.newBuilder();
+    io.tesseractgrpc.v1.Table.Builder table = io.tesseractgrpc.v1.Table.newBuilder();
     for (Column column : columns) {
       table.addColumns(column.wire());
     }
@@ -71,7 +70,7 @@ public final class Hub implements AutoCloseable {
    * Creates a table from its message, which knows more than columns: indexes, retention, derived
    * tables.
    */
-  public Table createTable(String id, Schema.Table definition) {
+  public Table createTable(String id, io.tesseractgrpc.v1.Table definition) {
     CreateTableRequest request =
         CreateTableRequest.newBuilder()
             .setParent(rpc.hubName)
@@ -198,7 +197,7 @@ public final class Hub implements AutoCloseable {
         CreateSessionRequest.newBuilder()
             .setParent(rpc.hubName)
             .setSessionId(id)
-            .setSession(SessionServiceOuterClass.Session.newBuilder().setQuery(query.wire()))
+            .setSession(io.tesseractgrpc.v1.Session.newBuilder().setQuery(query.wire()))
             .setRequestId(Session.newRequestId())
             .build();
     return new Session(
@@ -225,7 +224,7 @@ public final class Hub implements AutoCloseable {
   public void deleteSession(String id, boolean allowMissing) {
     call(
         SessionServiceGrpc.getDeleteSessionMethod(),
-        SessionServiceOuterClass.DeleteSessionRequest.newBuilder()
+        DeleteSessionRequest.newBuilder()
             .setName(named("sessions", id))
             .setAllowMissing(allowMissing)
             .build());
@@ -265,7 +264,10 @@ public final class Hub implements AutoCloseable {
 
   /** The pieces of a result. */
   static Rows joined(
-      List<Schema.Column> columns, List<RowBatch> pieces, long totalCount, long version) {
+      List<io.tesseractgrpc.v1.Column> columns,
+      List<RowBatch> pieces,
+      long totalCount,
+      long version) {
     Columns layout = Columns.of(columns);
     List<Row> rows = new ArrayList<>();
     for (RowBatch piece : pieces) {

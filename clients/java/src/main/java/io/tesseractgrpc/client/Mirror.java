@@ -4,6 +4,9 @@ import io.grpc.CallOptions;
 import io.grpc.ClientCall;
 import io.grpc.Metadata;
 import io.grpc.Status;
+import io.tesseractgrpc.v1.HubServiceGrpc;
+import io.tesseractgrpc.v1.RequestProgressRequest;
+import io.tesseractgrpc.v1.RequestProgressResponse;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.Arrays;
@@ -15,9 +18,6 @@ import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
-import tesseract.v1.HubServiceGrpc;
-import tesseract.v1.HubServiceOuterClass.RequestProgressRequest;
-import tesseract.v1.HubServiceOuterClass.RequestProgressResponse;
 
 /**
  * The rows of a window, kept current in the background by a thread of its own.

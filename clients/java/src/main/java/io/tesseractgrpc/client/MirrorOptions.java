@@ -1,8 +1,8 @@
 package io.tesseractgrpc.client;
 
+import io.tesseractgrpc.v1.Delivery;
+import io.tesseractgrpc.v1.WatchSessionRequest;
 import java.time.Duration;
-import tesseract.v1.Change;
-import tesseract.v1.SessionServiceOuterClass.WatchSessionRequest;
 
 /** How a mirror is to be served. Every setter returns this; {@code mirror} takes a copy. */
 public final class MirrorOptions {
@@ -45,7 +45,7 @@ public final class MirrorOptions {
 
   /** Each commit as a change of its own, instead of all that is pending as one. */
   public MirrorOptions everyCommit() {
-    request.setDelivery(Change.Delivery.DELIVERY_EVERY_COMMIT);
+    request.setDelivery(Delivery.DELIVERY_EVERY_COMMIT);
     return this;
   }
 
@@ -57,9 +57,9 @@ public final class MirrorOptions {
   public MirrorOptions onLag(OnLag onLag) {
     request.setOnLag(
         switch (onLag) {
-          case CONFLATE -> Change.OnLag.ON_LAG_UNSPECIFIED;
-          case RESET -> Change.OnLag.ON_LAG_RESET;
-          case CANCEL -> Change.OnLag.ON_LAG_CANCEL;
+          case CONFLATE -> io.tesseractgrpc.v1.OnLag.ON_LAG_UNSPECIFIED;
+          case RESET -> io.tesseractgrpc.v1.OnLag.ON_LAG_RESET;
+          case CANCEL -> io.tesseractgrpc.v1.OnLag.ON_LAG_CANCEL;
         });
     return this;
   }

@@ -1,42 +1,43 @@
 package io.tesseractgrpc.client;
 
+import io.tesseractgrpc.v1.FilterList;
+import io.tesseractgrpc.v1.SortDirection;
+import io.tesseractgrpc.v1.SortKey;
+import io.tesseractgrpc.v1.Source;
 import java.util.List;
-import tesseract.v1.QueryOuterClass;
-import tesseract.v1.QueryOuterClass.SortDirection;
 
 /**
  * What is asked: where rows come from, which, which columns, in what order. Immutable: every method
  * returns another query.
  *
  * <p>What has no word here (joins, groups, computed and window columns, trees) is said with the
- * message itself: {@link #of(QueryOuterClass.Query)} and {@link #wire()}.
+ * message itself: {@link #of(io.tesseractgrpc.v1.Query)} and {@link #wire()}.
  */
 public final class Query {
-  private final QueryOuterClass.Query wire;
+  private final io.tesseractgrpc.v1.Query wire;
 
-  private Query(QueryOuterClass.Query.Builder wire) {
+  private Query(io.tesseractgrpc.v1.Query.Builder wire) {
     this.wire = wire.build();
   }
 
   /** All rows of a table, in the order in which they came. */
   public static Query table(String id) {
-    return new Query(QueryOuterClass.Query.newBuilder().setTable(id));
+    return new Query(io.tesseractgrpc.v1.Query.newBuilder().setTable(id));
   }
 
   /** All rows that a session shows. */
   public static Query session(String id) {
     return new Query(
-        QueryOuterClass.Query.newBuilder()
-            .setSource(QueryOuterClass.Source.newBuilder().setSession(id)));
+        io.tesseractgrpc.v1.Query.newBuilder().setSource(Source.newBuilder().setSession(id)));
   }
 
   /** Any query, as its message. */
-  public static Query of(QueryOuterClass.Query wire) {
+  public static Query of(io.tesseractgrpc.v1.Query wire) {
     return new Query(wire.toBuilder());
   }
 
   /** The message. */
-  public QueryOuterClass.Query wire() {
+  public io.tesseractgrpc.v1.Query wire() {
     return wire;
   }
 
@@ -46,15 +47,12 @@ public final class Query {
    * @param expression for example {@code price >= 10 && name ~ "ad"}
    */
   public Query where(String expression) {
-    QueryOuterClass.Filter filter =
-        QueryOuterClass.Filter.newBuilder().setCustom(expression).build();
+    io.tesseractgrpc.v1.Filter filter =
+        io.tesseractgrpc.v1.Filter.newBuilder().setCustom(expression).build();
     if (wire.hasFilter()) {
-      QueryOuterClass.FilterList both =
-          QueryOuterClass.FilterList.newBuilder()
-              .addFilters(wire.getFilter())
-              .addFilters(filter)
-              .build();
-      filter = QueryOuterClass.Filter.newBuilder().setAllOf(both).build();
+      FilterList both =
+          FilterList.newBuilder().addFilters(wire.getFilter()).addFilters(filter).build();
+      filter = io.tesseractgrpc.v1.Filter.newBuilder().setAllOf(both).build();
     }
     return new Query(wire.toBuilder().setFilter(filter));
   }
@@ -76,9 +74,7 @@ public final class Query {
 
   private Query sort(String column, SortDirection direction) {
     return new Query(
-        wire.toBuilder()
-            .addSort(
-                QueryOuterClass.SortKey.newBuilder().setColumn(column).setDirection(direction)));
+        wire.toBuilder().addSort(SortKey.newBuilder().setColumn(column).setDirection(direction)));
   }
 
   @Override

@@ -1,24 +1,23 @@
 package io.tesseractgrpc.client;
 
+import io.tesseractgrpc.v1.CreateSessionRequest;
+import io.tesseractgrpc.v1.DeleteSessionRequest;
+import io.tesseractgrpc.v1.QuerySessionStreamRequest;
+import io.tesseractgrpc.v1.QuerySessionStreamResponse;
+import io.tesseractgrpc.v1.SessionServiceGrpc;
+import io.tesseractgrpc.v1.UpdateSessionRequest;
+import io.tesseractgrpc.v1.UpdateSessionResponse;
 import java.util.List;
 import java.util.UUID;
 import java.util.function.Consumer;
-import tesseract.v1.SessionServiceGrpc;
-import tesseract.v1.SessionServiceOuterClass;
-import tesseract.v1.SessionServiceOuterClass.CreateSessionRequest;
-import tesseract.v1.SessionServiceOuterClass.DeleteSessionRequest;
-import tesseract.v1.SessionServiceOuterClass.QuerySessionStreamRequest;
-import tesseract.v1.SessionServiceOuterClass.QuerySessionStreamResponse;
-import tesseract.v1.SessionServiceOuterClass.UpdateSessionRequest;
-import tesseract.v1.SessionServiceOuterClass.UpdateSessionResponse;
 
 /** A live query of a hub. It keeps no rows, and may be shared by threads; its mirrors keep them. */
 public final class Session {
   private final Hub hub;
   private final Rpc rpc;
-  private volatile SessionServiceOuterClass.Session wire;
+  private volatile io.tesseractgrpc.v1.Session wire;
 
-  Session(Hub hub, Rpc rpc, SessionServiceOuterClass.Session wire) {
+  Session(Hub hub, Rpc rpc, io.tesseractgrpc.v1.Session wire) {
     this.hub = hub;
     this.rpc = rpc;
     this.wire = wire;
@@ -138,8 +137,8 @@ public final class Session {
     if (!wire.getAnonymous() || !error.reason().equals("UNKNOWN_SESSION")) {
       return false;
     }
-    SessionServiceOuterClass.Session.Builder definition =
-        SessionServiceOuterClass.Session.newBuilder()
+    io.tesseractgrpc.v1.Session.Builder definition =
+        io.tesseractgrpc.v1.Session.newBuilder()
             .setQuery(wire.getQuery())
             .setDescription(wire.getDescription());
     if (wire.hasPermanentFilter()) {

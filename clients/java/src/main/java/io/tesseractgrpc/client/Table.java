@@ -1,13 +1,12 @@
 package io.tesseractgrpc.client;
 
+import io.tesseractgrpc.v1.GetRowsRequest;
+import io.tesseractgrpc.v1.GetRowsResponse;
+import io.tesseractgrpc.v1.TableServiceGrpc;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import tesseract.v1.Schema;
-import tesseract.v1.TableServiceGrpc;
-import tesseract.v1.TableServiceOuterClass.GetRowsRequest;
-import tesseract.v1.TableServiceOuterClass.GetRowsResponse;
 
 /**
  * A table of a hub, as its columns were when it was created or asked for. It keeps no rows, and may
@@ -16,9 +15,9 @@ import tesseract.v1.TableServiceOuterClass.GetRowsResponse;
 public final class Table {
   final Columns layout;
   private final Hub hub;
-  private final Schema.Table wire;
+  private final io.tesseractgrpc.v1.Table wire;
 
-  Table(Hub hub, Schema.Table wire) {
+  Table(Hub hub, io.tesseractgrpc.v1.Table wire) {
     this.hub = hub;
     this.wire = wire;
     this.layout = Columns.of(wire.getColumnsList());

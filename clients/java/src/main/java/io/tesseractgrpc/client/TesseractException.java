@@ -10,12 +10,12 @@ import io.grpc.Metadata;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.ProtoUtils;
+import io.tesseractgrpc.v1.RowErrors;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
-import tesseract.v1.TableServiceOuterClass;
 
 /**
  * Everything that this client throws for a failed call: the server's refusals, with their details,
@@ -97,7 +97,7 @@ public final class TesseractException extends RuntimeException {
     ResourceInfo resource = ResourceInfo.getDefaultInstance();
     String field = "";
     Duration retry = null;
-    TableServiceOuterClass.RowErrors rows = TableServiceOuterClass.RowErrors.getDefaultInstance();
+    RowErrors rows = RowErrors.getDefaultInstance();
     for (Any detail : status.getDetailsList()) {
       try {
         if (detail.is(ErrorInfo.class)) {
@@ -111,8 +111,8 @@ public final class TesseractException extends RuntimeException {
           retry = Duration.ofSeconds(delay.getSeconds(), delay.getNanos());
         } else if (detail.is(ResourceInfo.class)) {
           resource = detail.unpack(ResourceInfo.class);
-        } else if (detail.is(TableServiceOuterClass.RowErrors.class)) {
-          rows = detail.unpack(TableServiceOuterClass.RowErrors.class);
+        } else if (detail.is(RowErrors.class)) {
+          rows = detail.unpack(RowErrors.class);
         }
       } catch (InvalidProtocolBufferException unreadable) {
         // a detail that nobody can read is left out

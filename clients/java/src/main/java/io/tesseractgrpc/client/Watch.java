@@ -4,14 +4,14 @@ import io.grpc.Channel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.tesseractgrpc.client.MirrorEvent.Interrupted;
+import io.tesseractgrpc.v1.SessionServiceGrpc;
+import io.tesseractgrpc.v1.WatchSessionRequest;
+import io.tesseractgrpc.v1.WatchSessionResponse;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.EnumSet;
 import java.util.Set;
 import java.util.function.Predicate;
-import tesseract.v1.SessionServiceGrpc;
-import tesseract.v1.SessionServiceOuterClass.WatchSessionRequest;
-import tesseract.v1.SessionServiceOuterClass.WatchSessionResponse;
 
 /**
  * The events of a session, over as many streams as it takes.
@@ -101,7 +101,7 @@ final class Watch {
     this.place = place;
     this.state = restored ? MirrorState.STALE : MirrorState.CONNECTING;
     this.backoff = new Backoff(rpc.options.initialBackoff, rpc.options.maxBackoff);
-    boolean cancelled = request.getOnLag() == tesseract.v1.Change.OnLag.ON_LAG_CANCEL;
+    boolean cancelled = request.getOnLag() == io.tesseractgrpc.v1.OnLag.ON_LAG_CANCEL;
     this.endsOn = failure -> cancelled && failure.reason().equals("SLOW_READER");
     this.feed = new Feed(place, reason);
   }

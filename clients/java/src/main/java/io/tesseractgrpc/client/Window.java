@@ -1,7 +1,8 @@
 package io.tesseractgrpc.client;
 
+import io.tesseractgrpc.v1.Expansion;
+import io.tesseractgrpc.v1.NodeKey;
 import java.util.List;
-import tesseract.v1.QueryOuterClass;
 
 /**
  * A part of a result: the rows from {@code offset} on, at most {@code limit} of them.
@@ -60,13 +61,14 @@ public record Window(
     return new Window(offset, limit, depth, expanded, nodes);
   }
 
-  QueryOuterClass.Window wire() {
-    QueryOuterClass.Window.Builder window = QueryOuterClass.Window.newBuilder().setOffset(offset);
+  io.tesseractgrpc.v1.Window wire() {
+    io.tesseractgrpc.v1.Window.Builder window =
+        io.tesseractgrpc.v1.Window.newBuilder().setOffset(offset);
     if (limit != null) {
       window.setLimit(limit);
     }
     if (depth != null || !expanded.isEmpty() || !collapsed.isEmpty()) {
-      QueryOuterClass.Expansion.Builder expansion = window.getExpansionBuilder();
+      Expansion.Builder expansion = window.getExpansionBuilder();
       if (depth != null) {
         expansion.setDepth(depth);
       }
@@ -76,9 +78,7 @@ public record Window(
     return window.build();
   }
 
-  private static QueryOuterClass.NodeKey node(List<?> values) {
-    return QueryOuterClass.NodeKey.newBuilder()
-        .addAllValues(values.stream().map(Column::valueOf).toList())
-        .build();
+  private static NodeKey node(List<?> values) {
+    return NodeKey.newBuilder().addAllValues(values.stream().map(Column::valueOf).toList()).build();
   }
 }

@@ -1,13 +1,13 @@
 package io.tesseractgrpc.client;
 
+import io.tesseractgrpc.v1.RowBatch;
+import io.tesseractgrpc.v1.WriteOperation;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
-import tesseract.v1.TableServiceOuterClass.WriteOperation;
-import tesseract.v1.ValueOuterClass.RowBatch;
 
 /**
  * One write to one table; {@link Hub#commit} makes a commit of one or several.

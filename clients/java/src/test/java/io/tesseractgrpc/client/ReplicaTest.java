@@ -5,6 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
+import io.tesseractgrpc.v1.Begin;
+import io.tesseractgrpc.v1.Changes;
+import io.tesseractgrpc.v1.ColumnData;
+import io.tesseractgrpc.v1.RowBatch;
+import io.tesseractgrpc.v1.WatchSessionResponse;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -14,11 +19,6 @@ import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import tesseract.v1.Change;
-import tesseract.v1.Schema;
-import tesseract.v1.SessionServiceOuterClass.WatchSessionResponse;
-import tesseract.v1.ValueOuterClass;
-import tesseract.v1.ValueOuterClass.RowBatch;
 
 /** Feed and replica: random windows, and what does not fit. */
 class ReplicaTest {
@@ -57,10 +57,10 @@ class ReplicaTest {
   }
 
   private void begin(List<Row> rows) {
-    Change.Begin.Builder begin = Change.Begin.newBuilder().setEpoch("epoch");
+    Begin.Builder begin = Begin.newBuilder().setEpoch("epoch");
     for (int column = 0; column < COLUMNS.size(); column++) {
       begin.addColumns(
-          Schema.Column.newBuilder()
+          io.tesseractgrpc.v1.Column.newBuilder()
               .setName(COLUMNS.names.get(column))
               .setType(COLUMNS.types.get(column).wire())
               .setPrimaryKey(column < 2));
@@ -139,7 +139,7 @@ class ReplicaTest {
       places.forEach(window::add);
 
       List<Integer> indexes = positions.subList(0, placed.size());
-      Change.Changes.Builder changes = Change.Changes.newBuilder().setTotalCount(step);
+      Changes.Builder changes = Changes.newBuilder().setTotalCount(step);
       changes.addRemovesBuilder().setReasonValue(1).setKeys(batch(COLUMNS.key, removed));
       changes.addUpdatesBuilder().setRows(batch(COLUMNS.names, updated));
       changes
@@ -168,9 +168,9 @@ class ReplicaTest {
     return rows.stream().anyMatch(other -> other.get("b").equals(row.get("b")));
   }
 
-  private void refuses(String reason, Consumer<Change.Changes.Builder> what) {
+  private void refuses(String reason, Consumer<Changes.Builder> what) {
     List<Row> before = replica.rows(0, Integer.MAX_VALUE);
-    Change.Changes.Builder changes = Change.Changes.newBuilder();
+    Changes.Builder changes = Changes.newBuilder();
     what.accept(changes);
     long to = version + 1;
     StreamBroken broken =
@@ -257,7 +257,7 @@ class ReplicaTest {
   @Test
   void refusesWhatClaimsMoreThanItHolds() {
     RowBatch.Builder claims = RowBatch.newBuilder().setRowCount(Integer.MAX_VALUE);
-    claims.addColumns(ValueOuterClass.ColumnData.newBuilder().setName("a"));
+    claims.addColumns(ColumnData.newBuilder().setName("a"));
     assertThrows(StreamBroken.class, () -> Block.decode(claims.build(), COLUMNS));
     assertThrows(StreamBroken.class, () -> Block.decode(claims.setRowCount(-1).build(), COLUMNS));
   }

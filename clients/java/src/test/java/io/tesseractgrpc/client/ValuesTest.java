@@ -6,6 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.tesseractgrpc.v1.GetTableRequest;
+import io.tesseractgrpc.v1.TableServiceGrpc;
+import io.tesseractgrpc.v1.WriteRequest;
 import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -19,10 +22,6 @@ import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
-import tesseract.v1.QueryOuterClass;
-import tesseract.v1.TableServiceGrpc;
-import tesseract.v1.TableServiceOuterClass.GetTableRequest;
-import tesseract.v1.TableServiceOuterClass.WriteRequest;
 
 /** Values, their digest, and what else needs no server. */
 class ValuesTest {
@@ -198,7 +197,7 @@ class ValuesTest {
   void queriesAreImmutable() {
     Query all = Query.table("items");
     Query some = all.where("a > 1").where("b < 2").columns("a", "b").sort("a").sortDescending("b");
-    assertEquals(QueryOuterClass.Query.newBuilder().setTable("items").build(), all.wire());
+    assertEquals(io.tesseractgrpc.v1.Query.newBuilder().setTable("items").build(), all.wire());
     assertEquals(2, some.wire().getFilter().getAllOf().getFiltersCount());
     assertEquals(List.of("a", "b"), some.wire().getColumnsList());
     assertEquals(2, some.wire().getSortCount());

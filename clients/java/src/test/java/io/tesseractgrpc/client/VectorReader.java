@@ -5,12 +5,12 @@ import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.util.JsonFormat;
+import io.tesseractgrpc.v1.Value;
+import io.tesseractgrpc.v1.WatchSessionRequest;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.Locale;
 import java.util.function.Consumer;
-import tesseract.v1.SessionServiceOuterClass.WatchSessionRequest;
-import tesseract.v1.ValueOuterClass.Value;
 
 /** A mirror that goes through one vector, and everything that it shows. */
 final class VectorReader implements Consumer<MirrorEvent> {
@@ -164,7 +164,7 @@ final class VectorReader implements Consumer<MirrorEvent> {
     if (asked.getIncludeDigest()) {
       options.verify();
     }
-    if (asked.getDelivery() == tesseract.v1.Change.Delivery.DELIVERY_EVERY_COMMIT) {
+    if (asked.getDelivery() == io.tesseractgrpc.v1.Delivery.DELIVERY_EVERY_COMMIT) {
       options.everyCommit();
     }
     if (asked.hasWindow()) {
