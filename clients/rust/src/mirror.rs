@@ -22,7 +22,7 @@ use crate::proto::{self, Delivery, OnLag, WatchSessionRequest, Window};
 use crate::rpc::Rpc;
 use crate::session::Session;
 use crate::view::View;
-use crate::watch::{Now, Progress, Subscribers, Watch};
+use crate::watch::{Attempts, Now, Subscribers, Watch};
 
 /// So many events wait for a listener; then the mirror waits for it.
 const EVENTS_AHEAD: usize = 16;
@@ -92,7 +92,7 @@ impl Mirror {
             subscribers: subscribers.clone(),
             point,
             replica,
-            progress: Progress::default(),
+            attempts: Attempts::default(),
         };
         Self { now, subscribers, rpc, task: tokio::spawn(watch.run()) }
     }
@@ -120,8 +120,10 @@ impl Mirror {
     /// What happens from now on. [`Session::watch`] gives the events from the first on.
     pub fn events(&self) -> Events {
         let (sender, receiver) = events();
-        if self.state() != State::Ended {
-            self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribers.push(sender);
+        if self.state() == State::Ended {
+            subscribers.clear();
         }
         receiver
     }

@@ -77,11 +77,11 @@ pub(crate) struct Watch {
     pub subscribers: Subscribers,
     pub point: Point,
     pub replica: Replica,
-    pub progress: Progress,
+    pub attempts: Attempts,
 }
 
 /// How the attempts of a watch go.
-pub(crate) struct Progress {
+pub(crate) struct Attempts {
     stream: Option<Streaming<Bytes>>,
     channel: u64,
     feed: Feed,
@@ -94,7 +94,7 @@ pub(crate) struct Progress {
     backoff: Backoff,
 }
 
-impl Default for Progress {
+impl Default for Attempts {
     fn default() -> Self {
         Self {
             stream: None,
@@ -130,14 +130,14 @@ impl Watch {
         let deadline = Instant::now() + self.patience();
         let response = timeout_at(deadline, self.receive()).await.unwrap_or(Err(Trouble::Silence))?;
         let exact = self.point.version;
-        let told = match self.progress.feed.receive(&mut self.point, response)? {
+        let told = match self.attempts.feed.receive(&mut self.point, response)? {
             None => None,
             Some(Told::Reset(reason, message)) => {
                 self.interrupted(reason, message, false).await;
                 None
             }
             Some(Told::Resumed) => {
-                self.remember();
+                self.publish(|_| ());
                 self.tell(Event::Resumed { version: exact }).await;
                 None
             }
@@ -154,9 +154,9 @@ impl Watch {
                 }
             },
         };
-        if self.progress.feed.phase == Phase::Live && self.state() != State::Live {
-            self.progress.failed_before = false;
-            self.progress.current_since = Some(Instant::now());
+        if self.attempts.feed.phase == Phase::Live && self.state() != State::Live {
+            self.attempts.failed_before = false;
+            self.attempts.current_since = Some(Instant::now());
             self.turn(State::Live).await;
         }
         if let Some(event) = told {
@@ -166,19 +166,19 @@ impl Watch {
     }
 
     async fn receive(&mut self) -> std::result::Result<WatchSessionResponse, Trouble> {
-        let stream = match &mut self.progress.stream {
+        let stream = match &mut self.attempts.stream {
             Some(stream) => stream,
             None => {
                 let (name, token) = (self.session.resource_name(), self.point.token().to_vec());
-                self.progress.feed = Feed::new(self.progress.reason, !token.is_empty());
-                self.progress.channel = self.rpc.channel().0;
+                self.attempts.feed = Feed::new(self.attempts.reason, !token.is_empty());
+                self.attempts.channel = self.rpc.channel().0;
                 (self.request.name, self.request.resume_token) = (name, token);
                 if self.point.began {
                     self.request.min_version = 0; // it was reached, and another incarnation may never reach it
                 }
                 let request = self.request.encode_to_vec().into();
                 let stream = self.rpc.stream("SessionService/WatchSession", request, None).await;
-                self.progress.stream.insert(stream.map_err(Trouble::Call)?)
+                self.attempts.stream.insert(stream.map_err(Trouble::Call)?)
             }
         };
         let message = stream.message().await.map_err(|status| Trouble::Call(status.into()))?;
@@ -189,30 +189,32 @@ impl Watch {
 
     /// How long to wait for the next message. The first may take as long as any other answer.
     fn patience(&self) -> Duration {
-        match self.progress.feed.phase {
+        match self.attempts.feed.phase {
             Phase::Opening => self.rpc.options().timeout,
-            _ => self.progress.feed.progress * MISSED_INTERVALS,
+            _ => self.attempts.feed.progress * MISSED_INTERVALS,
         }
     }
 
     /// Brings the rows to the next consistent point; returns the event, if somebody listens.
     fn take(&mut self, told: Told) -> std::result::Result<Option<Event>, Broken> {
         let listened = !self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        let mut event = None;
         match told {
             Told::Snapshot(snapshot) => {
                 let (reason, mut view) = (snapshot.reason.clone(), View::default());
                 self.replica.load(&mut view, snapshot)?;
-                event = listened.then(|| Event::Snapshot { view: view.clone(), reason });
-                self.now.send_modify(|now| (now.view, now.loaded) = (view, true));
+                let event = listened.then(|| Event::Snapshot { view: view.clone(), reason });
+                self.publish(|now| (now.view, now.loaded) = (view, true));
+                Ok(event)
             }
             Told::Delta(delta) => {
                 let slots = self.replica.check(&self.now.borrow().view, &delta)?;
-                let (delta, replica) = (Arc::new(delta), &mut self.replica);
-                self.now.send_modify(|now| {
+                let (mut replica, mut event) = (std::mem::take(&mut self.replica), None);
+                self.publish(|now| {
                     replica.apply(&mut now.view, &delta, &slots);
-                    event = listened.then(|| Event::Delta { view: now.view.clone(), delta: delta.clone() });
+                    event = listened.then(|| Event::Delta { view: now.view.clone(), delta: Arc::new(delta) });
                 });
+                self.replica = replica;
+                Ok(event)
             }
             Told::Progress(version, digest) => {
                 let view = if self.verify && !digest.is_empty() { Some(self.now.borrow().view.clone()) } else { None };
@@ -220,26 +222,25 @@ impl Watch {
                     let message = format!("the rows at version {version} are not those of the server");
                     return Err(Broken::new("digest", message));
                 }
-                self.now.send_modify(|now| now.view.version = version);
+                self.publish(|now| now.view.version = version);
+                Ok(None)
             }
-            _ => {}
+            Told::Reset(..) | Told::Resumed | Told::Lagged(_) => Ok(None), // tells of the stream, not of the rows
         }
-        self.remember();
-        Ok(event)
     }
 
-    /// Lets readers see what belongs to the rows.
-    fn remember(&self) {
-        self.now.send_if_modified(|now| {
-            now.token = self.point.token().to_vec();
-            now.watch_id.clone_from(&self.point.watch_id);
-            false
+    /// Lets readers see a change, and what belongs to the rows, at once.
+    fn publish(&self, change: impl FnOnce(&mut Now)) {
+        let (token, watch_id) = (self.point.token().to_vec(), self.point.watch_id.clone());
+        self.now.send_modify(|now| {
+            change(now);
+            (now.token, now.watch_id) = (token, watch_id);
         });
     }
 
     /// Gives this stream up and waits until it is time for the next; returns what cannot be mended.
     async fn failed(&mut self, trouble: Trouble) -> Result<()> {
-        self.progress.stream = None;
+        self.attempts.stream = None;
         let silent = matches!(trouble, Trouble::Silence);
         let (broken, known) = match trouble {
             Trouble::Broken(broken) => (broken, None),
@@ -247,9 +248,9 @@ impl Watch {
             Trouble::Call(error) => (Broken::new("reconnected", error.to_string()), Some(error)),
         };
         if let Some(error) = &known {
-            if self.progress.feed.resuming && TOKEN_REASONS.contains(&error.reason.as_str()) {
+            if self.attempts.feed.resuming && TOKEN_REASONS.contains(&error.reason.as_str()) {
                 self.point.forget();
-                self.progress.reason = "token_refused";
+                self.attempts.reason = "token_refused";
                 self.now.send_modify(|now| now.last_failure = error.to_string());
                 self.interrupted("token_refused".into(), error.to_string(), false).await;
                 return Ok(()); // at once, and this time without a token
@@ -260,14 +261,14 @@ impl Watch {
         }
         self.judge(&broken);
         self.now.send_modify(|now| now.last_failure.clone_from(&broken.message));
-        if self.progress.feed.phase != Phase::Opening || !self.progress.failed_before {
-            self.progress.reason = broken.reason;
+        if self.attempts.feed.phase != Phase::Opening || !self.attempts.failed_before {
+            self.attempts.reason = broken.reason;
             let resumes = !self.point.token().is_empty();
             self.interrupted(broken.reason.into(), broken.message, resumes).await;
         } // else the server is still away, which has been told
-        self.progress.failed_before = true;
+        self.attempts.failed_before = true;
         if silent {
-            self.rpc.renew(self.progress.channel);
+            self.rpc.renew(self.attempts.channel);
         }
         self.pause(known).await
     }
@@ -275,28 +276,28 @@ impl Watch {
     /// Drops the token where the rows are in doubt, or where resuming did not help against the same gap.
     fn judge(&mut self, broken: &Broken) {
         let gap = broken.reason == "gap";
-        let again = gap && self.progress.gap_at == Some(self.point.version);
+        let again = gap && self.attempts.gap_at == Some(self.point.version);
         if !TRUSTED_BREAKS.contains(&broken.reason) || again {
             self.point.forget();
         }
-        self.progress.gap_at = (gap && !again).then_some(self.point.version);
+        self.attempts.gap_at = (gap && !again).then_some(self.point.version);
     }
 
     /// Waits before the next attempt. What breaks as soon as it is live must not be tried without a pause.
     async fn pause(&mut self, known: Option<Error>) -> Result<()> {
-        let (retry, now, progress) = (self.rpc.options().retry.clone(), Instant::now(), &mut self.progress);
-        if let Some(since) = progress.current_since.filter(|since| *since > progress.lost_since) {
+        let (retry, now, attempts) = (self.rpc.options().retry.clone(), Instant::now(), &mut self.attempts);
+        if let Some(since) = attempts.current_since.filter(|since| *since > attempts.lost_since) {
             if now - since > retry.max_backoff {
-                progress.backoff.reset();
+                attempts.backoff.reset();
             }
-            progress.lost_since = now;
+            attempts.lost_since = now;
         }
         let retry_after = known.as_ref().and_then(|error| error.retry_after);
-        if retry.give_up_after.is_some_and(|patience| now - progress.lost_since > patience) {
+        if retry.give_up_after.is_some_and(|patience| now - attempts.lost_since > patience) {
             let message = format!("no stream of {}: {}", self.request.name, self.now.borrow().last_failure);
             return Err(known.unwrap_or_else(|| Error::new(Code::Unavailable, "", message)));
         }
-        sleep(progress.backoff.next(&retry, retry_after)).await;
+        sleep(attempts.backoff.next(&retry, retry_after)).await;
         Ok(())
     }
 
@@ -313,7 +314,7 @@ impl Watch {
     }
 
     async fn interrupted(&self, reason: String, message: String, resumes: bool) {
-        self.remember();
+        self.publish(|_| ());
         self.turn(State::Stale).await;
         let version = self.point.version;
         self.tell(Event::Interrupted { reason, message, version, resumes }).await;
