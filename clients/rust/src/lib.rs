@@ -62,3 +62,8 @@ pub use table::Table;
 pub use tonic::Code;
 pub use value::{Timestamp, Value};
 pub use view::View;
+
+/// The program of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
