@@ -76,9 +76,11 @@ export class Watch {
   #lostSince = performance.now();
   #closing = new AbortController();
   #backoff: Backoff;
+  /** Ends the wait for the next message. Aborting alone does not always: `fetch` in Node may lose sight of its signal. */
+  #giveUp: (() => void) | undefined;
   #watchdog = new Watchdog(() => {
     this.#silent = true;
-    this.#stream?.abort();
+    this.#abort();
   });
 
   /** `place` is where to go on; one that has a version belongs to rows that the reader has already. */
@@ -102,7 +104,12 @@ export class Watch {
   cancel(): void {
     this.#closing.abort();
     this.#watchdog.stop();
+    this.#abort();
+  }
+
+  #abort(): void {
     this.#stream?.abort();
+    this.#giveUp?.();
   }
 
   /** Reads streams, one after the other, until the end. Never throws: see `error`. */
@@ -131,7 +138,7 @@ export class Watch {
     const responses = this.reader.open(this.place, this.#stream.signal)[Symbol.asyncIterator]();
     while (!this.closed) {
       this.#watchdog.wait(this.#patience());
-      const response = await responses.next();
+      const response = await this.#next(responses);
       this.#watchdog.heard();
       if (response.done === true) throw new StreamBroken("ended", "the server ended the stream");
       try {
@@ -142,6 +149,13 @@ export class Watch {
         this.#end(new TesseractError("INTERNAL", why, {}, error));
       }
     }
+  }
+
+  #next(responses: AsyncIterator<WatchSessionResponse>): Promise<IteratorResult<WatchSessionResponse>> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = () => reject(new StreamBroken("reconnected", "the stream was given up"));
+      responses.next().then(resolve, reject);
+    });
   }
 
   async #receive(response: WatchSessionResponse): Promise<void> {

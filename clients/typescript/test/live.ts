@@ -12,13 +12,20 @@ export type Port = "grpc" | "connect" | "grpc-web";
 
 export const quiet = { warn: (): void => undefined, error: console.error };
 
+/** The hubs of each server: a test that fails leaves them open, and the process would not end. */
+const hubs = new WeakMap<Staged, Hub[]>();
+
 /** A hub of a server of the stage, over one of its ports. */
 export function connect(server: Staged, port: Port = "grpc", options: ConnectOptions = {}): Hub {
   const retry = { initialBackoffMs: 20, maxBackoffMs: 200, ...options.retry };
   const all = { logger: quiet, ...options, retry };
-  if (port === "grpc") return connectNode(server.address, all);
-  assert.ok(server.http_address, "the server has no port for browsers");
-  return connectWeb(server.http_address, { ...all, protocol: port });
+  assert.ok(port === "grpc" || server.http_address, "the server has no port for browsers");
+  const hub =
+    port === "grpc"
+      ? connectNode(server.address, all)
+      : connectWeb(server.http_address ?? "", { ...all, protocol: port });
+  hubs.set(server, [...(hubs.get(server) ?? []), hub]);
+  return hub;
 }
 
 /** A server for the time of a test. */
@@ -27,6 +34,7 @@ export async function withServer(request: object, run: (server: Staged) => Promi
   try {
     await run(server);
   } finally {
+    for (const hub of hubs.get(server) ?? []) hub.close();
     await control("DELETE", `/servers/${server.id}`);
   }
 }
