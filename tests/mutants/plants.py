@@ -132,7 +132,6 @@ ROUTES = (
         "np.nonzero((self._low <= piece) & (piece <= self._high))",
         "np.nonzero((self._low < piece) & (piece <= self._high))",
         "a session misses rows at the bound of its range",
-        quick=True,
     ),
     Plant(
         "the router forgets old values",
@@ -255,7 +254,6 @@ DELIVERING = (
         "else (self.window, self.cursor)",
         "else (WHOLE, self.cursor)",
         "a reader gets the positions of another window",
-        quick=True,
     ),
     Plant(
         "rows that leave a window were deleted",
