@@ -445,7 +445,9 @@ class Journal:
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._own.reopen)
                 await self._drained.wait()
                 found = await self._replay(self.position)
-            except Exception as error:  # it is not well yet, or damaged: readers go on, and so do the attempts
+            except LogFailed:  # it is not well yet; why, was said when it failed
+                continue
+            except Exception as error:  # damaged: readers go on, and so do the attempts
                 self.failure = str(error) or type(error).__name__
                 continue
             self._turn(JournalState.SERVING)
